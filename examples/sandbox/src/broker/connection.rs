@@ -1,0 +1,126 @@
+//! What the broker knows about one connection.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Ending, Out};
+use crate::packet::{CloudMessage, Outgoing, Version};
+
+pub(super) struct Connection {
+    out: mpsc::UnboundedSender<Out>,
+    pub kill: Option<oneshot::Sender<Ending>>,
+    pub version: Option<Version>,
+    /// Set when the CONNECT was accepted.
+    pub client_id: Option<Arc<str>>,
+    pub keep_alive: Duration,
+    /// When the broker stops waiting for the next packet.
+    pub patience: Instant,
+    pub will: Option<CloudMessage>,
+    /// How many deliveries may be unacknowledged.
+    pub window: usize,
+    pub aliases: HashMap<u16, String>,
+    /// Packets received, CONNECT included.
+    pub packets: u64,
+    pub publishes: u64,
+    /// Which PUBLISH, of all and of this connection, is being handled.
+    pub publish_numbers: Option<(u64, u64)>,
+    /// Packet ids of the client that the broker has not acknowledged.
+    pub unacknowledged: HashSet<u16>,
+    /// PUBACKs that wait until there are `hold` of them.
+    pub held: Vec<Outgoing>,
+    pub hold: usize,
+    pub delayed: Vec<(Instant, Outgoing)>,
+    /// Publishes in the second that began then.
+    pub rate: Option<(Instant, u32)>,
+    /// The fault script wants it to be read and never answered.
+    pub silent: bool,
+    /// Why it is over, if it is.
+    pub ended: Option<String>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        out: mpsc::UnboundedSender<Out>,
+        kill: oneshot::Sender<Ending>,
+        patience: Instant,
+    ) -> Connection {
+        Connection {
+            out,
+            kill: Some(kill),
+            version: None,
+            client_id: None,
+            keep_alive: Duration::ZERO,
+            patience,
+            will: None,
+            window: 0,
+            aliases: HashMap::new(),
+            packets: 0,
+            publishes: 0,
+            publish_numbers: None,
+            unacknowledged: HashSet::new(),
+            held: Vec::new(),
+            hold: 0,
+            delayed: Vec::new(),
+            rate: None,
+            silent: false,
+            ended: None,
+        }
+    }
+
+    pub(super) fn client(&self) -> Option<Arc<str>> {
+        self.client_id.clone()
+    }
+
+    pub(super) fn speaks(&self, version: Version) -> bool {
+        self.version == Some(version)
+    }
+
+    /// Something came that keeps the connection alive.
+    pub(super) fn heard(&mut self, speed: f64, now: Instant) {
+        self.patience = now + (self.keep_alive * 3 / 2).div_f64(speed);
+    }
+
+    /// Puts a packet into the outbox, unless the connection is over, silent, or has not said which version it speaks.
+    pub(super) fn send(&self, packet: Outgoing) {
+        if let Some(version) = self
+            .version
+            .filter(|_| !self.silent && self.ended.is_none())
+        {
+            // A task that has ended needs nothing any more.
+            let _ = self.out.send(Out::Send(version, packet));
+        }
+    }
+
+    pub(super) fn end(&mut self, why: &str, how: Ending) {
+        self.ended = Some(why.to_owned());
+        let _ = self.out.send(Out::End(how));
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let delayed = self.delayed.iter().map(|(due, _)| *due).min();
+        let patience = (!self.silent).then_some(self.patience);
+        [delayed, patience].into_iter().flatten().min()
+    }
+
+    pub(super) fn send_delayed(&mut self, now: Instant) {
+        let (due, later) = std::mem::take(&mut self.delayed)
+            .into_iter()
+            .partition(|(due, _)| *due <= now);
+        self.delayed = later;
+        let due: Vec<(Instant, Outgoing)> = due;
+        due.into_iter().for_each(|(_, packet)| self.send(packet));
+    }
+
+    /// Whether one more publish is within `limit` a second.
+    pub(super) fn within_rate(&mut self, limit: u32, now: Instant) -> bool {
+        let (began, count) = self
+            .rate
+            .filter(|(began, _)| now < *began + Duration::from_secs(1))
+            .unwrap_or((now, 0));
+        self.rate = Some((began, count + 1));
+        count < limit
+    }
+}

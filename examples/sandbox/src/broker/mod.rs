@@ -1,0 +1,400 @@
+//! What AWS IoT Core does with the packets of its clients. It is told facts (a connection opened, a packet came, time
+//! passed) and puts its answers into the outboxes of the connections. It knows no socket and asks no clock.
+
+mod connect;
+mod connection;
+mod deliver;
+mod puback;
+mod publish;
+mod service;
+mod session;
+mod subscribe;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use service::Service;
+
+use crate::codec::Broken;
+use crate::faults::{Facts, Script, Stage, What};
+use crate::journal::Journal;
+use crate::limits::Limits;
+use crate::packet::{CloudMessage, Incoming, Outgoing, Version};
+use crate::policy::Policies;
+use crate::record::Event;
+use connection::Connection;
+use session::Session;
+
+/// A connection that has not sent its CONNECT in this time is closed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a connection's task is to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Out {
+    Send(Version, Outgoing),
+    End(Ending),
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// In order: what was sent before arrives.
+    Close,
+    /// With a TCP reset.
+    Reset,
+}
+
+/// What the task of a new connection is given.
+pub(crate) struct Line {
+    pub number: u64,
+    pub fault: Option<What>,
+    /// Unbounded: each packet of a client puts a few entries in, and QoS 1 deliveries are limited by their window. A
+    /// client that does not read is closed when a write has waited too long.
+    pub outbox: mpsc::UnboundedReceiver<Out>,
+    /// Ends the connection at once, whatever waits in the outbox.
+    pub kill: oneshot::Receiver<Ending>,
+}
+
+/// How a test ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// With a TCP reset.
+    Reset,
+    /// Closed without a word.
+    Close,
+    /// With a DISCONNECT of this reason code, then closed. MQTT 3.1.1 knows no such packet: closed only.
+    Disconnect(u8),
+}
+
+pub(crate) struct Broker {
+    limits: Limits,
+    /// How many times faster than real time the cloud's clock runs.
+    speed: f64,
+    journal: Arc<Journal>,
+    connections: BTreeMap<u64, Connection>,
+    online: BTreeMap<String, u64>,
+    sessions: BTreeMap<String, Session>,
+    retained: BTreeMap<String, CloudMessage>,
+    /// How many messages each shared subscription has given out.
+    turns: HashMap<String, usize>,
+    last_connect: HashMap<String, Instant>,
+    services: Vec<Box<dyn Service>>,
+    opened: u64,
+    published: u64,
+    generated_ids: u64,
+    pub(crate) policies: Policies,
+    pub(crate) script: Script,
+}
+
+impl Broker {
+    pub(crate) fn new(
+        limits: Limits,
+        speed: f64,
+        services: Vec<Box<dyn Service>>,
+        journal: Arc<Journal>,
+    ) -> Broker {
+        Broker {
+            limits,
+            speed,
+            journal,
+            services,
+            connections: BTreeMap::new(),
+            online: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            retained: BTreeMap::new(),
+            turns: HashMap::new(),
+            last_connect: HashMap::new(),
+            opened: 0,
+            published: 0,
+            generated_ids: 0,
+            policies: Policies::default(),
+            script: Script::default(),
+        }
+    }
+
+    /// A socket was accepted.
+    pub(crate) fn opened(&mut self, now: Instant) -> Line {
+        self.opened += 1;
+        let number = self.opened;
+        let ((out, outbox), (kill, killed)) = (mpsc::unbounded_channel(), oneshot::channel());
+        self.connections
+            .insert(number, Connection::new(out, kill, now + PATIENCE));
+        self.journal.write(number, Event::ConnectionOpened);
+        let fault = self.script.at(
+            Stage::Accepted,
+            &Facts {
+                connection: number,
+                ..Facts::default()
+            },
+        );
+        Line {
+            number,
+            fault,
+            outbox,
+            kill: killed,
+        }
+    }
+
+    /// The TLS handshake of a connection succeeded.
+    pub(crate) fn secured(&mut self, number: u64, now: Instant) {
+        self.after_packet(number, now);
+    }
+
+    /// A client sent a packet.
+    pub(crate) fn received(&mut self, number: u64, packet: Incoming, now: Instant) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        connection.packets += 1;
+        if connection.silent || connection.ended.is_some() {
+            return;
+        }
+        let Some(client) = connection.client() else {
+            match packet {
+                Incoming::Connect(connect) => self.connect(number, connect, now),
+                _ => self.end(number, "a packet before CONNECT", now),
+            }
+            return self.after_packet(number, now);
+        };
+        if !matches!(packet, Incoming::Unsubscribe { .. }) {
+            connection.heard(self.speed, now);
+        }
+        self.packet(number, &client, packet, now);
+        self.after_packet(number, now);
+    }
+
+    fn packet(&mut self, number: u64, client: &str, packet: Incoming, now: Instant) {
+        match packet {
+            Incoming::Connect(_) => self.reject(number, 0x82, "a second CONNECT", now),
+            Incoming::Publish(publish) => self.publish(number, client, publish, now),
+            Incoming::Puback { packet_id } => self.acknowledged(number, client, packet_id, now),
+            Incoming::Subscribe(subscribe) => self.subscribe(number, client, subscribe, now),
+            Incoming::Unsubscribe { packet_id, filters } => {
+                self.unsubscribe(number, client, packet_id, filters)
+            }
+            Incoming::PingRequest => self.ping(number),
+            Incoming::Disconnect {
+                reason,
+                session_expiry,
+            } => {
+                self.disconnect(number, client, reason, session_expiry, now);
+            }
+            Incoming::Unsupported(kind) => {
+                self.reject(number, 0x82, &format!("AWS does not take {kind}"), now)
+            }
+        }
+    }
+
+    /// A client sent bytes that are no packet.
+    pub(crate) fn broken(&mut self, number: u64, broken: Broken, now: Instant) {
+        self.refuse_version(number, &broken);
+        self.reject(number, broken.code, &broken.reason, now);
+    }
+
+    /// When `tick` has something to do for this connection.
+    pub(crate) fn deadline(&self, number: u64) -> Option<Instant> {
+        let connection = self.connections.get(&number)?;
+        if connection.ended.is_some() {
+            return None;
+        }
+        let session = connection
+            .client_id
+            .as_deref()
+            .and_then(|client| self.sessions.get(client));
+        [connection.deadline(), session.and_then(Session::deadline)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The deadline of this connection may have come.
+    pub(crate) fn tick(&mut self, number: u64, now: Instant) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        connection.send_delayed(now);
+        if connection.silent {
+            return;
+        }
+        if now >= connection.patience {
+            return self.reject(
+                number,
+                0x8d,
+                "nothing was heard for one and a half keep-alives",
+                now,
+            );
+        }
+        self.pump(number, now);
+    }
+
+    /// The task of a connection has ended, for this reason if the broker has not given one.
+    pub(crate) fn closed(&mut self, number: u64, why: &str, now: Instant) {
+        self.end(number, why, now);
+        let ended = self
+            .connections
+            .remove(&number)
+            .and_then(|connection| connection.ended);
+        self.journal.write(
+            number,
+            Event::Closed {
+                why: ended.unwrap_or_else(|| why.to_owned()),
+            },
+        );
+    }
+
+    /// The client ids that are connected.
+    pub(crate) fn connected(&self) -> Vec<String> {
+        self.online.keys().cloned().collect()
+    }
+
+    /// Ends the connection of this client, if it has one.
+    pub(crate) fn cut(&mut self, client_id: &str, how: Cut, now: Instant) {
+        let Some(&number) = self.online.get(client_id) else {
+            return;
+        };
+        match how {
+            Cut::Reset => self.kill(number, Ending::Reset, now),
+            Cut::Close => self.kill(number, Ending::Close, now),
+            Cut::Disconnect(code) => self.reject(number, code, "cut", now),
+        }
+    }
+
+    /// Ends every connection at once.
+    pub(crate) fn cut_all(&mut self, now: Instant) {
+        let numbers: Vec<u64> = self.connections.keys().copied().collect();
+        numbers
+            .into_iter()
+            .for_each(|number| self.kill(number, Ending::Close, now));
+    }
+
+    /// Forgets every session; those of connected clients end with their connection.
+    pub(crate) fn forget_sessions(&mut self) {
+        self.sessions
+            .retain(|client, _| self.online.contains_key(client));
+        self.sessions
+            .values_mut()
+            .for_each(|session| session.expiry = Duration::ZERO);
+    }
+
+    fn kill(&mut self, number: u64, how: Ending, now: Instant) {
+        let kill = self
+            .connections
+            .get_mut(&number)
+            .and_then(|connection| connection.kill.take());
+        // The task may have ended already: then there is nothing to kill.
+        let _ = kill.map(|kill| kill.send(how));
+        self.end(number, "cut", now);
+    }
+
+    fn ping(&mut self, number: u64) {
+        self.journal.write(number, Event::PingRequest);
+        if self.fault(number, Stage::Ping, None) != Some(What::SwallowPingresp) {
+            self.send(number, Outgoing::PingResponse);
+        }
+    }
+
+    /// What the fault script does to a packet of this connection.
+    fn fault(&mut self, number: u64, stage: Stage, topic: Option<&str>) -> Option<What> {
+        let connection = self.connections.get(&number)?;
+        let publish = connection.publish_numbers;
+        let client = connection.client_id.as_deref();
+        self.script.at(
+            stage,
+            &Facts {
+                connection: number,
+                client,
+                topic,
+                publish,
+            },
+        )
+    }
+
+    /// Faults that strike after a packet was handled.
+    fn after_packet(&mut self, number: u64, now: Instant) {
+        let Some(connection) = self
+            .connections
+            .get(&number)
+            .filter(|c| c.ended.is_none() && !c.silent)
+        else {
+            return;
+        };
+        match self.fault(number, Stage::Handled(connection.packets), None) {
+            Some(What::SilentAfterPackets(_)) => self.silence(number),
+            Some(What::CloseAfterPackets(_)) => self.end(number, "closed by the fault script", now),
+            Some(What::ResetAfterPackets(_)) => {
+                self.end_with(number, "reset by the fault script", Ending::Reset, now)
+            }
+            Some(What::TakeOver) => {
+                self.reject(number, 0x8e, "taken over, says the fault script", now)
+            }
+            _ => {}
+        }
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.publish_numbers = None;
+        }
+    }
+
+    fn silence(&mut self, number: u64) {
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.silent = true;
+        }
+    }
+
+    fn send(&self, number: u64, packet: Outgoing) {
+        if let Some(connection) = self.connections.get(&number) {
+            connection.send(packet);
+        }
+    }
+
+    /// Ends a connection for a fault of its client: MQTT 5 is told the code, 3.1.1 is just closed.
+    fn reject(&mut self, number: u64, code: u8, why: &str, now: Instant) {
+        self.send(number, Outgoing::Disconnect { reason: code });
+        self.end(number, why, now);
+    }
+
+    fn end(&mut self, number: u64, why: &str, now: Instant) {
+        self.end_with(number, why, Ending::Close, now);
+    }
+
+    /// The connection counts as gone from here on; its task closes the socket when all is written.
+    fn end_with(&mut self, number: u64, why: &str, how: Ending, now: Instant) {
+        let Some(connection) = self
+            .connections
+            .get_mut(&number)
+            .filter(|c| c.ended.is_none())
+        else {
+            return;
+        };
+        connection.end(why, how);
+        let (client, will) = (connection.client_id.clone(), connection.will.take());
+        if let Some(client) = client.filter(|client| self.online.get(&**client) == Some(&number)) {
+            self.online.remove(&*client);
+            self.suspend(&client, now);
+        }
+        if let Some(will) = will {
+            let (topic, payload) = (will.topic.clone(), will.payload.clone());
+            self.journal
+                .write(number, Event::WillPublished { topic, payload });
+            self.keep_retained(&will);
+            self.route(&will, now);
+        }
+    }
+
+    fn suspend(&mut self, client: &str, now: Instant) {
+        let Some(session) = self.sessions.get_mut(client) else {
+            return;
+        };
+        session.suspend(now);
+        if session.expiry.is_zero() {
+            self.sessions.remove(client);
+        }
+    }
+
+    /// How long `cloud` takes on the clocks of this machine.
+    fn real(&self, cloud: Duration) -> Duration {
+        cloud.div_f64(self.speed)
+    }
+}

@@ -1,0 +1,118 @@
+//! What can be set before a sandbox starts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::broker::{Broker, Service};
+use crate::journal::Journal;
+use crate::limits::Limits;
+use crate::net::{Hub, Rules, Server, Tls};
+use crate::pki::{Pki, ServerCertificate};
+use crate::sandbox::Sandbox;
+
+/// Sets up a [`Sandbox`]. Whatever is not set is as on AWS, on any free port.
+#[must_use = "a sandbox begins with start()"]
+pub struct Builder {
+    port: u16,
+    dir: Option<PathBuf>,
+    limits: Limits,
+    speed: f64,
+    keep: usize,
+    rules: Rules,
+    certificate: ServerCertificate,
+    services: Vec<Box<dyn Service>>,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder {
+            port: 0,
+            dir: None,
+            limits: Limits::default(),
+            speed: 1.0,
+            keep: usize::MAX,
+            rules: Rules::default(),
+            certificate: ServerCertificate::Valid,
+            services: Vec::new(),
+        }
+    }
+}
+
+impl Builder {
+    /// The port to listen on; 0, the default, for any that is free.
+    pub fn port(mut self, port: u16) -> Builder {
+        self.port = port;
+        self
+    }
+
+    /// Where the certificates are. A CA that is there already is used again. Default: a temporary directory.
+    pub fn dir(mut self, dir: impl AsRef<Path>) -> Builder {
+        self.dir = Some(dir.as_ref().to_path_buf());
+        self
+    }
+
+    pub fn limits(mut self, limits: Limits) -> Builder {
+        self.limits = limits;
+        self
+    }
+
+    /// Changes single limits: `.limit(|limits| limits.connect_interval = Duration::ZERO)`.
+    pub fn limit(mut self, change: impl FnOnce(&mut Limits)) -> Builder {
+        change(&mut self.limits);
+        self
+    }
+
+    /// How many times faster than this machine's clock the cloud's clock runs: keep-alives, session and message expiry,
+    /// the pace of stored messages and the interval of CONNECTs shrink accordingly.
+    ///
+    /// # Panics
+    /// When `speed` is not a positive number.
+    pub fn clock_speed(mut self, speed: f64) -> Builder {
+        assert!(speed.is_finite() && speed > 0.0, "a clock runs forwards");
+        self.speed = speed;
+        self
+    }
+
+    /// Forgets the oldest records beyond about this many. Default: keeps all.
+    pub fn keep_records(mut self, count: usize) -> Builder {
+        self.keep = count;
+        self
+    }
+
+    /// Requires ALPN `x-amzn-mqtt-ca`, as AWS does on port 443.
+    pub fn require_alpn(mut self) -> Builder {
+        self.rules.alpn = true;
+        self
+    }
+
+    /// Requires a server name in the TLS handshake.
+    pub fn require_sni(mut self) -> Builder {
+        self.rules.sni = true;
+        self
+    }
+
+    /// Which certificate the server shows.
+    pub fn server_certificate(mut self, certificate: ServerCertificate) -> Builder {
+        self.certificate = certificate;
+        self
+    }
+
+    /// Adds a service of the cloud; several see each publish in the order in which they were added.
+    pub fn service(mut self, service: impl Service + 'static) -> Builder {
+        self.services.push(Box::new(service));
+        self
+    }
+
+    /// Listens on the loopback interface from now on.
+    pub fn start(self) -> anyhow::Result<Sandbox> {
+        let pki = Pki::open(self.dir.as_deref())?;
+        let (certificate, key) = pki.server(self.certificate)?;
+        let tls = Tls::new(self.rules, pki.ca_certificate_pem(), &certificate, &key)?;
+        let journal = Arc::new(Journal::new(self.keep));
+        let largest = self.limits.packet;
+        let broker = Broker::new(self.limits, self.speed, self.services, Arc::clone(&journal));
+        let hub = Arc::new(Hub::new(broker, journal, tls, pki.statuses(), largest));
+        let server = Server::start(self.port, Arc::clone(&hub))?;
+        Ok(Sandbox::new(server, hub, pki))
+    }
+}

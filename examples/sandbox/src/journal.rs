@@ -1,0 +1,177 @@
+//! Keeps the records in order and wakes those who wait for one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use crate::record::{Event, Received, Record};
+
+/// All records of one sandbox. Writers never wait for readers: a reader works on a copy.
+pub(crate) struct Journal {
+    book: Mutex<Book>,
+    grown: Condvar,
+    /// Older records beyond about this many are forgotten.
+    keep: usize,
+}
+
+#[derive(Default)]
+struct Book {
+    records: Vec<Record>,
+    written: u64,
+    publishes: usize,
+    clients: HashMap<u64, Arc<str>>,
+}
+
+impl Journal {
+    pub(crate) fn new(keep: usize) -> Journal {
+        Journal {
+            book: Mutex::default(),
+            grown: Condvar::new(),
+            keep,
+        }
+    }
+
+    /// From now on the records of this connection carry this client id.
+    pub(crate) fn name(&self, connection: u64, client_id: &str) {
+        self.book().clients.insert(connection, client_id.into());
+    }
+
+    pub(crate) fn write(&self, connection: u64, event: Event) {
+        let book = &mut *self.book();
+        book.written += 1;
+        book.publishes += usize::from(matches!(event, Event::Publish(_)));
+        let client_id = match event {
+            Event::Closed { .. } => book.clients.remove(&connection),
+            _ => book.clients.get(&connection).cloned(),
+        };
+        let sequence = book.written;
+        book.records.push(Record {
+            sequence,
+            at: Instant::now(),
+            connection: Some(connection),
+            client_id,
+            event,
+        });
+        if book.records.len() / 2 > self.keep {
+            book.records.drain(..self.keep);
+        }
+        self.grown.notify_all();
+    }
+
+    /// Everything since the record with this sequence number, which is left out.
+    pub(crate) fn since(&self, sequence: u64) -> Vec<Record> {
+        self.book().since(sequence).to_vec()
+    }
+
+    /// Asks `look` again after every new record until it finds something.
+    pub(crate) fn wait_for<T>(
+        &self,
+        limit: Duration,
+        mut look: impl FnMut(&[Record]) -> Option<T>,
+    ) -> Option<T> {
+        let until = Instant::now() + limit;
+        let mut seen = Vec::new();
+        loop {
+            seen.extend(self.since(last(&seen)));
+            let found = look(&seen);
+            if found.is_some() || !self.wait_beyond(last(&seen), until) {
+                return found;
+            }
+        }
+    }
+
+    /// Whether there is a record after `sequence` before the time is up.
+    pub(crate) fn wait_beyond(&self, sequence: u64, until: Instant) -> bool {
+        self.wait_while(until, |book| book.written <= sequence)
+    }
+
+    /// Whether this many publishes were accepted before the time is up.
+    pub(crate) fn wait_for_publishes(&self, count: usize, limit: Duration) -> bool {
+        self.wait_while(Instant::now() + limit, |book| book.publishes < count)
+    }
+
+    pub(crate) fn published(&self) -> Vec<Received> {
+        let publish = |record: &Record| match &record.event {
+            Event::Publish(received) => Some(received.clone()),
+            _ => None,
+        };
+        self.book().records.iter().filter_map(publish).collect()
+    }
+
+    fn wait_while(&self, until: Instant, missing: impl Fn(&Book) -> bool) -> bool {
+        let limit = until.saturating_duration_since(Instant::now());
+        let waited = self
+            .grown
+            .wait_timeout_while(self.book(), limit, |book| missing(book));
+        !waited.expect("nobody panics with this lock").1.timed_out()
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().expect("nobody panics with this lock")
+    }
+}
+
+impl Book {
+    fn since(&self, sequence: u64) -> &[Record] {
+        &self.records[self
+            .records
+            .partition_point(|record| record.sequence <= sequence)..]
+    }
+}
+
+fn last(records: &[Record]) -> u64 {
+    records.last().map_or(0, |record| record.sequence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiter_sees_what_comes_later() {
+        let journal = Journal::new(usize::MAX);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                journal.wait_for(Duration::from_secs(10), |records| {
+                    (records.len() == 2).then(|| records[1].sequence)
+                })
+            });
+            journal.write(1, Event::ConnectionOpened);
+            journal.write(1, Event::PingRequest);
+            assert_eq!(waiter.join().unwrap(), Some(2));
+        });
+    }
+
+    #[test]
+    fn a_waiter_gives_up() {
+        assert_eq!(
+            Journal::new(usize::MAX).wait_for(Duration::ZERO, |_| None::<()>),
+            None
+        );
+    }
+
+    #[test]
+    fn old_records_are_forgotten_beyond_the_limit() {
+        let journal = Journal::new(2);
+        (0..6).for_each(|_| journal.write(1, Event::PingRequest));
+        let kept: Vec<u64> = journal
+            .since(0)
+            .iter()
+            .map(|record| record.sequence)
+            .collect();
+        assert_eq!(kept, [3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn the_end_of_a_connection_still_carries_its_client() {
+        let journal = Journal::new(usize::MAX);
+        journal.name(1, "pump");
+        journal.write(
+            1,
+            Event::Closed {
+                why: "over".to_owned(),
+            },
+        );
+        assert_eq!(journal.since(0)[0].client_id.as_deref(), Some("pump"));
+    }
+}

@@ -1,0 +1,53 @@
+//! A local AWS IoT Core: a broker with mutual TLS that keeps AWS's limits, deviations and ways to fail, for running and
+//! testing a device daemon without a cloud. One thread, loopback only, everything in memory.
+//!
+//! ```
+//! use iotcore_sandbox::{Fault, Sandbox, What, When};
+//!
+//! let sandbox = Sandbox::start()?;
+//! sandbox.faults(vec![Fault::once(When::Publish(3), What::SwallowPuback)]);
+//! let certstore = tempfile::tempdir()?;
+//! sandbox.pki().write_certstore(certstore.path(), sandbox.port());
+//! // ... start the device, then look at sandbox.published() and sandbox.record()
+//! # anyhow::Ok(())
+//! ```
+//!
+//! Where to begin reading: `broker/mod.rs`, which is told what happens and decides what to do. Around it:
+//!
+//! | file | subject |
+//! |---|---|
+//! | `sandbox.rs`, `builder.rs` | the handle, and what can be set before the start |
+//! | `broker/` | connections, sessions, publishes, subscriptions; its services are the cloud's own features |
+//! | `faults.rs`, `policy.rs`, `limits.rs`, `topic.rs` | pure: what goes wrong, what is denied, what is allowed, what matches |
+//! | `record.rs`, `journal.rs` | what was seen, and waiting for it |
+//! | `packet.rs`, `codec.rs` | packets, and their bytes: the only file that knows the MQTT library |
+//! | `net/` | thread, listener, TLS, one task for each connection |
+//! | `pki/` | throw-away certificates and certstores |
+//!
+//! Shadows, provisioning and jobs go into a folder `cloud/`, one file each, as a [`Service`]: the broker shows it each
+//! accepted publish and delivers what it answers. The sandbox shares no code with the daemon it tests: two independent
+//! readings of AWS's rules are the point.
+
+mod broker;
+mod builder;
+mod codec;
+mod faults;
+mod journal;
+mod limits;
+mod net;
+mod packet;
+mod pki;
+mod policy;
+mod record;
+mod sandbox;
+mod topic;
+
+pub use broker::{Cut, Service};
+pub use builder::Builder;
+pub use faults::{Fault, What, When};
+pub use limits::{DeniedSubscription, Limits};
+pub use packet::{CloudMessage, Properties, Version};
+pub use pki::{CertificateKind, CertificateStatus, Issued, KeyKind, Pki, ServerCertificate};
+pub use policy::Deny;
+pub use record::{Event, Received, Record};
+pub use sandbox::Sandbox;

@@ -1,0 +1,239 @@
+//! The task of one connection: carries bytes between its socket and the broker.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+
+use super::Hub;
+use super::tls::Secured;
+use crate::broker::{Ending, Line, Out};
+use crate::codec::{self, Decoder};
+use crate::faults::What;
+use crate::packet::Outgoing;
+use crate::pki::CertificateStatus;
+use crate::record::Event;
+
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A client that reads nothing for so long is given up.
+const WRITE: Duration = Duration::from_secs(10);
+/// How long a client may take to close its side.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+type Stream = TlsStream<TcpStream>;
+
+/// Serves one connection from accept to close.
+pub(super) async fn serve(hub: Arc<Hub>, socket: TcpStream) {
+    let Line {
+        number,
+        fault,
+        outbox,
+        mut kill,
+    } = hub.broker().opened(Instant::now());
+    // Acknowledgements are small: they must not wait for more.
+    let _ = socket.set_nodelay(true);
+    let secured = match fault {
+        Some(What::StallTls) => Err(stall(socket, &mut kill).await),
+        Some(_) => Err("refused by the fault script".to_owned()),
+        None => shake_hands(&hub, number, socket, &mut kill).await,
+    };
+    match secured {
+        Ok(stream) => converse(&hub, number, stream, outbox, kill).await,
+        Err(why) => hub.broker().closed(number, &why, Instant::now()),
+    }
+}
+
+/// Accepts and says nothing until the client goes or the sandbox cuts it.
+async fn stall(mut socket: TcpStream, kill: &mut oneshot::Receiver<Ending>) -> String {
+    let mut ignored = [0; 1024];
+    // No deadline: that is the fault.
+    let deaf = async { while socket.read(&mut ignored).await.is_ok_and(|count| count > 0) {} };
+    tokio::select! {
+        _ = kill => "cut".to_owned(),
+        () = deaf => "the client gave up".to_owned(),
+    }
+}
+
+/// TLS, and what AWS looks at right after it. The error says why the connection is over.
+async fn shake_hands(
+    hub: &Hub,
+    number: u64,
+    socket: TcpStream,
+    kill: &mut oneshot::Receiver<Ending>,
+) -> Result<Stream, String> {
+    let handshake = tokio::select! {
+        _ = kill => return Err("cut".to_owned()),
+        done = timeout(HANDSHAKE, hub.tls.accept(socket)) => done.unwrap_or_else(|_| Err("took too long".to_owned())),
+    };
+    let Secured {
+        mut stream,
+        sni,
+        alpn,
+        certificate_id,
+    } = handshake.map_err(|reason| {
+        hub.journal.write(number, Event::TlsFailed { reason });
+        "no TLS".to_owned()
+    })?;
+    let status = hub.statuses.of(&certificate_id);
+    hub.journal.write(
+        number,
+        Event::TlsEstablished {
+            sni,
+            alpn,
+            certificate_id,
+        },
+    );
+    match status {
+        CertificateStatus::Active => Ok(stream),
+        CertificateStatus::Inactive | CertificateStatus::Revoked => {
+            let _ = timeout(GOODBYE, stream.shutdown()).await;
+            Err("the certificate is not active".to_owned())
+        }
+    }
+}
+
+async fn converse(
+    hub: &Hub,
+    number: u64,
+    stream: Stream,
+    outbox: mpsc::UnboundedReceiver<Out>,
+    kill: oneshot::Receiver<Ending>,
+) {
+    hub.broker().secured(number, Instant::now());
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let (why, ending) = tokio::select! {
+        biased;
+        ending = kill => ("cut".to_owned(), ending.unwrap_or(Ending::Close)),
+        end = write(hub, number, &mut writer, outbox) => end,
+        why = read(hub, number, &mut reader) => (why, Ending::Close),
+    };
+    let stream = reader.unsplit(writer);
+    // A client that hears of the end may be back before this task runs again: the record has to be there first.
+    hub.broker().closed(number, &why, Instant::now());
+    match ending {
+        Ending::Close => close(stream).await,
+        Ending::Reset => drop(stream.get_ref().0.set_zero_linger()),
+    }
+}
+
+/// Passes on what the client sends, and the passing of time, until the client goes; why it went.
+async fn read(hub: &Hub, number: u64, reader: &mut ReadHalf<Stream>) -> String {
+    let mut decoder = Decoder::new(hub.largest);
+    let mut input = BytesMut::with_capacity(64 * 1024);
+    loop {
+        match decoder.decode(&mut input) {
+            Ok(Some(packet)) => {
+                hub.broker().received(number, packet, Instant::now());
+                continue;
+            }
+            Ok(None) => {}
+            Err(broken) => {
+                hub.broker().broken(number, broken, Instant::now());
+                // What follows makes no sense. The end is in the outbox, and writing it has a deadline.
+                std::future::pending().await
+            }
+        }
+        let deadline = hub.broker().deadline(number);
+        input.reserve(16 * 1024);
+        tokio::select! {
+            read = reader.read_buf(&mut input) => match read {
+                Ok(0) => return "closed by the client".to_owned(),
+                Ok(_) => {}
+                Err(error) => return format!("connection lost: {error}"),
+            },
+            () = until(deadline) => hub.broker().tick(number, Instant::now()),
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Writes what the broker has for the client until it says how to end.
+async fn write(
+    hub: &Hub,
+    number: u64,
+    writer: &mut WriteHalf<Stream>,
+    mut outbox: mpsc::UnboundedReceiver<Out>,
+) -> (String, Ending) {
+    let (mut batch, mut bytes) = (Vec::new(), Vec::new());
+    loop {
+        // No deadline: the broker has nothing to say while nothing happens.
+        if outbox.recv_many(&mut batch, 256).await == 0 {
+            return ("the broker has gone".to_owned(), Ending::Close);
+        }
+        let mut ending = None;
+        for out in batch.drain(..) {
+            match out {
+                Out::Send(version, packet) => {
+                    bytes.extend(codec::encode(version, &packet));
+                    hub.journal.write(number, sent(packet));
+                }
+                Out::End(how) => ending = Some(how),
+            }
+        }
+        if let Err(why) = write_all(writer, &bytes).await {
+            return (why, Ending::Close);
+        }
+        bytes.clear();
+        if let Some(ending) = ending {
+            return ("ended by the broker".to_owned(), ending);
+        }
+    }
+}
+
+async fn write_all(writer: &mut WriteHalf<Stream>, bytes: &[u8]) -> Result<(), String> {
+    let all = async {
+        writer.write_all(bytes).await?;
+        writer.flush().await
+    };
+    match timeout(WRITE, all).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(format!("connection lost: {error}")),
+        Err(_) => Err("the client does not read".to_owned()),
+    }
+}
+
+/// Closes so that everything that was written arrives: a socket that is dropped with unread input would reset.
+async fn close(mut stream: Stream) {
+    let goodbye = async {
+        stream.shutdown().await?;
+        let (socket, mut ignored) = (stream.get_mut().0, [0; 4096]);
+        while socket.read(&mut ignored).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    // Whether the client says goodbye makes no difference.
+    let _ = timeout(GOODBYE, goodbye).await;
+}
+
+fn sent(packet: Outgoing) -> Event {
+    match packet {
+        Outgoing::Connack {
+            code,
+            session_present,
+            ..
+        } => Event::ConnackSent {
+            code,
+            session_present,
+        },
+        Outgoing::Publish { packet_id, message } => Event::Delivered {
+            topic: message.topic,
+            packet_id,
+            qos: message.qos,
+        },
+        Outgoing::Puback { packet_id, code } => Event::PubackSent { packet_id, code },
+        Outgoing::Suback { codes, .. } => Event::SubackSent { codes },
+        Outgoing::Unsuback { codes, .. } => Event::UnsubackSent { codes },
+        Outgoing::PingResponse => Event::PingResponse,
+        Outgoing::Disconnect { reason } => Event::DisconnectSent { reason },
+    }
+}

@@ -1,0 +1,181 @@
+//! A throw-away public key infrastructure: the CA that signs the server and the devices, a second CA that signs
+//! nothing the sandbox trusts, and certificates of every kind that a device may be given by mistake.
+
+mod certstore;
+mod issue;
+mod keys;
+
+pub(crate) use issue::fingerprint;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+
+/// What a device needs to connect: both texts are PEM.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The SHA-256 fingerprint of the certificate, 64 lower-case hex digits: AWS's certificate id.
+    pub id: String,
+    pub certificate_pem: String,
+    pub private_key_pem: String,
+}
+
+/// What is right or wrong with a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateKind {
+    /// Signed by the sandbox's CA, valid until the end of 2049.
+    Valid,
+    /// Ended in 2001.
+    Expired,
+    /// Begins in 2090.
+    NotYetValid,
+    /// In order, but signed by a CA that the sandbox does not know.
+    OtherCa,
+}
+
+/// How a private key is written down. All RSA keys are one and the same test key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    EcPkcs8,
+    EcSec1,
+    RsaPkcs8,
+    RsaPkcs1,
+}
+
+/// What is right or wrong with the certificate that the server shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerCertificate {
+    /// For `localhost` and 127.0.0.1.
+    Valid,
+    Expired,
+    NotYetValid,
+    /// In order, but for `elsewhere.example`.
+    OtherName,
+}
+
+/// Whether a device certificate may connect. A certificate that was never mentioned is active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateStatus {
+    Active,
+    Inactive,
+    Revoked,
+}
+
+/// The certificates of one sandbox, below one directory: a temporary one that ends with the sandbox, or one that was
+/// named, whose CA is used again at the next start.
+pub struct Pki {
+    dir: PathBuf,
+    _temporary: Option<tempfile::TempDir>,
+    ca: Authority,
+    other: Authority,
+    statuses: Statuses,
+}
+
+impl Pki {
+    /// Opens the infrastructure in `dir`, creating what is missing.
+    pub(crate) fn open(dir: Option<&Path>) -> anyhow::Result<Pki> {
+        let temporary = match dir {
+            Some(_) => None,
+            None => Some(tempfile::tempdir().context("cannot make a temporary directory")?),
+        };
+        let dir = dir
+            .or(temporary.as_ref().map(|t| t.path()))
+            .expect("one of the two is there")
+            .to_path_buf();
+        std::fs::create_dir_all(&dir)
+            .with_context(|| format!("cannot create {}", dir.display()))?;
+        Ok(Pki {
+            ca: Authority::open(&dir, "ca", "iotcore-sandbox CA")?,
+            other: Authority::open(&dir, "other-ca", "a CA that nobody asked")?,
+            statuses: Statuses::default(),
+            dir,
+            _temporary: temporary,
+        })
+    }
+
+    /// The PEM file with the CA certificate that signed the server.
+    pub fn ca_file(&self) -> &Path {
+        &self.ca.file
+    }
+
+    /// The PEM file with a CA certificate that did not sign the server.
+    pub fn other_ca_file(&self) -> PathBuf {
+        self.other.file.clone()
+    }
+
+    /// The directory that holds all of it.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn ca_certificate_pem(&self) -> &str {
+        &self.ca.certificate_pem
+    }
+
+    pub(crate) fn set_status(&self, id: &str, status: CertificateStatus) {
+        self.statuses.set(id, status);
+    }
+
+    pub(crate) fn statuses(&self) -> Statuses {
+        self.statuses.clone()
+    }
+}
+
+/// Which certificates may connect; shared by the handle and the connections.
+#[derive(Clone, Default)]
+pub(crate) struct Statuses(Arc<Mutex<HashMap<String, CertificateStatus>>>);
+
+impl Statuses {
+    pub(crate) fn of(&self, id: &str) -> CertificateStatus {
+        let known = self.0.lock().expect("nobody panics with this lock");
+        known.get(id).copied().unwrap_or(CertificateStatus::Active)
+    }
+
+    pub(crate) fn set(&self, id: &str, status: CertificateStatus) {
+        self.0
+            .lock()
+            .expect("nobody panics with this lock")
+            .insert(id.to_owned(), status);
+    }
+}
+
+/// A CA: its certificate in a file, its key ready to sign.
+struct Authority {
+    file: PathBuf,
+    certificate_pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn open(dir: &Path, stem: &str, name: &str) -> anyhow::Result<Authority> {
+        let (file, key_file) = (
+            dir.join(format!("{stem}.pem")),
+            dir.join(format!("{stem}.key")),
+        );
+        if !file.exists() || !key_file.exists() {
+            let key = KeyPair::generate()?;
+            certstore::write_private(&key_file, &key.serialize_pem())?;
+            certstore::write(&file, &parameters(name)?.self_signed(&key)?.pem())?;
+        }
+        let key = KeyPair::from_pem(&certstore::read(&key_file)?)?;
+        let certificate_pem = certstore::read(&file)?;
+        Ok(Authority {
+            file,
+            certificate_pem,
+            issuer: Issuer::new(parameters(name)?, key),
+        })
+    }
+}
+
+fn parameters(name: &str) -> anyhow::Result<CertificateParams> {
+    let mut parameters = CertificateParams::new(Vec::new())?;
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    parameters.distinguished_name.push(DnType::CommonName, name);
+    parameters.not_before = rcgen::date_time_ymd(2000, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(2099, 12, 31);
+    Ok(parameters)
+}

@@ -1,0 +1,173 @@
+//! The handle on a running sandbox. Its methods return at once, or wait with a deadline; none is async.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::broker::Cut;
+use crate::builder::Builder;
+use crate::faults::Fault;
+use crate::net::{Hub, Server};
+use crate::packet::CloudMessage;
+use crate::pki::{CertificateStatus, Pki};
+use crate::policy::Deny;
+use crate::record::{Received, Record};
+
+/// A running broker. It stops, and its connections are cut, when this is dropped.
+pub struct Sandbox {
+    // Dropped first: nothing is served while the rest goes.
+    server: Server,
+    hub: Arc<Hub>,
+    pki: Pki,
+}
+
+impl Sandbox {
+    pub(crate) fn new(server: Server, hub: Arc<Hub>, pki: Pki) -> Sandbox {
+        Sandbox { server, hub, pki }
+    }
+
+    /// Starts on any free port with all of AWS's limits.
+    pub fn start() -> anyhow::Result<Sandbox> {
+        Sandbox::builder().start()
+    }
+
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    /// The name that the server's certificate is for. Its address is 127.0.0.1, which the certificate names too.
+    pub fn host(&self) -> &str {
+        "localhost"
+    }
+
+    pub fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// Replaces the fault script, for open connections too.
+    pub fn faults(&self, script: Vec<Fault>) {
+        self.hub.broker().script.replace(script);
+    }
+
+    /// Adds to the end of the fault script.
+    pub fn add_fault(&self, fault: Fault) {
+        self.hub.broker().script.add(fault);
+    }
+
+    /// Nothing goes wrong any more, except on connections that have been silenced already.
+    pub fn clear_faults(&self) {
+        self.faults(Vec::new());
+    }
+
+    /// Everything that was seen and done so far, in order.
+    pub fn record(&self) -> Vec<Record> {
+        self.hub.journal.since(0)
+    }
+
+    /// What was recorded after this sequence number, as soon as there is something; empty when the time is up.
+    pub fn records_after(&self, sequence: u64, limit: Duration) -> Vec<Record> {
+        self.hub
+            .journal
+            .wait_beyond(sequence, Instant::now() + limit);
+        self.hub.journal.since(sequence)
+    }
+
+    /// Shows `look` everything so far, and again whenever there is more, until it finds what it looks for or the time
+    /// is up.
+    pub fn wait_for<T>(
+        &self,
+        limit: Duration,
+        look: impl FnMut(&[Record]) -> Option<T>,
+    ) -> Option<T> {
+        self.hub.journal.wait_for(limit, look)
+    }
+
+    /// Waits until at least `count` publishes of clients were accepted, or the time is up: all that were accepted.
+    pub fn wait_for_publishes(&self, count: usize, limit: Duration) -> Vec<Received> {
+        self.hub.journal.wait_for_publishes(count, limit);
+        self.published()
+    }
+
+    /// The publishes of clients that were accepted so far.
+    pub fn published(&self) -> Vec<Received> {
+        self.hub.journal.published()
+    }
+
+    /// Publishes from the cloud. How many subscribers match, persistent sessions included for which it is stored.
+    pub fn publish(&self, topic: &str, payload: &[u8], qos: u8) -> usize {
+        self.publish_with(CloudMessage::new(topic, payload.to_vec()).qos(qos))
+    }
+
+    /// The same with properties, or to be retained.
+    ///
+    /// # Panics
+    /// When the QoS is above 1, which AWS does not have, or there is no topic.
+    pub fn publish_with(&self, message: CloudMessage) -> usize {
+        assert!(
+            message.qos <= 1 && !message.topic.is_empty(),
+            "AWS cannot publish {message:?}"
+        );
+        self.hub
+            .broker()
+            .publish_from_cloud(&message, Instant::now())
+    }
+
+    /// The client ids that are connected.
+    pub fn connected(&self) -> Vec<String> {
+        self.hub.broker().connected()
+    }
+
+    /// Ends the connection of this client, if it has one. Its will is published.
+    pub fn cut(&self, client_id: &str, how: Cut) {
+        self.hub.broker().cut(client_id, how, Instant::now());
+    }
+
+    /// Stops listening and cuts all connections; sessions are kept. Connections are refused when this returns.
+    pub fn pause(&self) {
+        self.server.pause();
+        self.hub.broker().cut_all(Instant::now());
+    }
+
+    /// Listens again, on the same port.
+    pub fn resume(&self) {
+        self.server.resume();
+    }
+
+    /// Cuts all connections and loses all sessions, as a broker that starts again would. It goes on listening.
+    pub fn restart(&self) {
+        let mut broker = self.hub.broker();
+        broker.cut_all(Instant::now());
+        broker.forget_sessions();
+    }
+
+    /// Replaces what this client (or `*`: every client) is denied. Takes effect on the next packet.
+    pub fn policy(&self, client_or_star: &str, deny: Vec<Deny>) {
+        self.hub.broker().policies.set(client_or_star, deny);
+    }
+
+    /// From the next connection on, this certificate is closed right after the TLS handshake.
+    pub fn revoke(&self, certificate_id: &str) {
+        self.pki
+            .set_status(certificate_id, CertificateStatus::Revoked);
+    }
+
+    /// As [`revoke`](Sandbox::revoke), for a certificate that was never activated.
+    pub fn deactivate(&self, certificate_id: &str) {
+        self.pki
+            .set_status(certificate_id, CertificateStatus::Inactive);
+    }
+
+    /// From the next connection on, this certificate may connect.
+    pub fn activate(&self, certificate_id: &str) {
+        self.pki
+            .set_status(certificate_id, CertificateStatus::Active);
+    }
+
+    /// Forgets all sessions. Clients that are connected stay so, and find no session when they come back.
+    pub fn forget_sessions(&self) {
+        self.hub.broker().forget_sessions();
+    }
+}
