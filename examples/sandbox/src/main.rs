@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use iotcore_sandbox::{Issued, Sandbox};
+use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "usage: iotcore-sandbox [--port PORT] [--dir DIR]
 
@@ -25,13 +26,13 @@ fn main() -> anyhow::Result<()> {
         println!("{USAGE}");
         return Ok(());
     };
+    let interrupted = interrupted()?;
     let sandbox = Sandbox::builder()
         .port(options.port)
         .dir(&options.dir)
         .keep_records(10_000)
         .start()?;
     greet(&sandbox, &options.dir)?;
-    let interrupted = interrupted()?;
     follow(&sandbox, &interrupted);
     Ok(())
 }
@@ -89,16 +90,17 @@ fn certificate(sandbox: &Sandbox, certstore: &Path) -> anyhow::Result<String> {
     Ok(id)
 }
 
-/// Becomes true on Ctrl-C.
+/// Becomes true on Ctrl-C, from when this returns.
 fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&flag);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let mut signals = runtime.block_on(async { signal(SignalKind::interrupt()) })?;
     std::thread::spawn(move || {
-        let heard = runtime.block_on(tokio::signal::ctrl_c());
-        raised.store(heard.is_ok(), Ordering::Relaxed);
+        runtime.block_on(signals.recv());
+        raised.store(true, Ordering::Relaxed);
     });
     Ok(flag)
 }

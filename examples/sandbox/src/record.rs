@@ -23,7 +23,7 @@ pub struct Record {
 
 /// What happened. Events named "sent" are recorded right before the packet is written to the socket, so that nothing
 /// that a client does because of a packet can be recorded before it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     ConnectionOpened,
     TlsFailed {

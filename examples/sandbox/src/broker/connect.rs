@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Broker, Session};
 use crate::codec::Broken;
-use crate::faults::{Stage, What};
+use crate::faults::{Facts, Stage, What};
 use crate::packet::{Connect, Outgoing, Terms, Version};
 use crate::record::Event;
 use crate::topic;
@@ -69,7 +69,7 @@ impl Broker {
     /// Faults may ask for the client, which counts as known only when it is accepted.
     fn connect_fault(&mut self, number: u64, connect: &Connect) -> Option<What> {
         let client = Some(connect.client_id.as_str());
-        let facts = crate::faults::Facts {
+        let facts = Facts {
             connection: number,
             client,
             topic: None,

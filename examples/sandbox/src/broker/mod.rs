@@ -200,14 +200,10 @@ impl Broker {
         if connection.ended.is_some() {
             return None;
         }
-        let session = connection
-            .client_id
-            .as_deref()
-            .and_then(|client| self.sessions.get(client));
-        [connection.deadline(), session.and_then(Session::deadline)]
-            .into_iter()
-            .flatten()
-            .min()
+        let client = connection.client_id.as_deref();
+        let session = client.and_then(|client| self.sessions.get(client));
+        let stored = session.and_then(|session| session.deadline(connection.window));
+        [connection.deadline(), stored].into_iter().flatten().min()
     }
 
     /// The deadline of this connection may have come.
@@ -286,7 +282,8 @@ impl Broker {
             .and_then(|connection| connection.kill.take());
         // The task may have ended already: then there is nothing to kill.
         let _ = kill.map(|kill| kill.send(how));
-        self.end(number, "cut", now);
+        // The outbox must not say otherwise: the task may be about to read either.
+        self.end_with(number, "cut", how, now);
     }
 
     fn ping(&mut self, number: u64) {

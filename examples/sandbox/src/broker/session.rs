@@ -86,14 +86,15 @@ impl Session {
         self.deliveries.in_flight.retain(|(id, _)| *id != packet_id);
     }
 
-    /// When the next stored message is due.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let stored = &self.deliveries.stored;
-        if stored.is_empty() {
-            None
-        } else {
-            self.deliveries.stored_due
-        }
+    /// When the next stored message is due; `None` too while an acknowledgement has to come first.
+    pub(super) fn deadline(&self, window: usize) -> Option<Instant> {
+        let Deliveries {
+            stored,
+            stored_due,
+            in_flight,
+            ..
+        } = &self.deliveries;
+        stored_due.filter(|_| !stored.is_empty() && in_flight.len() < window)
     }
 }
 
@@ -247,7 +248,8 @@ mod tests {
         session.acknowledged(1);
         session.accept(message("live"), None);
         expect(sent(&mut session, now), &[(Some(2), "live")]);
-        assert_eq!(session.deadline(), Some(now + pace));
+        assert_eq!(session.deadline(2), Some(now + pace));
+        assert_eq!(session.deadline(1), None, "the window is full");
         expect(sent(&mut session, now + pace), &[(Some(3), "b")]);
     }
 

@@ -49,13 +49,11 @@ impl Broker {
                 Answer::End(why) => return self.reject(number, 0x8f, &why, now),
             }
         }
-        if self
-            .fault(
-                number,
-                Stage::Suback,
-                filters.first().map(|(filter, _)| filter.as_str()),
-            )
-            .is_none()
+        let swallows = |filter: &str| self.fault(number, Stage::Suback, Some(filter)).is_some();
+        if !filters
+            .iter()
+            .map(|(filter, _)| filter.as_str())
+            .any(swallows)
         {
             self.send(
                 number,

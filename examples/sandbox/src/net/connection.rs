@@ -28,13 +28,13 @@ const GOODBYE: Duration = Duration::from_secs(1);
 type Stream = TlsStream<TcpStream>;
 
 /// Serves one connection from accept to close.
-pub(super) async fn serve(hub: Arc<Hub>, socket: TcpStream) {
+pub(super) async fn serve(hub: Arc<Hub>, line: Line, socket: TcpStream) {
     let Line {
         number,
         fault,
         outbox,
         mut kill,
-    } = hub.broker().opened(Instant::now());
+    } = line;
     // Acknowledgements are small: they must not wait for more.
     let _ = socket.set_nodelay(true);
     let secured = match fault {

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -108,7 +108,9 @@ async fn serve(
                 None => return,
             },
             accepted = accept(&door) => {
-                tokio::spawn(connection::serve(Arc::clone(&hub), accepted));
+                // Known to the broker before the next order, so that a pause cuts it too.
+                let line = hub.broker().opened(Instant::now());
+                tokio::spawn(connection::serve(Arc::clone(&hub), line, accepted));
             }
         }
     }

@@ -48,8 +48,8 @@ impl Pki {
         })
     }
 
-    /// Certificate and key of the server, both PEM.
-    pub(crate) fn server(&self, kind: ServerCertificate) -> anyhow::Result<(String, String)> {
+    /// Certificate and key of a server, both PEM: for the sandbox itself, or for another broker to test against.
+    pub fn server(&self, kind: ServerCertificate) -> anyhow::Result<(String, String)> {
         let key = KeyPair::generate()?;
         let (names, from, until): (&[&str], _, _) = match kind {
             ServerCertificate::Valid => (&["localhost", "127.0.0.1"], 2000, 2050),

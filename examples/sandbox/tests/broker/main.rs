@@ -1,0 +1,11 @@
+//! The broker as devices see it: over TLS, with packets of another codec than its own, in both protocol versions.
+
+mod common;
+mod connect;
+mod faults;
+mod handle;
+mod program;
+mod publish;
+mod sessions;
+mod subscribe;
+mod tls;
