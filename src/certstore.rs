@@ -1,0 +1,211 @@
+//! The certificate store: `endpoint.txt`, one directory for each certificate, and the link
+//! `preferred` to the one in use.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::identity::{Credentials, Endpoint};
+
+const PREFERRED: &str = "preferred";
+
+/// A store on disk. Nothing is cached: every call looks.
+#[derive(Clone, Debug)]
+pub struct Certstore {
+    dir: PathBuf,
+}
+
+/// A certificate of the store, complete but not yet read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    pub id: OsString,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+    modified: SystemTime,
+}
+
+/// What the store holds.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Newest first.
+    pub certificates: Vec<Certificate>,
+    /// One sentence for each thing that is wrong.
+    pub problems: Vec<String>,
+}
+
+impl Certstore {
+    pub fn new(dir: &Path) -> Certstore {
+        Certstore {
+            dir: dir.to_owned(),
+        }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the certificates are valid, from `endpoint.txt`.
+    pub fn endpoint(&self) -> Result<Endpoint> {
+        let file = self.dir.join("endpoint.txt");
+        let text = fs::read_to_string(&file)
+            .with_context(|| format!("cannot read endpoint from {}", file.display()))?;
+        text.parse()
+            .map_err(|why| anyhow!("{}: {why}", file.display()))
+    }
+
+    /// All complete certificates, newest first. Incomplete ones become problems.
+    pub fn contents(&self) -> Result<Contents> {
+        let mut contents = Contents::default();
+        let context = || format!("cannot read certificate store {}", self.dir.display());
+        for entry in fs::read_dir(&self.dir).with_context(context)? {
+            let entry = entry.with_context(context)?;
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            if hidden || !entry.file_type().with_context(context)?.is_dir() {
+                continue;
+            }
+            match certificate(&entry.path(), &entry.file_name(), &mut contents.problems) {
+                Ok(certificate) => contents.certificates.push(certificate),
+                Err(problem) => contents.problems.push(problem),
+            }
+        }
+        contents
+            .certificates
+            .sort_by(|a, b| (b.modified, &a.id).cmp(&(a.modified, &b.id)));
+        Ok(contents)
+    }
+
+    /// The certificate that `preferred` points at; `None` when there is no such link.
+    pub fn preferred(&self) -> Option<OsString> {
+        let target = fs::read_link(self.dir.join(PREFERRED)).ok()?;
+        let mut parts = target
+            .components()
+            .filter(|part| *part != Component::CurDir);
+        match (parts.next(), parts.next()) {
+            (Some(Component::Normal(id)), None) => Some(id.to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Points `preferred` at `id`, atomically. Does nothing when it already points there.
+    pub fn prefer(&self, id: &OsStr) -> Result<()> {
+        if self.preferred().as_deref() == Some(id) {
+            return Ok(());
+        }
+        let link = self.dir.join(PREFERRED);
+        let staged = self.dir.join(".preferred.new");
+        replace_link(id, &staged, &link).with_context(|| {
+            format!(
+                "cannot point {} at {}",
+                link.display(),
+                id.to_string_lossy()
+            )
+        })
+    }
+
+    /// Points `preferred` at the certificate after the one in use, by age and wrapping round. `None`
+    /// when there is no other.
+    pub fn rotate(&self, in_use: &OsStr) -> Result<Option<OsString>> {
+        let certificates = self.contents()?.certificates;
+        match starting_with(certificates, Some(in_use))
+            .into_iter()
+            .find(|other| other.id != in_use)
+        {
+            None => Ok(None),
+            Some(next) => {
+                self.prefer(&next.id)?;
+                Ok(Some(next.id))
+            }
+        }
+    }
+}
+
+impl Certificate {
+    /// Reads both files.
+    pub fn read(&self) -> Result<Credentials> {
+        read_credentials(&self.certificate_file, &self.key_file)
+    }
+}
+
+/// Reads a certificate and its key, of the store or explicitly named.
+pub fn read_credentials(certificate: &Path, key: &Path) -> Result<Credentials> {
+    let read = |file: &Path, what| {
+        fs::read(file).with_context(|| format!("cannot read {what} from {}", file.display()))
+    };
+    Ok(Credentials {
+        certificate: read(certificate, "certificate")?,
+        private_key: read(key, "private key")?,
+        certificate_file: certificate.to_owned(),
+        key_file: key.to_owned(),
+    })
+}
+
+/// The certificates in the order in which they are tried: `first`, then by age, wrapping round.
+/// Without `first` among them, the newest comes first.
+pub fn starting_with(
+    mut certificates: Vec<Certificate>,
+    first: Option<&OsStr>,
+) -> Vec<Certificate> {
+    if let Some(index) = certificates
+        .iter()
+        .position(|one| Some(one.id.as_os_str()) == first)
+    {
+        certificates.rotate_left(index);
+    }
+    certificates
+}
+
+fn certificate(dir: &Path, id: &OsStr, problems: &mut Vec<String>) -> Result<Certificate, String> {
+    let file = |suffix: &str| {
+        let mut name = id.to_owned();
+        name.push(suffix);
+        dir.join(name)
+    };
+    let (certificate_file, key_file) = (file("-certificate.pem.crt"), file("-private.pem.key"));
+    let look = |file: &Path| match fs::metadata(file) {
+        Ok(meta) if meta.is_file() => Ok(meta),
+        Ok(_) => Err(format!(
+            "{} is skipped: {} is not a file",
+            dir.display(),
+            file.display()
+        )),
+        Err(error) => Err(format!(
+            "{} is skipped: {}: {error}",
+            dir.display(),
+            file.display()
+        )),
+    };
+    let meta = look(&certificate_file)?;
+    let key = look(&key_file)?;
+    if key.permissions().mode() & 0o077 != 0 {
+        let mode = key.permissions().mode() & 0o777;
+        problems.push(format!(
+            "{} can be read by others (mode {mode:o}), make it 600",
+            key_file.display()
+        ));
+    }
+    let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    Ok(Certificate {
+        id: id.to_owned(),
+        certificate_file,
+        key_file,
+        modified,
+    })
+}
+
+fn replace_link(target: &OsStr, staged: &Path, link: &Path) -> io::Result<()> {
+    match fs::remove_file(staged) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    symlink(target, staged)?;
+    fs::rename(staged, link)
+}
+
+#[cfg(test)]
+#[path = "certstore_tests.rs"]
+mod tests;

@@ -1,0 +1,238 @@
+//! The command line: every option once. The doc comments are the text of `--help`, and the manual's
+//! OPTIONS section is compared with this file by a test. Values stay text here; `config` reads them.
+
+use clap::Parser;
+
+/// Device-side glue for AWS IoT Core: files in, files out, no SDK.
+///
+/// Publishes each file that is moved into DIR/new, and removes it when the
+/// broker has acknowledged it. Runs in the foreground under a supervisor and
+/// logs to stderr. chariotd(8) has the whole story.
+#[derive(Debug, Default, Parser)]
+#[command(
+    name = "chariotd",
+    version,
+    next_line_help = true,
+    verbatim_doc_comment,
+    after_help = "Options marked [+] may be repeated. --opt=VALUE and --opt VALUE both work.\n\
+                  Exit codes: 0 asked to stop, 100 a person must act, 111 try again later."
+)]
+pub struct Cli {
+    /// MQTT client id, mandatory and unique for each device
+    #[arg(
+        long,
+        short = 'i',
+        visible_alias = "id",
+        value_name = "ID",
+        help_heading = "Connection"
+    )]
+    pub clientid: Option<String>,
+
+    /// Root CA certificates that sign the endpoint, mandatory
+    #[arg(
+        long,
+        short = 'r',
+        visible_alias = "rootca",
+        value_name = "PEM",
+        help_heading = "Connection"
+    )]
+    pub cacert: Option<String>,
+
+    /// Certificate store; mandatory unless --cert, --key and --endpoint
+    /// are all given
+    #[arg(
+        long,
+        value_name = "DIR",
+        verbatim_doc_comment,
+        help_heading = "Connection"
+    )]
+    pub certstore: Option<String>,
+
+    /// One explicit certificate instead of the store's
+    #[arg(long, short = 'c', value_name = "PEM", help_heading = "Connection")]
+    pub cert: Option<String>,
+
+    /// The private key of --cert: PKCS#8, PKCS#1 or SEC1
+    #[arg(long, short = 'k', value_name = "PEM", help_heading = "Connection")]
+    pub key: Option<String>,
+
+    /// Broker address, instead of the store's endpoint.txt [port: 8883]
+    #[arg(
+        long,
+        short = 'e',
+        value_name = "HOST[:PORT]",
+        help_heading = "Connection"
+    )]
+    pub endpoint: Option<String>,
+
+    /// Seconds between keep-alive packets, 5 to 65535 [default: 1200]
+    #[arg(long, value_name = "SECONDS", help_heading = "Connection")]
+    pub keepalive: Option<String>,
+
+    /// Protocol version, 5 or 3.1.1 [default: 5]
+    #[arg(long, value_name = "VERSION", help_heading = "Connection")]
+    pub mqtt: Option<String>,
+
+    /// Failures in a row before giving up, 0 = never [default: 5]
+    #[arg(long, value_name = "N", help_heading = "Connection")]
+    pub connect_attempts: Option<String>,
+
+    /// Topic of the last will, which needs a payload too
+    #[arg(long, value_name = "TOPIC", help_heading = "Connection")]
+    pub last_will_topic: Option<String>,
+
+    /// Payload of the last will
+    #[arg(long, value_name = "TEXT", help_heading = "Connection")]
+    pub last_will_payload: Option<String>,
+
+    /// Publish the messages moved into DIR/new [+]
+    #[arg(long, value_name = "DIR", help_heading = "Messages")]
+    pub messages: Vec<String>,
+
+    /// Messages in flight at the same time, 1 to 100 [+] [default: 10]
+    #[arg(long, value_name = "DIR:N", help_heading = "Messages")]
+    pub message_concurrency: Vec<String>,
+
+    /// The same for directories without their own
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub default_message_concurrency: Option<String>,
+
+    /// Further attempts after a refusal that may pass [+] [default: 2]
+    #[arg(long, value_name = "DIR:N", help_heading = "Messages")]
+    pub message_retries: Vec<String>,
+
+    /// The same for directories without their own
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub default_message_retries: Option<String>,
+
+    /// Messages kept in DIR/failed [+] [default: 100]
+    #[arg(long, value_name = "DIR:N", help_heading = "Messages")]
+    pub message_keep_failed: Vec<String>,
+
+    /// The same for directories without their own
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub default_message_keep_failed: Option<String>,
+
+    /// Seconds that a full window may go unanswered [+] [default: 300]
+    #[arg(long, value_name = "DIR:SECONDS", help_heading = "Messages")]
+    pub message_jam_timeout: Vec<String>,
+
+    /// The same for directories without their own
+    #[arg(long, value_name = "SECONDS", help_heading = "Messages")]
+    pub default_message_jam_timeout: Option<String>,
+
+    /// lexical, reverse-lexical, newest-first or oldest-first [+]
+    /// [default: lexical]
+    #[arg(
+        long,
+        value_name = "DIR:ORDER",
+        verbatim_doc_comment,
+        help_heading = "Messages"
+    )]
+    pub message_order: Vec<String>,
+
+    /// The same for directories without their own
+    #[arg(long, value_name = "ORDER", help_heading = "Messages")]
+    pub default_message_order: Option<String>,
+
+    /// Put before every topic [+]
+    #[arg(long, value_name = "DIR:TEXT", help_heading = "Messages")]
+    pub message_topic_prefix: Vec<String>,
+
+    /// The same for directories without their own
+    #[arg(long, value_name = "TEXT", help_heading = "Messages")]
+    pub default_message_topic_prefix: Option<String>,
+
+    /// Put behind every topic [+]
+    #[arg(long, value_name = "DIR:TEXT", help_heading = "Messages")]
+    pub message_topic_suffix: Vec<String>,
+
+    /// The same for directories without their own
+    #[arg(long, value_name = "TEXT", help_heading = "Messages")]
+    pub default_message_topic_suffix: Option<String>,
+
+    /// JSON object onto which messages are merged [+]
+    #[arg(long, value_name = "DIR:PATH", help_heading = "Messages")]
+    pub letterhead_file: Vec<String>,
+
+    /// The same for directories without their own letterhead
+    #[arg(long, value_name = "PATH", help_heading = "Messages")]
+    pub default_letterhead_file: Option<String>,
+
+    /// Command that prints such an object for each message [+]
+    #[arg(long, value_name = "DIR:COMMAND", help_heading = "Messages")]
+    pub letterhead_generator: Vec<String>,
+
+    /// The same for directories without their own letterhead
+    #[arg(long, value_name = "COMMAND", help_heading = "Messages")]
+    pub default_letterhead_generator: Option<String>,
+
+    /// Fleet provisioning configuration
+    #[arg(long, value_name = "FILE", help_heading = "Not supported yet")]
+    pub fleetprov: Option<String>,
+
+    /// Service definitions for a thing's shadow [+]
+    #[arg(
+        long,
+        value_name = "THING[/SHADOW]:DIR",
+        help_heading = "Not supported yet"
+    )]
+    pub services: Vec<String>,
+
+    /// Shadow updates from an action directory [+]
+    #[arg(
+        long,
+        value_name = "THING[/SHADOW]:DIR",
+        help_heading = "Not supported yet"
+    )]
+    pub updates: Vec<String>,
+
+    /// Command that seeds a shadow that does not exist [+]
+    #[arg(
+        long,
+        value_name = "THING[/SHADOW]:COMMAND",
+        help_heading = "Not supported yet"
+    )]
+    pub defaultshadow: Vec<String>,
+
+    /// An empty array deletes, like "DELETE"
+    #[arg(long, help_heading = "Not supported yet")]
+    pub empty_array_as_delete_request: bool,
+
+    /// Write received messages to a file or FIFO [+]
+    #[arg(long, value_name = "TOPIC:PATH", help_heading = "Not supported yet")]
+    pub subscribe_write: Vec<String>,
+
+    /// Run a command for each received message [+]
+    #[arg(long, value_name = "TOPIC:COMMAND", help_heading = "Not supported yet")]
+    pub subscribe_exec: Vec<String>,
+
+    /// Keep received messages in a durable inbox [+]
+    #[arg(long, value_name = "TOPIC:DIR", help_heading = "Not supported yet")]
+    pub subscribe_spool: Vec<String>,
+
+    /// Command requests from an action directory
+    #[arg(long, value_name = "DIR", help_heading = "Not supported yet")]
+    pub commands: Option<String>,
+
+    /// Services that secure tunnels may reach [+]
+    #[arg(
+        long,
+        value_name = "THING:SVC=PORT,...",
+        help_heading = "Not supported yet"
+    )]
+    pub tunnelmappings: Vec<String>,
+
+    /// Local proxy for secure tunnels
+    #[arg(long, value_name = "COMMAND", help_heading = "Not supported yet")]
+    pub tunnelproxy: Option<String>,
+
+    /// CA certificates for the local proxy
+    #[arg(long, value_name = "DIR", help_heading = "Not supported yet")]
+    pub tunnelcadir: Option<String>,
+
+    /// Read the whole configuration, report every problem, and exit with
+    /// 0 or 100
+    #[arg(long, verbatim_doc_comment)]
+    pub check: bool,
+}

@@ -1,0 +1,69 @@
+//! Options whose feature is still to come: read and checked like all others, then refused. Ignoring
+//! them would be worse than not starting.
+
+use std::fmt::Debug;
+
+use super::Problems;
+use super::split::{filter_and_path, shadow_and_path, tunnel_mapping};
+use crate::cli::Cli;
+
+pub fn refuse(cli: &Cli, problems: &mut Problems) {
+    let any = |text: &str| {
+        if text.is_empty() {
+            Err("is empty".to_owned())
+        } else {
+            Ok(text.to_owned())
+        }
+    };
+    let shadow = shadow_and_path;
+    each("fleetprov", &cli.fleetprov, any, problems);
+    each("services", &cli.services, shadow, problems);
+    each("updates", &cli.updates, shadow, problems);
+    each("defaultshadow", &cli.defaultshadow, shadow, problems);
+    each(
+        "subscribe-write",
+        &cli.subscribe_write,
+        filter_and_path,
+        problems,
+    );
+    each(
+        "subscribe-exec",
+        &cli.subscribe_exec,
+        filter_and_path,
+        problems,
+    );
+    each(
+        "subscribe-spool",
+        &cli.subscribe_spool,
+        filter_and_path,
+        problems,
+    );
+    each("commands", &cli.commands, any, problems);
+    each(
+        "tunnelmappings",
+        &cli.tunnelmappings,
+        tunnel_mapping,
+        problems,
+    );
+    each("tunnelproxy", &cli.tunnelproxy, any, problems);
+    each("tunnelcadir", &cli.tunnelcadir, any, problems);
+    if cli.empty_array_as_delete_request {
+        problems
+            .0
+            .push("--empty-array-as-delete-request: not supported yet".to_owned());
+    }
+}
+
+fn each<'a, T: Debug>(
+    option: &str,
+    values: impl IntoIterator<Item = &'a String>,
+    read: impl Fn(&str) -> Result<T, String>,
+    problems: &mut Problems,
+) {
+    for value in values {
+        match read(value) {
+            Ok(_) => problems.add(option, value, "not supported yet"),
+            Err(why) => problems.add(option, value, &why),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! From the command line to a configuration in which everything is typed, resolved and known to be
+//! possible. All usage errors are born here, and all of them are told at once.
+
+mod later;
+mod messages;
+mod split;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::cli::Cli;
+use crate::identity::Endpoint;
+use crate::mqtt::{LastWill, Version};
+use crate::publish::{self, topic};
+
+/// Everything that the daemon needs to know. Files and directories are not looked at yet.
+#[derive(Debug)]
+pub struct Config {
+    pub client_id: String,
+    pub roots: PathBuf,
+    pub certificate: CertificateSource,
+    /// Where to find the broker, when it is not the store that says so.
+    pub endpoint: Option<Endpoint>,
+    pub version: Version,
+    pub keep_alive: Duration,
+    pub last_will: Option<LastWill>,
+    pub attempts: u32,
+    pub messages: Vec<publish::Options>,
+    pub check: bool,
+}
+
+/// Where the certificate comes from. Without a store there is an explicit certificate and endpoint.
+#[derive(Debug)]
+pub struct CertificateSource {
+    pub store: Option<PathBuf>,
+    /// Certificate and key file.
+    pub explicit: Option<(PathBuf, PathBuf)>,
+}
+
+impl Config {
+    /// # Errors
+    /// Every problem of the command line: the option, its value, what is wrong and what would be
+    /// right.
+    pub fn new(cli: &Cli) -> Result<Config, Vec<String>> {
+        let mut problems = Problems::default();
+        let config = Config {
+            client_id: client_id(cli, &mut problems),
+            roots: problems.mandatory(
+                "cacert",
+                cli.cacert.as_ref(),
+                "the PEM file of the endpoint's root CA",
+            ),
+            certificate: certificate(cli, &mut problems),
+            endpoint: problems.optional("endpoint", cli.endpoint.as_ref(), Endpoint::from_str),
+            version: problems
+                .optional("mqtt", cli.mqtt.as_ref(), version)
+                .unwrap_or(Version::V5),
+            keep_alive: problems
+                .optional("keepalive", cli.keepalive.as_ref(), |text| {
+                    seconds(text, 5, 65_535)
+                })
+                .unwrap_or(Duration::from_secs(1200)),
+            last_will: last_will(cli, &mut problems),
+            attempts: problems
+                .optional("connect-attempts", cli.connect_attempts.as_ref(), |text| {
+                    number(text, 0, u32::MAX)
+                })
+                .unwrap_or(5),
+            messages: messages::resolve(cli, &mut problems),
+            check: cli.check,
+        };
+        later::refuse(cli, &mut problems);
+        if problems.0.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems.0)
+        }
+    }
+}
+
+/// What is wrong with the command line, one sentence each.
+#[derive(Debug, Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn add(&mut self, option: &str, value: &str, why: &str) {
+        self.0.push(format!("--{option}={value}: {why}"));
+    }
+
+    fn missing(&mut self, option: &str, what: &str) {
+        self.0.push(format!("--{option} is missing: {what}"));
+    }
+
+    fn mandatory(&mut self, option: &str, value: Option<&String>, what: &str) -> PathBuf {
+        match value {
+            Some(value) if value.is_empty() => self.add(option, value, "is empty"),
+            Some(_) => {}
+            None => self.missing(option, what),
+        }
+        value.map(PathBuf::from).unwrap_or_default()
+    }
+
+    fn optional<T>(
+        &mut self,
+        option: &str,
+        value: Option<&String>,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = value?;
+        read(value)
+            .map_err(|why| self.add(option, value, &why))
+            .ok()
+    }
+}
+
+fn client_id(cli: &Cli, problems: &mut Problems) -> String {
+    let what = "the MQTT client id, unique for each device, such as its serial number";
+    match &cli.clientid {
+        None => problems.missing("clientid", what),
+        Some(id) if id.is_empty() => problems.add("clientid", id, "is empty"),
+        Some(id) if id.len() > 128 => problems.add("clientid", id, "is longer than 128 bytes"),
+        Some(id) if id.starts_with('$') => {
+            problems.add("clientid", id, "begins with '$', which AWS reserves")
+        }
+        Some(id) if id.chars().any(char::is_control) => {
+            problems.add(
+                "clientid",
+                &id.escape_default().to_string(),
+                "contains a control character",
+            );
+        }
+        Some(_) => {}
+    }
+    cli.clientid.clone().unwrap_or_default()
+}
+
+fn certificate(cli: &Cli, problems: &mut Problems) -> CertificateSource {
+    let explicit = match (&cli.cert, &cli.key) {
+        (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
+        (None, None) => None,
+        (Some(_), None) => {
+            problems.missing("key", "--cert needs the private key that belongs to it");
+            None
+        }
+        (None, Some(_)) => {
+            problems.missing("cert", "--key needs the certificate that belongs to it");
+            None
+        }
+    };
+    let alone = explicit.is_some() && cli.endpoint.is_some();
+    if cli.certstore.is_none() && !alone && cli.cert.is_some() == cli.key.is_some() {
+        problems.missing(
+            "certstore",
+            "the certificate store, unless --cert, --key and --endpoint are all given",
+        );
+    }
+    CertificateSource {
+        store: cli.certstore.as_ref().map(PathBuf::from),
+        explicit,
+    }
+}
+
+fn last_will(cli: &Cli, problems: &mut Problems) -> Option<LastWill> {
+    match (&cli.last_will_topic, &cli.last_will_payload) {
+        (None, None) => None,
+        (Some(topic), Some(payload)) => {
+            if let Some(why) = topic::invalid(topic) {
+                problems.add("last-will-topic", topic, &format!("the topic {why}"));
+            }
+            if payload.len() > 65_535 {
+                problems
+                    .0
+                    .push("--last-will-payload: is longer than 65535 bytes".to_owned());
+            }
+            Some(LastWill {
+                topic: topic.clone(),
+                payload: payload.clone(),
+            })
+        }
+        (Some(_), None) => {
+            problems.missing("last-will-payload", "a last will has a topic and a payload");
+            None
+        }
+        (None, Some(_)) => {
+            problems.missing("last-will-topic", "a last will has a topic and a payload");
+            None
+        }
+    }
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    match text {
+        "5" => Ok(Version::V5),
+        "3.1.1" => Ok(Version::V311),
+        _ => Err("unknown protocol version, use 5 or 3.1.1".into()),
+    }
+}
+
+fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
+    let wanted = if most == u32::MAX {
+        format!("use a number from {least}")
+    } else {
+        format!("use a number from {least} to {most}")
+    };
+    let number: u32 = text
+        .parse()
+        .map_err(|_| format!("'{text}' is no such number, {wanted}"))?;
+    if (least..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("out of range, {wanted}"))
+    }
+}
+
+fn seconds(text: &str, least: u32, most: u32) -> Result<Duration, String> {
+    number(text, least, most)
+        .map(|seconds| Duration::from_secs(seconds.into()))
+        .map_err(|why| format!("{why}, in seconds"))
+}
+
+/// A path without the slashes at its end, so that `/var/mqtt/` and `/var/mqtt` are one directory.
+fn trimmed(path: &str) -> &str {
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.is_empty() && !path.is_empty() {
+        "/"
+    } else {
+        trimmed
+    }
+}
+
+/// The same directory, whatever it is called, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

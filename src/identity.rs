@@ -1,0 +1,124 @@
+//! Pure: who we are to the cloud and where it is. What the certificate store gives and the connection takes.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The default port of MQTT over TLS.
+const MQTTS: u16 = 8883;
+
+/// The host and port of the broker, as in `endpoint.txt` or `--endpoint`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub host: String,
+    pub port: u16,
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    /// Accepts `HOST` and `HOST:PORT` with white space around it; an IPv6 address goes in brackets.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, "")) => (host, None),
+            Some((host, rest)) => (host, rest.strip_prefix(':').or(Some(""))),
+            None => match text.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            },
+        };
+        if host.is_empty() {
+            return Err("no host name, write HOST or HOST:PORT".into());
+        }
+        if let Some(bad) = host
+            .chars()
+            .find(|c| !(c.is_ascii_alphanumeric() || "-._:".contains(*c)))
+        {
+            return Err(format!(
+                "host name {host:?} contains {bad:?}, write HOST or HOST:PORT on one line"
+            ));
+        }
+        let port = match port {
+            None => MQTTS,
+            Some(port) => match port.parse() {
+                Ok(port) if port > 0 => port,
+                _ => return Err(format!("port {port:?} is not a number from 1 to 65535")),
+            },
+        };
+        Ok(Endpoint {
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// A certificate with its private key as PEM text, and where each came from for error messages.
+#[derive(Clone)]
+pub struct Credentials {
+    pub certificate: Vec<u8>,
+    pub private_key: Vec<u8>,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credentials({})", self.certificate_file.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expect: Result<(&str, u16), &str>) {
+        match (text.parse::<Endpoint>(), expect) {
+            (Ok(endpoint), Ok((host, port))) => {
+                assert_eq!(
+                    (endpoint.host.as_str(), endpoint.port),
+                    (host, port),
+                    "{text:?}"
+                )
+            }
+            (Err(error), Err(part)) => assert!(error.contains(part), "{text:?}: {error}"),
+            (got, _) => panic!("{text:?}: {got:?}"),
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_a_host_with_an_optional_port() {
+        check(
+            "abc-ats.iot.eu-west-1.amazonaws.com\n",
+            Ok(("abc-ats.iot.eu-west-1.amazonaws.com", 8883)),
+        );
+        check(" host:443\r\n", Ok(("host", 443)));
+        check("[::1]:8884", Ok(("::1", 8884)));
+        check("[::1]", Ok(("::1", 8883)));
+        check("", Err("no host name"));
+        check(" \r\n", Err("no host name"));
+        check(":8883", Err("no host name"));
+        check("host:", Err("port \"\""));
+        check("host:0", Err("port \"0\""));
+        check("host:99999", Err("port \"99999\""));
+        check("two\nlines", Err("contains '\\n'"));
+        check("mqtts://host", Err("port \"//host\""));
+    }
+
+    #[test]
+    fn debug_output_of_credentials_holds_no_key() {
+        let credentials = Credentials {
+            certificate: b"CERT".to_vec(),
+            private_key: b"SECRET".to_vec(),
+            certificate_file: "/c/a.crt".into(),
+            key_file: "/c/a.key".into(),
+        };
+        assert_eq!(format!("{credentials:?}"), "Credentials(/c/a.crt)");
+    }
+}

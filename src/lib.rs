@@ -1,0 +1,11 @@
+pub mod certstore;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod exit;
+pub mod identity;
+pub mod mqtt;
+pub mod process;
+pub mod publish;
+pub mod spool;

@@ -1,0 +1,158 @@
+//! Pure: when to connect again, and when to give up. Jitter comes in as an argument.
+
+use std::time::{Duration, Instant};
+
+use super::failure::{Class, Ending};
+
+/// No attempt follows another one faster than this: the cloud refuses more than one CONNECT per
+/// second and client id.
+const SHORTEST: Duration = Duration::from_millis(1100);
+const LONGEST: Duration = Duration::from_secs(128);
+/// Another device uses our client id: each of our attempts disconnects it, so stay away for long.
+const TAKEN_OVER: Duration = Duration::from_secs(60);
+
+/// What follows a connection that failed or was lost.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    RetryAt(Instant),
+    /// So many failures in a row without progress. `rotate` is false when only the clock is to blame.
+    GiveUp {
+        failures: u32,
+        rotate: bool,
+    },
+}
+
+/// Counts failures without progress, and spaces the attempts: exponential with full jitter.
+#[derive(Debug)]
+pub struct Backoff {
+    attempts: u32,
+    failures: u32,
+}
+
+impl Backoff {
+    /// Gives up after more than `attempts` failures in a row; 0 never gives up.
+    pub fn new(attempts: u32) -> Self {
+        Backoff {
+            attempts,
+            failures: 0,
+        }
+    }
+
+    /// The broker answered something: the connection is good.
+    // A CONNACK is not progress: a policy that forbids our topics accepts the connection and then
+    // drops it, for ever.
+    pub fn progress(&mut self) {
+        self.failures = 0;
+    }
+
+    /// A connection failed or was lost at `now`. `jitter` is evenly spread over 0 to 1.
+    pub fn ended(&mut self, ending: &Ending, jitter: f64, now: Instant) -> Next {
+        self.failures = self.failures.saturating_add(1);
+        if self.attempts > 0 && self.failures > self.attempts {
+            let rotate = ending.class != Class::TlsClock;
+            return Next::GiveUp {
+                failures: self.failures,
+                rotate,
+            };
+        }
+        let ceiling = Duration::from_secs(1 << self.failures.min(7)).min(LONGEST);
+        let wait = match ending.class {
+            Class::TakenOver => TAKEN_OVER + ceiling.mul_f64(jitter),
+            _ => ceiling.mul_f64(jitter).max(SHORTEST),
+        };
+        Next::RetryAt(now + wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(backoff: &mut Backoff, class: Class, jitter: f64) -> Next {
+        backoff.ended(&Ending::new(class, "x"), jitter, Instant::now())
+    }
+
+    fn wait(next: Next, now: Instant) -> Duration {
+        match next {
+            Next::RetryAt(at) => at - now,
+            Next::GiveUp { .. } => panic!("gave up"),
+        }
+    }
+
+    #[test]
+    fn waits_grow_to_two_minutes_and_never_fall_below_a_second() {
+        let mut backoff = Backoff::new(0);
+        let now = Instant::now();
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            waits.push(wait(backoff.ended(&Ending::new(Class::Tcp, "x"), 1.0, now), now).as_secs());
+        }
+        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 128, 128]);
+        assert_eq!(
+            wait(backoff.ended(&Ending::new(Class::Tcp, "x"), 0.0, now), now),
+            SHORTEST
+        );
+    }
+
+    #[test]
+    fn gives_up_after_more_than_the_allowed_failures() {
+        let mut backoff = Backoff::new(2);
+        for _ in 0..2 {
+            assert!(matches!(
+                ended(&mut backoff, Class::Tcp, 0.5),
+                Next::RetryAt(_)
+            ));
+        }
+        assert_eq!(
+            ended(&mut backoff, Class::Tcp, 0.5),
+            Next::GiveUp {
+                failures: 3,
+                rotate: true
+            }
+        );
+    }
+
+    #[test]
+    fn progress_starts_the_count_afresh() {
+        let mut backoff = Backoff::new(1);
+        for _ in 0..10 {
+            assert!(matches!(
+                ended(&mut backoff, Class::Server, 0.5),
+                Next::RetryAt(_)
+            ));
+            backoff.progress();
+        }
+    }
+
+    #[test]
+    fn zero_attempts_never_gives_up() {
+        let mut backoff = Backoff::new(0);
+        for _ in 0..1000 {
+            assert!(matches!(
+                ended(&mut backoff, Class::Dns, 0.5),
+                Next::RetryAt(_)
+            ));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_not_set_is_no_reason_to_rotate() {
+        let mut backoff = Backoff::new(1);
+        ended(&mut backoff, Class::TlsClock, 0.5);
+        assert_eq!(
+            ended(&mut backoff, Class::TlsClock, 0.5),
+            Next::GiveUp {
+                failures: 2,
+                rotate: false
+            }
+        );
+    }
+
+    #[test]
+    fn a_second_client_with_our_id_makes_us_stay_away_for_long() {
+        let mut backoff = Backoff::new(0);
+        let now = Instant::now();
+        let next = backoff.ended(&Ending::new(Class::TakenOver, "x"), 0.0, now);
+        assert!(wait(next, now) >= Duration::from_secs(60));
+    }
+}

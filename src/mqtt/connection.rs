@@ -1,0 +1,245 @@
+//! One connection's state: what was handed to the client and is unanswered, and the deadlines.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::failure::{Class, Ending};
+use super::in_flight::{InFlight, Overdue, Patience};
+use super::subscriptions::Batch;
+use super::wire::{Accepted, Ack, Client};
+use super::{Publish, PublishError, QoS, Reply, WINDOW_MESSAGES};
+
+const PUBLISH: Patience = Patience {
+    overtaken: Duration::from_secs(60),
+    silence: Duration::from_secs(120),
+};
+const SUBSCRIBE: Patience = Patience {
+    overtaken: Duration::from_secs(60),
+    silence: Duration::from_secs(60),
+};
+const PING: Duration = Duration::from_secs(30);
+/// For DISCONNECT to be written.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+pub struct Connection {
+    client: Client,
+    accepted: Option<Accepted>,
+    acknowledged: InFlight<Reply>,
+    unacknowledged: InFlight<Reply>,
+    subscribes: InFlight<Batch>,
+    /// Publishes that the broker's Receive Maximum has no room for yet. Never more than the window.
+    backlog: VecDeque<(Publish, Reply)>,
+    /// When CONNACK must have come.
+    connect_due: Option<Instant>,
+    ping_due: Option<Instant>,
+    goodbye: Option<(Instant, oneshot::Sender<()>)>,
+}
+
+impl Connection {
+    pub fn new(client: Client, connect_due: Instant) -> Self {
+        Connection {
+            client,
+            accepted: None,
+            acknowledged: InFlight::new(PUBLISH),
+            unacknowledged: InFlight::new(PUBLISH),
+            subscribes: InFlight::new(SUBSCRIBE),
+            backlog: VecDeque::new(),
+            connect_due: Some(connect_due),
+            ping_due: None,
+            goodbye: None,
+        }
+    }
+
+    /// Whether CONNACK has come.
+    pub fn is_up(&self) -> bool {
+        self.accepted.is_some()
+    }
+
+    /// CONNACK: from now on requests are taken.
+    pub fn accepted(&mut self, accepted: Accepted) {
+        self.accepted = Some(accepted);
+        self.connect_due = None;
+    }
+
+    /// Publishes now, or as soon as the broker's Receive Maximum allows it.
+    pub fn publish(&mut self, publish: Publish, reply: Reply, now: Instant) {
+        let Some(accepted) = self.accepted.filter(|_| self.goodbye.is_none()) else {
+            let _ = reply.send(Err(PublishError::Disconnected { by_broker: false }));
+            return;
+        };
+        match accepted.maximum_packet_size {
+            // The client would end the connection over it, and again on the next one, for ever.
+            Some(most) if publish.packet_size() > most as usize => {
+                let reason =
+                    format!("the packet is larger than the {most} bytes that the broker takes");
+                let _ = reply.send(Err(PublishError::Refused {
+                    reason,
+                    permanent: true,
+                }));
+            }
+            _ => {
+                self.backlog.push_back((publish, reply));
+                self.refill(now);
+            }
+        }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        while self.acknowledged.len() + self.unacknowledged.len() < self.limit() {
+            let Some((publish, reply)) = self.backlog.pop_front() else {
+                return;
+            };
+            let qos = publish.qos;
+            if !self.client.publish(publish) {
+                let _ = reply.send(Err(PublishError::Disconnected { by_broker: false }));
+                continue;
+            }
+            match qos {
+                QoS::AtMostOnce => self.unacknowledged.queued(reply, now),
+                QoS::AtLeastOnce => self.acknowledged.queued(reply, now),
+            }
+        }
+    }
+
+    /// One less than the broker's Receive Maximum: a full one would hold back DISCONNECT too.
+    fn limit(&self) -> usize {
+        let most = self.accepted.and_then(|accepted| accepted.receive_maximum);
+        most.map_or(WINDOW_MESSAGES, |most| {
+            usize::from(most.saturating_sub(1)).clamp(1, WINDOW_MESSAGES)
+        })
+    }
+
+    pub fn sent(&mut self, packet_id: u16) {
+        self.acknowledged.sent(packet_id);
+    }
+
+    pub fn written(&mut self, now: Instant) {
+        if let Some(reply) = self.unacknowledged.written(now) {
+            let _ = reply.send(Ok(()));
+        }
+        self.refill(now);
+    }
+
+    pub fn acknowledged(&mut self, packet_id: u16, ack: Ack, now: Instant) {
+        if let Some(reply) = self.acknowledged.answered(packet_id, now) {
+            let _ = reply.send(match ack {
+                Ack::Accepted => Ok(()),
+                Ack::Refused { reason, permanent } => {
+                    Err(PublishError::Refused { reason, permanent })
+                }
+            });
+        }
+        self.refill(now);
+    }
+
+    pub fn subscribe(&mut self, filters: &[(String, QoS)], now: Instant) {
+        if self.client.subscribe(filters) {
+            self.subscribes.queued(
+                filters
+                    .iter()
+                    .map(|(filter, _)| filter.as_str().into())
+                    .collect(),
+                now,
+            );
+        }
+    }
+
+    pub fn subscribe_sent(&mut self, packet_id: u16) {
+        self.subscribes.sent(packet_id);
+    }
+
+    pub fn subscribed(&mut self, packet_id: u16, now: Instant) -> Option<Batch> {
+        self.subscribes.answered(packet_id, now)
+    }
+
+    pub fn ping_sent(&mut self, now: Instant) {
+        self.ping_due = Some(now + PING);
+    }
+
+    pub fn ping_answered(&mut self) {
+        self.ping_due = None;
+    }
+
+    /// Sends DISCONNECT. `done` resolves when the connection is dropped.
+    pub fn disconnect(&mut self, done: oneshot::Sender<()>, now: Instant) {
+        let until = if self.is_up() && self.client.disconnect() {
+            now + GOODBYE
+        } else {
+            now
+        };
+        self.goodbye = Some((until, done));
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.goodbye.is_some()
+    }
+
+    /// When [`Connection::overdue`] must be asked at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        [
+            self.acknowledged.deadline(),
+            self.unacknowledged.deadline(),
+            self.subscribes.deadline(),
+            self.connect_due,
+            self.ping_due,
+            self.goodbye.as_ref().map(|(until, _)| *until),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Why the connection must be replaced, if it must.
+    pub fn overdue(&self, now: Instant) -> Option<Ending> {
+        if self
+            .goodbye
+            .as_ref()
+            .is_some_and(|(until, _)| *until <= now)
+        {
+            return Some(Ending::new(
+                Class::Timeout,
+                "DISCONNECT could not be written within a second",
+            ));
+        }
+        if self.connect_due.is_some_and(|due| due <= now) {
+            return Some(Ending::new(Class::Timeout, "no CONNACK within 45 s"));
+        }
+        if self.ping_due.is_some_and(|due| due <= now) {
+            return Some(Ending::new(
+                Class::KeepAlive,
+                "PINGREQ was not answered within 30 s",
+            ));
+        }
+        if self.subscribes.overdue(now).is_some() {
+            return Some(Ending::new(
+                Class::Protocol,
+                "SUBSCRIBE was not answered within 60 s",
+            ));
+        }
+        let publishes = self
+            .acknowledged
+            .overdue(now)
+            .or(self.unacknowledged.overdue(now))?;
+        Some(match publishes {
+            Overdue::Overtaken => Ending::new(
+                Class::Protocol,
+                "a publish is unanswered for 60 s while others are answered",
+            ),
+            Overdue::Silence => Ending::new(Class::Network, "no publish was answered for 120 s"),
+        })
+    }
+
+    /// The connection is gone: everyone who waits learns it. `by_broker`: the other side ended it.
+    pub fn lost(mut self, by_broker: bool) {
+        let waiting = self
+            .acknowledged
+            .lost()
+            .into_iter()
+            .chain(self.unacknowledged.lost());
+        for reply in waiting.chain(self.backlog.drain(..).map(|(_, reply)| reply)) {
+            let _ = reply.send(Err(PublishError::Disconnected { by_broker }));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Pure: how a connection can end, in the words that the log uses.
+
+use std::fmt;
+
+/// The cause of an ending. The first group fails an attempt, the second loses a connection that
+/// was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Dns,
+    Tcp,
+    TlsCa,
+    TlsCert,
+    TlsClock,
+    Tls,
+    Refused,
+    Timeout,
+
+    TakenOver,
+    KeepAlive,
+    Server,
+    Network,
+    Protocol,
+}
+
+impl Class {
+    /// The word that stands in the log, the manual and monitoring rules.
+    pub fn word(self) -> &'static str {
+        match self {
+            Class::Dns => "dns",
+            Class::Tcp => "tcp",
+            Class::TlsCa => "tls-ca",
+            Class::TlsCert => "tls-cert",
+            Class::TlsClock => "tls-clock",
+            Class::Tls => "tls",
+            Class::Refused => "refused",
+            Class::Timeout => "timeout",
+            Class::TakenOver => "taken-over",
+            Class::KeepAlive => "keep-alive",
+            Class::Server => "server",
+            Class::Network => "network",
+            Class::Protocol => "protocol",
+        }
+    }
+}
+
+/// How one connection ended: the class, and the reason in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    pub class: Class,
+    pub reason: String,
+}
+
+impl Ending {
+    pub fn new(class: Class, reason: impl Into<String>) -> Self {
+        Ending {
+            class,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class.word(), self.reason)
+    }
+}
+
+/// Decides which repetitions of one message are worth a line: the first, and then at 2, 4, 8, …
+/// in a row. A different message starts afresh.
+#[derive(Debug, Default)]
+pub struct Repeats {
+    last: String,
+    count: u32,
+}
+
+impl Repeats {
+    /// How often `message` has come in a row now.
+    pub fn count(&mut self, message: &str) -> u32 {
+        if self.last != message {
+            self.last = message.to_owned();
+            self.count = 0;
+        }
+        self.count = self.count.saturating_add(1);
+        self.count
+    }
+
+    pub fn clear(&mut self) {
+        *self = Repeats::default();
+    }
+}
+
+/// Whether the `count`th repetition is worth a line.
+pub fn worth_a_line(count: u32) -> bool {
+    count.is_power_of_two()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_failure_is_told_once_and_then_counted() {
+        let mut repeats = Repeats::default();
+        let told: Vec<u32> = (0..20)
+            .map(|_| repeats.count("tcp: refused"))
+            .filter(|n| worth_a_line(*n))
+            .collect();
+        assert_eq!(told, [1, 2, 4, 8, 16]);
+        assert_eq!(
+            repeats.count("dns: no such host"),
+            1,
+            "another failure is told at once"
+        );
+    }
+}

@@ -1,0 +1,252 @@
+//! The connection to the broker, as the rest of the program sees it. The only folder that names the
+//! MQTT crate and the TLS crate.
+//!
+//! [`Mqtt`] is a handle that may be cloned; the task behind it is [`Session`]. Nothing is kept
+//! across connections: after a lost one every waiter learns [`PublishError::Disconnected`] and
+//! sends again from what it still has on disk.
+
+mod backoff;
+mod connection;
+mod failure;
+mod in_flight;
+mod router;
+mod session;
+mod subscriptions;
+mod transport;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+
+use crate::identity::Endpoint;
+
+pub use failure::{Class, Ending};
+pub use router::invalid as invalid_filter;
+pub use session::{End, Session};
+pub use subscriptions::{Subscription, SubscriptionState};
+pub use transport::{Tls, read_roots};
+
+use subscriptions::Subscriber;
+
+/// Publishes of all directories together that are on the way at one time. AWS IoT Core allows 100
+/// unacknowledged on one connection; ten are left for what is not a message file.
+pub const WINDOW_MESSAGES: usize = 90;
+/// Their payloads together, in KiB: what a slow link can carry within a keep-alive.
+const WINDOW_KIB: usize = 1024;
+/// Requests on their way to the session. More than the window, so that a full mailbox means no
+/// more than a short wait for the session's next turn.
+const MAILBOX: usize = 256;
+
+/// What a connection needs to know, apart from certificates.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub client_id: String,
+    pub endpoint: Endpoint,
+    pub version: Version,
+    /// At least 5 s, which is the least that the MQTT client takes.
+    pub keep_alive: Duration,
+    /// How long the broker keeps our session while we are away; zero asks for a clean one.
+    pub session_expiry: Duration,
+    pub last_will: Option<LastWill>,
+    /// Consecutive failures before giving up; 0 never gives up.
+    pub attempts: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    V311,
+    V5,
+}
+
+/// Published by the broker, with QoS 1, when the connection ends without a DISCONNECT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastWill {
+    pub topic: String,
+    pub payload: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QoS {
+    AtMostOnce,
+    AtLeastOnce,
+}
+
+/// A message to publish. Its topic, size and properties are within what the broker accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    pub topic: String,
+    pub payload: Bytes,
+    pub qos: QoS,
+    pub retain: bool,
+    pub properties: Properties,
+}
+
+impl Publish {
+    /// An upper bound of the packet's size in bytes.
+    fn packet_size(&self) -> usize {
+        let properties = &self.properties;
+        let text = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len() + 3);
+        let user: usize = properties
+            .user
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 5)
+            .sum();
+        16 + self.topic.len()
+            + self.payload.len()
+            + text(&properties.content_type)
+            + text(&properties.response_topic)
+            + properties
+                .correlation_data
+                .as_ref()
+                .map_or(0, |data| data.len() + 3)
+            + 5
+            + user
+    }
+}
+
+/// The MQTT 5 properties of a message. MQTT 3.1.1 leaves them out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Properties {
+    pub content_type: Option<String>,
+    pub response_topic: Option<String>,
+    pub correlation_data: Option<Bytes>,
+    /// In seconds.
+    pub message_expiry: Option<u32>,
+    pub user: Vec<(String, String)>,
+}
+
+/// A message from the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub topic: String,
+    pub payload: Bytes,
+    pub qos: QoS,
+    pub retain: bool,
+    pub properties: Properties,
+}
+
+/// Whether there is a connection. The number tells one connection from the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    Down,
+    Up(u64),
+}
+
+/// Why a publish was not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublishError {
+    /// Says nothing about whether the broker got it: the caller still has the message and may send
+    /// it again. `by_broker`: the other side ended the connection.
+    Disconnected { by_broker: bool },
+    /// The broker answered with a refusal. `permanent`: it will refuse this message again.
+    Refused { reason: String, permanent: bool },
+}
+
+/// A place in the window. Given back when dropped.
+#[derive(Debug)]
+pub struct Slot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+pub(crate) enum Request {
+    Publish(Publish, Reply),
+    Subscribe(Subscriber),
+    Disconnect(oneshot::Sender<()>),
+}
+
+pub(crate) type Reply = oneshot::Sender<Result<(), PublishError>>;
+
+/// The handle on the connection.
+#[derive(Clone, Debug)]
+pub struct Mqtt {
+    requests: mpsc::Sender<Request>,
+    link: watch::Receiver<Link>,
+    messages: Arc<Semaphore>,
+    kib: Arc<Semaphore>,
+}
+
+impl Mqtt {
+    /// A handle, and the session that must be run for it to work.
+    pub fn new(options: Options, tls: Tls) -> (Mqtt, Session) {
+        let (requests, mailbox) = mpsc::channel(MAILBOX);
+        let (link_sender, link) = watch::channel(Link::Down);
+        let mqtt = Mqtt {
+            requests,
+            link,
+            messages: Arc::new(Semaphore::new(WINDOW_MESSAGES)),
+            kib: Arc::new(Semaphore::new(WINDOW_KIB)),
+        };
+        (mqtt, Session::new(options, tls, mailbox, link_sender))
+    }
+
+    /// Tells when the connection comes and goes.
+    pub fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
+    }
+
+    /// Waits for a place in the window that all publishers share. Resolves only while the program
+    /// works, so wait for something else as well.
+    pub async fn slot(&self) -> Slot {
+        Slot(acquire(&self.messages, 1).await)
+    }
+
+    /// Resolves when the broker has acknowledged it (QoS 1) or it is written to the socket (QoS 0).
+    /// The broker's refusal, a lost connection or no connection at all are errors; each of them
+    /// comes within the session's deadlines.
+    pub async fn publish(&self, publish: Publish, slot: Slot) -> Result<(), PublishError> {
+        let kib =
+            u32::try_from(publish.payload.len().div_ceil(1024).clamp(1, WINDOW_KIB)).unwrap_or(1);
+        let room = acquire(&self.kib, kib).await;
+        let (reply, answer) = oneshot::channel();
+        let gone = PublishError::Disconnected { by_broker: false };
+        if self
+            .requests
+            .send(Request::Publish(publish, reply))
+            .await
+            .is_err()
+        {
+            return Err(gone);
+        }
+        let answer = answer.await.unwrap_or(Err(gone));
+        drop((room, slot));
+        answer
+    }
+
+    /// Subscribes now and after every reconnect, until the subscription is dropped. Up to
+    /// `capacity` messages wait for the reader; more are dropped and counted.
+    ///
+    /// # Errors
+    /// Why `filter` is not a topic filter.
+    pub async fn subscribe(
+        &self,
+        filter: &str,
+        qos: QoS,
+        capacity: usize,
+    ) -> Result<Subscription, &'static str> {
+        if let Some(why) = invalid_filter(filter) {
+            return Err(why);
+        }
+        let (subscriber, subscription) = subscriptions::pair(filter, qos, capacity);
+        // Without a session the subscription ends at once, which its reader sees.
+        let _ = self.requests.send(Request::Subscribe(subscriber)).await;
+        Ok(subscription)
+    }
+
+    /// Sends DISCONNECT, so that the last will is not published, and ends the session. Resolves
+    /// when it is written, or there was no connection, or it could not be written in a second.
+    pub async fn disconnect(&self) {
+        let (done, finished) = oneshot::channel();
+        if self.requests.send(Request::Disconnect(done)).await.is_ok() {
+            let _ = finished.await;
+        }
+    }
+}
+
+async fn acquire(semaphore: &Arc<Semaphore>, permits: u32) -> OwnedSemaphorePermit {
+    semaphore
+        .clone()
+        .acquire_many_owned(permits)
+        .await
+        .expect("the window is never closed")
+}

@@ -1,0 +1,250 @@
+//! Who wants which topics: what to subscribe on a connection, what became of it, and the way of
+//! each received message to its readers.
+
+use std::sync::Arc;
+
+use log::{info, warn};
+use tokio::sync::{mpsc, watch};
+
+use super::router::{FILTERS_PER_SUBSCRIBE, matches};
+use super::{Message, QoS};
+
+/// What became of a filter on the present connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubscriptionState {
+    /// No connection, or the SUBACK is still to come.
+    Pending,
+    Active,
+    /// The broker's reason. Asked again on the next connection.
+    Refused(String),
+}
+
+/// The reader's end of a subscription.
+#[derive(Debug)]
+pub struct Subscription {
+    /// Messages in the order of their arrival; ends when the session ends.
+    pub messages: mpsc::Receiver<Message>,
+    pub state: watch::Receiver<SubscriptionState>,
+    /// How many messages were dropped because the reader did not keep up.
+    pub missed: watch::Receiver<u64>,
+}
+
+/// The session's end.
+pub(crate) struct Subscriber {
+    filter: String,
+    qos: QoS,
+    messages: mpsc::Sender<Message>,
+    state: watch::Sender<SubscriptionState>,
+    missed: watch::Sender<u64>,
+    /// Part of a SUBSCRIBE packet on this connection, or acknowledged on one whose session lives.
+    asked: bool,
+}
+
+pub(crate) fn pair(filter: &str, qos: QoS, capacity: usize) -> (Subscriber, Subscription) {
+    let (messages, received) = mpsc::channel(capacity);
+    let (state, observed) = watch::channel(SubscriptionState::Pending);
+    let (missed, count) = watch::channel(0);
+    let subscriber = Subscriber {
+        filter: filter.to_owned(),
+        qos,
+        messages,
+        state,
+        missed,
+        asked: false,
+    };
+    (
+        subscriber,
+        Subscription {
+            messages: received,
+            state: observed,
+            missed: count,
+        },
+    )
+}
+
+/// Filters of one SUBSCRIBE packet.
+pub type Batch = Vec<Arc<str>>;
+
+/// All subscribers of one session.
+#[derive(Default)]
+pub struct Subscriptions {
+    subscribers: Vec<Subscriber>,
+}
+
+impl Subscriptions {
+    pub(crate) fn add(&mut self, subscriber: Subscriber) {
+        self.subscribers.push(subscriber);
+    }
+
+    /// A new connection. When the broker kept our session, what it has acknowledged to this process
+    /// stays as it is; all else must be asked for again.
+    pub fn connected(&mut self, session_present: bool) {
+        self.subscribers
+            .retain(|subscriber| !subscriber.messages.is_closed());
+        for subscriber in &mut self.subscribers {
+            subscriber.asked =
+                session_present && *subscriber.state.borrow() == SubscriptionState::Active;
+            if !subscriber.asked {
+                subscriber.state.send_replace(SubscriptionState::Pending);
+            }
+        }
+    }
+
+    /// The filters still to be subscribed on this connection, in packets of at most eight. They
+    /// count as asked for from now on.
+    pub fn to_ask(&mut self) -> Vec<Vec<(String, QoS)>> {
+        let mut filters: Vec<(String, QoS)> = Vec::new();
+        for subscriber in self.subscribers.iter_mut().filter(|one| !one.asked) {
+            subscriber.asked = true;
+            if !filters
+                .iter()
+                .any(|(filter, _)| *filter == subscriber.filter)
+            {
+                filters.push((subscriber.filter.clone(), subscriber.qos));
+            }
+        }
+        filters
+            .chunks(FILTERS_PER_SUBSCRIBE)
+            .map(<[_]>::to_vec)
+            .collect()
+    }
+
+    /// The broker answered for these filters, in their order. A filter without an answer counts as
+    /// refused.
+    pub fn acknowledged(&mut self, batch: &Batch, codes: &[Result<(), String>]) {
+        for (index, filter) in batch.iter().enumerate() {
+            let missing = Err("the broker's SUBACK does not mention it".to_owned());
+            match codes.get(index).unwrap_or(&missing) {
+                Ok(()) => {
+                    info!("subscribed to '{filter}'");
+                    self.settle(filter, SubscriptionState::Active);
+                }
+                Err(reason) => {
+                    warn!("subscription to '{filter}' failed: {reason}");
+                    self.settle(filter, SubscriptionState::Refused(reason.clone()));
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, filter: &str, state: SubscriptionState) {
+        for subscriber in self.subscribers.iter().filter(|one| one.filter == filter) {
+            subscriber.state.send_replace(state.clone());
+        }
+    }
+
+    /// Hands a received message to every reader whose filter it fits. A reader that does not keep
+    /// up misses it: it must never hold up the keep-alive.
+    pub fn received(&self, message: &Message) {
+        for subscriber in self
+            .subscribers
+            .iter()
+            .filter(|one| matches(&one.filter, &message.topic))
+        {
+            if let Err(mpsc::error::TrySendError::Full(_)) =
+                subscriber.messages.try_send(message.clone())
+            {
+                subscriber.missed.send_modify(|count| *count += 1);
+                warn!(
+                    "dropped a message for '{}': its reader does not keep up",
+                    subscriber.filter
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(topic: &str) -> Message {
+        Message {
+            topic: topic.into(),
+            payload: "x".into(),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: super::super::Properties::default(),
+        }
+    }
+
+    fn with(filters: &[&str]) -> (Subscriptions, Vec<Subscription>) {
+        let mut all = Subscriptions::default();
+        let readers = filters
+            .iter()
+            .map(|filter| {
+                let (subscriber, reader) = pair(filter, QoS::AtLeastOnce, 1);
+                all.add(subscriber);
+                reader
+            })
+            .collect();
+        (all, readers)
+    }
+
+    fn acknowledge(all: &mut Subscriptions, packets: &[Vec<(String, QoS)>]) {
+        for packet in packets {
+            let batch: Batch = packet
+                .iter()
+                .map(|(filter, _)| filter.as_str().into())
+                .collect();
+            all.acknowledged(&batch, &vec![Ok(()); batch.len()]);
+        }
+    }
+
+    #[test]
+    fn no_packet_holds_more_than_eight_filters_and_none_is_asked_twice() {
+        let names: Vec<String> = (0..17).map(|n| format!("t/{n}")).collect();
+        let mut filters: Vec<&str> = names.iter().map(String::as_str).collect();
+        filters.push("t/0");
+        let (mut all, _readers) = with(&filters);
+        all.connected(false);
+        let sizes: Vec<usize> = all.to_ask().iter().map(Vec::len).collect();
+        assert_eq!(sizes, [8, 8, 1]);
+        assert!(all.to_ask().is_empty(), "asked already");
+    }
+
+    #[test]
+    fn a_kept_session_needs_no_second_subscription() {
+        let (mut all, _readers) = with(&["a", "b"]);
+        all.connected(true);
+        let packets = all.to_ask();
+        assert_eq!(
+            packets.len(),
+            1,
+            "this process does not know what an older one subscribed"
+        );
+        acknowledge(&mut all, &packets);
+        all.connected(true);
+        assert!(all.to_ask().is_empty());
+        all.connected(false);
+        assert_eq!(all.to_ask().len(), 1, "a lost session is subscribed again");
+    }
+
+    #[test]
+    fn a_refused_filter_disables_only_its_own_readers() {
+        let (mut all, readers) = with(&["a", "b", "c"]);
+        all.connected(false);
+        let batch = vec!["a".into(), "b".into(), "c".into()];
+        all.acknowledged(&batch, &[Ok(()), Err("no".into())]);
+        let states: Vec<_> = readers
+            .iter()
+            .map(|reader| reader.state.borrow().clone())
+            .collect();
+        assert_eq!(states[0], SubscriptionState::Active);
+        assert_eq!(states[1], SubscriptionState::Refused("no".into()));
+        assert!(
+            matches!(&states[2], SubscriptionState::Refused(why) if why.contains("does not mention"))
+        );
+    }
+
+    #[test]
+    fn a_message_reaches_every_fitting_reader_and_a_slow_one_only_misses_its_own() {
+        let (all, mut readers) = with(&["a/#", "a/+", "b"]);
+        all.received(&message("a/1"));
+        assert!(readers[0].messages.try_recv().is_ok());
+        all.received(&message("a/2"));
+        assert!(readers[0].messages.try_recv().is_ok());
+        assert_eq!(*readers[1].missed.borrow(), 1);
+        assert!(readers[2].messages.try_recv().is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! One connection's client and event loop behind one pair of types for both protocol versions.
+//! A pair serves one connection and is then dropped: its own reconnecting loses messages.
+
+mod errors;
+mod v4;
+mod v5;
+
+use anyhow::Result;
+
+use super::failure::Ending;
+use super::{Message, Options, Publish, QoS, Tls, Version};
+
+/// Requests that fit between us and the event loop: more than the window of publishes and all
+/// SUBSCRIBE packets together, so that handing one over never fails while the loop lives.
+const REQUESTS: usize = 512;
+/// Packet ids in use by the client. Many more than our window, so that one missing PUBACK does not
+/// make the ids collide soon.
+const PACKET_IDS: u16 = 1000;
+/// The largest packet either way: 128 KiB of payload, with room for topic and properties.
+const LARGEST_PACKET: u32 = 256 * 1024;
+/// For name, TCP, TLS and CONNACK together, and for each write to the socket on MQTT 3.1.1.
+const CONNECTION_TIMEOUT_S: u64 = 30;
+
+/// What happened on the connection.
+#[derive(Debug)]
+pub enum Seen {
+    Connected(Accepted),
+    /// The oldest QoS 1 publish handed over got this packet id.
+    Sent(u16),
+    /// The oldest QoS 0 publish handed over is written to the socket.
+    Written,
+    Acknowledged(u16, Ack),
+    SubscribeSent(u16),
+    /// One entry a filter: `Err` holds the refusal in words.
+    Subscribed(u16, Vec<Result<(), String>>),
+    Received(Message),
+    PingSent,
+    PingAnswered,
+    DisconnectSent,
+    Nothing,
+}
+
+/// What the broker said in CONNACK. MQTT 3.1.1 says nothing but `session_present`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Accepted {
+    pub session_present: bool,
+    pub receive_maximum: Option<u16>,
+    pub maximum_packet_size: Option<u32>,
+}
+
+/// The broker's answer to a QoS 1 publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ack {
+    Accepted,
+    /// `permanent`: sending the same message again will be refused again.
+    Refused {
+        reason: String,
+        permanent: bool,
+    },
+}
+
+/// Hands packets to the event loop of the same pair.
+pub enum Client {
+    V4(rumqttc::AsyncClient),
+    V5(rumqttc::v5::AsyncClient),
+}
+
+/// The event loop. Connects at the first [`Events::poll`].
+pub enum Events {
+    V4(Box<rumqttc::EventLoop>),
+    V5(Box<rumqttc::v5::EventLoop>),
+}
+
+/// Prepares one connection; nothing happens before the first poll.
+pub fn open(options: &Options, tls: &Tls) -> (Client, Events) {
+    match options.version {
+        Version::V311 => v4::open(options, tls),
+        Version::V5 => v5::open(options, tls),
+    }
+}
+
+impl Client {
+    /// `false` when the event loop is gone or its queue is full.
+    pub fn publish(&self, publish: Publish) -> bool {
+        match self {
+            Client::V4(client) => v4::publish(client, publish),
+            Client::V5(client) => v5::publish(client, publish),
+        }
+    }
+
+    /// Subscribes to all filters with one packet.
+    pub fn subscribe(&self, filters: &[(String, QoS)]) -> bool {
+        match self {
+            Client::V4(client) => v4::subscribe(client, filters),
+            Client::V5(client) => v5::subscribe(client, filters),
+        }
+    }
+
+    pub fn disconnect(&self) -> bool {
+        match self {
+            Client::V4(client) => client.try_disconnect().is_ok(),
+            Client::V5(client) => client.try_disconnect().is_ok(),
+        }
+    }
+}
+
+impl Events {
+    /// Waits for the next event. Must be awaited to its end: dropping the future half-way may leave
+    /// bytes unwritten. After an error the pair is finished.
+    pub async fn poll(&mut self, connected: bool) -> Result<Seen, Ending> {
+        match self {
+            Events::V4(events) => match events.poll().await {
+                Ok(event) => Ok(v4::seen(event)),
+                Err(error) => Err(errors::v4(&error, connected)),
+            },
+            Events::V5(events) => match events.poll().await {
+                Ok(event) => Ok(v5::seen(event)),
+                Err(error) => Err(errors::v5(&error, connected)),
+            },
+        }
+    }
+
+    /// After an error: events that were seen before it and not handed out yet. Their
+    /// acknowledgements are real; what they say of sending is not, nothing was flushed.
+    pub fn leftover(&mut self) -> Vec<Seen> {
+        match self {
+            Events::V4(events) => events.state.events.drain(..).map(v4::seen).collect(),
+            Events::V5(events) => events.state.events.drain(..).map(v5::seen).collect(),
+        }
+    }
+}

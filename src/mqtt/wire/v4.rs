@@ -1,0 +1,113 @@
+//! MQTT 3.1.1: our types to and from the client's.
+
+use std::time::Duration;
+
+use rumqttc::{
+    AsyncClient, Event, LastWill, MqttOptions, NetworkOptions, Outgoing, Packet, SubscribeFilter,
+    SubscribeReasonCode,
+};
+
+use super::{
+    Accepted, Ack, CONNECTION_TIMEOUT_S, Client, Events, LARGEST_PACKET, PACKET_IDS, REQUESTS, Seen,
+};
+use crate::mqtt::{Message, Options, Properties, Publish, QoS, Tls};
+
+pub fn open(options: &Options, tls: &Tls) -> (Client, Events) {
+    let endpoint = &options.endpoint;
+    let mut mqtt = MqttOptions::new(&options.client_id, &endpoint.host, endpoint.port);
+    mqtt.set_clean_session(options.session_expiry == Duration::ZERO)
+        .set_keep_alive(options.keep_alive)
+        .set_inflight(PACKET_IDS)
+        .set_max_packet_size(LARGEST_PACKET as usize, LARGEST_PACKET as usize)
+        .set_transport(tls.transport());
+    if let Some(will) = &options.last_will {
+        let payload = will.payload.clone().into_bytes();
+        mqtt.set_last_will(LastWill::new(
+            &will.topic,
+            payload,
+            rumqttc::QoS::AtLeastOnce,
+            false,
+        ));
+    }
+    let (client, mut events) = AsyncClient::new(mqtt, REQUESTS);
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    network.set_connection_timeout(CONNECTION_TIMEOUT_S);
+    events.set_network_options(network);
+    (Client::V4(client), Events::V4(Box::new(events)))
+}
+
+pub fn publish(client: &AsyncClient, publish: Publish) -> bool {
+    client
+        .try_publish(
+            publish.topic,
+            qos(publish.qos),
+            publish.retain,
+            publish.payload,
+        )
+        .is_ok()
+}
+
+pub fn subscribe(client: &AsyncClient, filters: &[(String, QoS)]) -> bool {
+    let filters = filters
+        .iter()
+        .map(|(filter, wanted)| SubscribeFilter::new(filter.clone(), qos(*wanted)));
+    client.try_subscribe_many(filters).is_ok()
+}
+
+pub fn seen(event: Event) -> Seen {
+    match event {
+        Event::Outgoing(outgoing) => outgoing_seen(&outgoing),
+        Event::Incoming(packet) => match packet {
+            Packet::ConnAck(connack) => Seen::Connected(Accepted {
+                session_present: connack.session_present,
+                ..Accepted::default()
+            }),
+            Packet::PubAck(puback) => Seen::Acknowledged(puback.pkid, Ack::Accepted),
+            Packet::SubAck(suback) => Seen::Subscribed(
+                suback.pkid,
+                suback.return_codes.into_iter().map(granted).collect(),
+            ),
+            Packet::Publish(publish) => Seen::Received(Message {
+                topic: publish.topic,
+                payload: publish.payload,
+                qos: if publish.qos == rumqttc::QoS::AtMostOnce {
+                    QoS::AtMostOnce
+                } else {
+                    QoS::AtLeastOnce
+                },
+                retain: publish.retain,
+                properties: Properties::default(),
+            }),
+            Packet::PingResp => Seen::PingAnswered,
+            _ => Seen::Nothing,
+        },
+    }
+}
+
+pub fn outgoing_seen(outgoing: &Outgoing) -> Seen {
+    match outgoing {
+        Outgoing::Publish(0) => Seen::Written,
+        Outgoing::Publish(packet_id) => Seen::Sent(*packet_id),
+        Outgoing::Subscribe(packet_id) => Seen::SubscribeSent(*packet_id),
+        Outgoing::PingReq => Seen::PingSent,
+        Outgoing::Disconnect => Seen::DisconnectSent,
+        _ => Seen::Nothing,
+    }
+}
+
+fn granted(code: SubscribeReasonCode) -> Result<(), String> {
+    match code {
+        SubscribeReasonCode::Success(_) => Ok(()),
+        SubscribeReasonCode::Failure => {
+            Err("refused by the broker, check the policy of the certificate".into())
+        }
+    }
+}
+
+fn qos(qos: QoS) -> rumqttc::QoS {
+    match qos {
+        QoS::AtMostOnce => rumqttc::QoS::AtMostOnce,
+        QoS::AtLeastOnce => rumqttc::QoS::AtLeastOnce,
+    }
+}

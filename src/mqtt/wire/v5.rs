@@ -1,0 +1,173 @@
+//! MQTT 5: our types to and from the client's.
+
+use std::time::Duration;
+
+use rumqttc::NetworkOptions;
+use rumqttc::v5::mqttbytes::QoS as WireQoS;
+use rumqttc::v5::mqttbytes::v5::{
+    ConnAck, ConnectProperties, Filter, LastWill, Packet, PubAckReason, PublishProperties,
+    SubscribeReasonCode,
+};
+use rumqttc::v5::{AsyncClient, Event, MqttOptions};
+
+use super::{
+    Accepted, Ack, CONNECTION_TIMEOUT_S, Client, Events, LARGEST_PACKET, PACKET_IDS, REQUESTS,
+    Seen, v4,
+};
+use crate::mqtt::{Message, Options, Properties, Publish, QoS, Tls};
+
+pub fn open(options: &Options, tls: &Tls) -> (Client, Events) {
+    let endpoint = &options.endpoint;
+    let mut mqtt = MqttOptions::new(&options.client_id, &endpoint.host, endpoint.port);
+    let mut properties = ConnectProperties::new();
+    properties.max_packet_size = Some(LARGEST_PACKET);
+    properties.session_expiry_interval = u32::try_from(options.session_expiry.as_secs())
+        .ok()
+        .filter(|seconds| *seconds > 0);
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    network.set_connection_timeout(CONNECTION_TIMEOUT_S);
+    mqtt.set_clean_start(options.session_expiry == Duration::ZERO)
+        .set_keep_alive(options.keep_alive)
+        .set_outgoing_inflight_upper_limit(PACKET_IDS)
+        .set_connect_properties(properties)
+        .set_connection_timeout(CONNECTION_TIMEOUT_S)
+        .set_network_options(network)
+        .set_transport(tls.transport());
+    if let Some(will) = &options.last_will {
+        let payload = will.payload.clone().into_bytes();
+        mqtt.set_last_will(LastWill::new(
+            &will.topic,
+            payload,
+            WireQoS::AtLeastOnce,
+            false,
+            None,
+        ));
+    }
+    let (client, events) = AsyncClient::new(mqtt, REQUESTS);
+    (Client::V5(client), Events::V5(Box::new(events)))
+}
+
+pub fn publish(client: &AsyncClient, publish: Publish) -> bool {
+    let Publish {
+        topic,
+        payload,
+        qos: wanted,
+        retain,
+        properties,
+    } = publish;
+    let handed = match wire_properties(properties) {
+        Some(properties) => {
+            client.try_publish_with_properties(topic, qos(wanted), retain, payload, properties)
+        }
+        None => client.try_publish(topic, qos(wanted), retain, payload),
+    };
+    handed.is_ok()
+}
+
+pub fn subscribe(client: &AsyncClient, filters: &[(String, QoS)]) -> bool {
+    let filters = filters
+        .iter()
+        .map(|(filter, wanted)| Filter::new(filter.clone(), qos(*wanted)));
+    client.try_subscribe_many(filters).is_ok()
+}
+
+pub fn seen(event: Event) -> Seen {
+    match event {
+        Event::Outgoing(outgoing) => v4::outgoing_seen(&outgoing),
+        Event::Incoming(packet) => match packet {
+            Packet::ConnAck(connack) => Seen::Connected(accepted(&connack)),
+            Packet::PubAck(puback) => Seen::Acknowledged(puback.pkid, ack(puback.reason)),
+            Packet::SubAck(suback) => Seen::Subscribed(
+                suback.pkid,
+                suback.return_codes.into_iter().map(granted).collect(),
+            ),
+            Packet::Publish(publish) => Seen::Received(message(publish)),
+            Packet::PingResp(_) => Seen::PingAnswered,
+            _ => Seen::Nothing,
+        },
+    }
+}
+
+fn message(publish: rumqttc::v5::mqttbytes::v5::Publish) -> Message {
+    let properties = publish
+        .properties
+        .map_or_else(Properties::default, |wire| Properties {
+            content_type: wire.content_type,
+            response_topic: wire.response_topic,
+            correlation_data: wire.correlation_data,
+            message_expiry: wire.message_expiry_interval,
+            user: wire.user_properties,
+        });
+    Message {
+        topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+        payload: publish.payload,
+        qos: if publish.qos == WireQoS::AtMostOnce {
+            QoS::AtMostOnce
+        } else {
+            QoS::AtLeastOnce
+        },
+        retain: publish.retain,
+        properties,
+    }
+}
+
+fn accepted(connack: &ConnAck) -> Accepted {
+    let properties = connack.properties.as_ref();
+    Accepted {
+        session_present: connack.session_present,
+        receive_maximum: properties.and_then(|all| all.receive_max),
+        maximum_packet_size: properties.and_then(|all| all.max_packet_size),
+    }
+}
+
+fn ack(reason: PubAckReason) -> Ack {
+    let (reason, permanent) = match reason {
+        PubAckReason::Success | PubAckReason::NoMatchingSubscribers => return Ack::Accepted,
+        PubAckReason::NotAuthorized => (
+            "not authorised, the policy of the certificate forbids this topic",
+            true,
+        ),
+        PubAckReason::TopicNameInvalid => ("topic name invalid", true),
+        PubAckReason::PayloadFormatInvalid => ("payload format invalid", true),
+        PubAckReason::QuotaExceeded => ("quota exceeded", false),
+        PubAckReason::PacketIdentifierInUse => ("packet identifier in use", false),
+        PubAckReason::UnspecifiedError => ("unspecified error", false),
+        PubAckReason::ImplementationSpecificError => ("implementation specific error", false),
+    };
+    Ack::Refused {
+        reason: reason.to_owned(),
+        permanent,
+    }
+}
+
+fn granted(code: SubscribeReasonCode) -> Result<(), String> {
+    match code {
+        SubscribeReasonCode::Success(_) => Ok(()),
+        SubscribeReasonCode::NotAuthorized => {
+            Err("not authorised, the policy of the certificate forbids this filter".into())
+        }
+        refusal => Err(format!("refused by the broker: {refusal:?}")),
+    }
+}
+
+fn wire_properties(properties: Properties) -> Option<PublishProperties> {
+    if properties == Properties::default() {
+        return None;
+    }
+    Some(PublishProperties {
+        message_expiry_interval: properties.message_expiry,
+        response_topic: properties.response_topic,
+        correlation_data: properties.correlation_data,
+        user_properties: properties.user,
+        content_type: properties.content_type,
+        ..PublishProperties::default()
+    })
+}
+
+fn qos(qos: QoS) -> WireQoS {
+    match qos {
+        QoS::AtMostOnce => WireQoS::AtMostOnce,
+        QoS::AtLeastOnce => WireQoS::AtLeastOnce,
+    }
+}

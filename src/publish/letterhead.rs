@@ -1,0 +1,138 @@
+//! The letterhead: a JSON object onto which messages are merged, from a file or from a command.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::fcntl::OFlag;
+use serde_json::{Map, Value};
+
+use super::message::{Message, object};
+use crate::process;
+use crate::spool::Name;
+
+/// A command has this long.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Neither a file nor a command's output may be larger.
+const LARGEST: u64 = 1024 * 1024;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Letterhead {
+    File(PathBuf),
+    /// Run without a shell and without arguments.
+    Generator(PathBuf),
+}
+
+/// What a command is told of the message.
+pub struct About<'a> {
+    pub name: &'a Name,
+    pub modified: SystemTime,
+    pub message: &'a Message,
+    pub prioritised: bool,
+}
+
+impl Letterhead {
+    /// The letterhead for one message.
+    ///
+    /// # Errors
+    /// It is missing, malformed, too large, or its command fails or hangs.
+    pub async fn fetch(&self, about: &About<'_>) -> Result<Map<String, Value>> {
+        match self {
+            Letterhead::File(path) => read_object(path),
+            Letterhead::Generator(command) => {
+                let environment = environment(about)?;
+                let printed = process::output(command, &environment, LIMIT, LARGEST).await?;
+                object(&printed).map_err(|why| malformed(command, &why))
+            }
+        }
+    }
+}
+
+/// Reads a letterhead file.
+pub fn read_object(path: &Path) -> Result<Map<String, Value>> {
+    object(&read(path)?).map_err(|why| malformed(path, &why))
+}
+
+fn malformed(source: &Path, why: &str) -> anyhow::Error {
+    anyhow!("letterhead of {} {why}", source.display())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let context = || format!("cannot read letterhead {}", path.display());
+    // A FIFO without a writer must not hold up everything.
+    let nonblocking = OFlag::O_NONBLOCK.bits();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(path)
+        .with_context(context)?;
+    if !file.metadata().with_context(context)?.is_file() {
+        bail!(
+            "cannot read letterhead {}: not a regular file",
+            path.display()
+        );
+    }
+    let mut contents = Vec::new();
+    file.take(LARGEST + 1)
+        .read_to_end(&mut contents)
+        .with_context(context)?;
+    if contents.len() as u64 > LARGEST {
+        bail!("letterhead {} is larger than 1 MiB", path.display());
+    }
+    Ok(contents)
+}
+
+fn environment(about: &About<'_>) -> Result<Vec<(&'static str, OsString)>> {
+    let age = about
+        .modified
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let mut environment: Vec<(&str, OsString)> = vec![
+        ("MESSAGE_FILENAME", about.name.as_os_str().to_owned()),
+        ("MESSAGE_TIMESTAMP", milliseconds(age).into()),
+        ("MESSAGE_TIMESTAMP_S", age.as_secs().to_string().into()),
+        (
+            "MESSAGE_WAS_PRIORITISED",
+            if about.prioritised { "1" } else { "" }.into(),
+        ),
+    ];
+    if let Some(topic) = about.message.topic() {
+        environment.push(("MESSAGE_TOPIC", topic.into()));
+    }
+    if let Some(priority) = about.message.priority {
+        environment.push(("MESSAGE_PRIORITY", priority.to_string().into()));
+    }
+    if let Some(slot) = &about.message.slot {
+        environment.push(("MESSAGE_PRIORITY_SLOT", slot.into()));
+    }
+    match environment
+        .iter()
+        .find(|(_, value)| value.as_encoded_bytes().contains(&0))
+    {
+        Some((name, _)) => bail!("contains a NUL character, which {name} cannot hold"),
+        None => Ok(environment),
+    }
+}
+
+/// Milliseconds since the epoch with their fraction.
+fn milliseconds(age: Duration) -> String {
+    format!("{}.{:06}", age.as_millis(), age.subsec_nanos() % 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_keeps_its_fraction_of_a_millisecond() {
+        assert_eq!(
+            milliseconds(Duration::new(1_700_000_000, 123_456_789)),
+            "1700000000123.456789"
+        );
+        assert_eq!(milliseconds(Duration::new(5, 1)), "5000.000001");
+    }
+}

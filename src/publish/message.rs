@@ -1,0 +1,340 @@
+//! Pure: a message file and its letterhead become a message to publish, or the reason why not.
+
+use std::io::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use serde_json::{Map, Value};
+
+use super::topic;
+use crate::mqtt::{Properties, Publish, QoS};
+
+/// The largest payload that AWS IoT Core takes.
+const LARGEST_PAYLOAD: usize = 128 * 1024;
+/// All texts in the MQTT 5 properties together.
+const LARGEST_PROPERTIES: usize = 8 * 1024;
+
+/// Members that order the queue. They are read from the message alone.
+const PRIORITY: &str = "priority";
+const PRIORITY_SLOT: &str = "priority_slot";
+
+/// A message file, parsed but not yet complete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    members: Map<String, Value>,
+    pub priority: Option<i64>,
+    pub slot: Option<String>,
+}
+
+/// A message that can be published, and what is worth a warning.
+#[derive(Debug, PartialEq)]
+pub struct Composed {
+    pub publish: Publish,
+    pub warnings: Vec<String>,
+}
+
+impl Message {
+    /// Reads a message file.
+    ///
+    /// # Errors
+    /// Why it can never be published.
+    pub fn parse(contents: &[u8]) -> Result<Message, String> {
+        let mut members = object(contents)?;
+        let priority = match members.remove(PRIORITY) {
+            None => None,
+            Some(value) => Some(
+                value
+                    .as_i64()
+                    .ok_or_else(|| format!("member \"priority\" is {value}, not an integer"))?,
+            ),
+        };
+        let slot = match members.remove(PRIORITY_SLOT) {
+            None => None,
+            Some(Value::String(slot)) => Some(slot),
+            Some(value) => {
+                return Err(format!(
+                    "member \"priority_slot\" is {}, not a string",
+                    kind(&value)
+                ));
+            }
+        };
+        Ok(Message {
+            members,
+            priority,
+            slot,
+        })
+    }
+
+    /// The topic that the message itself names.
+    pub fn topic(&self) -> Option<&str> {
+        self.members.get("topic")?.as_str()
+    }
+
+    /// Merges the message onto its letterhead and checks everything the broker would refuse.
+    /// Published is `prefix` + topic + `suffix`.
+    ///
+    /// # Errors
+    /// Why it can never be published.
+    pub fn compose(
+        self,
+        letterhead: Option<Map<String, Value>>,
+        prefix: &str,
+        suffix: &str,
+    ) -> Result<Composed, String> {
+        let mut warnings = Vec::new();
+        let mut whole = merged(letterhead, self.members);
+        let topic = match whole.remove("topic") {
+            Some(Value::String(topic)) if !topic.is_empty() => format!("{prefix}{topic}{suffix}"),
+            Some(Value::String(_)) => return Err("member \"topic\" is empty".into()),
+            Some(other) => {
+                return Err(format!(
+                    "member \"topic\" is {}, not a string",
+                    kind(&other)
+                ));
+            }
+            None => return Err("member \"topic\" is missing".into()),
+        };
+        if let Some(why) = topic::invalid(&topic) {
+            return Err(format!("topic {topic:?} {why}"));
+        }
+        let payload = payload(&mut whole)?;
+        let payload = compressed(payload, whole.get("compress"), &mut warnings)?;
+        if payload.len() > LARGEST_PAYLOAD {
+            return Err(format!(
+                "payload has {} bytes, more than the {LARGEST_PAYLOAD} allowed",
+                payload.len()
+            ));
+        }
+        let publish = Publish {
+            topic,
+            payload: payload.into(),
+            qos: qos(whole.get("qos"))?,
+            retain: retain(whole.get("retain"))?,
+            properties: properties(whole.remove("properties"))?,
+        };
+        Ok(Composed { publish, warnings })
+    }
+}
+
+/// Reads a JSON object, of a message or a letterhead.
+///
+/// # Errors
+/// What is wrong with it, with line and column.
+pub fn object(contents: &[u8]) -> Result<Map<String, Value>, String> {
+    if contents.iter().all(u8::is_ascii_whitespace) {
+        return Err("is empty".into());
+    }
+    match serde_json::from_slice(contents) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(other) => Err(format!("is {}, not a JSON object", kind(&other))),
+        Err(error) => Err(format!("is not JSON: {error}")),
+    }
+}
+
+/// The message on its letterhead: objects deeply, in everything else the message wins.
+fn merged(
+    letterhead: Option<Map<String, Value>>,
+    message: Map<String, Value>,
+) -> Map<String, Value> {
+    let Some(mut base) = letterhead else {
+        return message;
+    };
+    // Of the letterhead's own the message's replaces either form of payload.
+    if message.contains_key("payload") {
+        base.remove("payload_base64");
+    }
+    if message.contains_key("payload_base64") {
+        base.remove("payload");
+    }
+    merge(&mut base, message);
+    base
+}
+
+fn merge(base: &mut Map<String, Value>, over: Map<String, Value>) {
+    for (name, value) in over {
+        match (base.get_mut(&name), value) {
+            (Some(Value::Object(below)), Value::Object(above)) => merge(below, above),
+            (_, value) => drop(base.insert(name, value)),
+        }
+    }
+}
+
+fn payload(whole: &mut Map<String, Value>) -> Result<Vec<u8>, String> {
+    match (whole.remove("payload"), whole.remove("payload_base64")) {
+        (Some(_), Some(_)) => {
+            Err("has both \"payload\" and \"payload_base64\", one of them is wanted".into())
+        }
+        (None, None) => Err("member \"payload\" is missing".into()),
+        (Some(Value::String(text)), None) => Ok(text.into_bytes()),
+        (Some(value), None) => Ok(value.to_string().into_bytes()),
+        (None, Some(Value::String(text))) => STANDARD
+            .decode(text)
+            .map_err(|error| format!("member \"payload_base64\" is not base64: {error}")),
+        (None, Some(other)) => Err(format!(
+            "member \"payload_base64\" is {}, not a string",
+            kind(&other)
+        )),
+    }
+}
+
+fn compressed(
+    payload: Vec<u8>,
+    how: Option<&Value>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<u8>, String> {
+    let written = match how {
+        None => return Ok(payload),
+        Some(Value::String(how)) if how == "gzip" => {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+            encoder.write_all(&payload).and_then(|()| encoder.finish())
+        }
+        Some(Value::String(how)) if how == "deflate" => {
+            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+            encoder.write_all(&payload).and_then(|()| encoder.finish())
+        }
+        Some(other) => {
+            warnings.push(format!(
+                "sent uncompressed: \"compress\" is {other}, not \"gzip\" or \"deflate\""
+            ));
+            return Ok(payload);
+        }
+    };
+    written.map_err(|error| format!("cannot be compressed: {error}"))
+}
+
+fn qos(value: Option<&Value>) -> Result<QoS, String> {
+    match value.map(|value| (value, value.as_i64())) {
+        None | Some((_, Some(1))) => Ok(QoS::AtLeastOnce),
+        Some((_, Some(0))) => Ok(QoS::AtMostOnce),
+        Some((_, Some(2))) => {
+            Err("member \"qos\" is 2, which AWS IoT Core does not know; use 0 or 1".into())
+        }
+        Some((other, _)) => Err(format!("member \"qos\" is {other}, use 0 or 1")),
+    }
+}
+
+fn retain(value: Option<&Value>) -> Result<bool, String> {
+    match value {
+        None => Ok(false),
+        Some(Value::Bool(retain)) => Ok(*retain),
+        Some(other) => Err(format!("member \"retain\" is {other}, use true or false")),
+    }
+}
+
+fn properties(value: Option<Value>) -> Result<Properties, String> {
+    let mut properties = Properties::default();
+    let members = match value {
+        None => return Ok(properties),
+        Some(Value::Object(members)) => members,
+        Some(other) => {
+            return Err(format!(
+                "member \"properties\" is {}, not an object",
+                kind(&other)
+            ));
+        }
+    };
+    for (name, value) in members {
+        match (name.as_str(), value) {
+            ("content_type", Value::String(text)) => properties.content_type = Some(text),
+            ("response_topic", Value::String(text)) => {
+                if let Some(why) = topic::invalid(&text) {
+                    return Err(format!("property \"response_topic\" {text:?} {why}"));
+                }
+                properties.response_topic = Some(text);
+            }
+            ("correlation_data", Value::String(text)) => {
+                properties.correlation_data = Some(Bytes::from(text))
+            }
+            ("message_expiry", value) => properties.message_expiry = Some(expiry(&value)?),
+            ("user", Value::Object(pairs)) => properties.user = user(pairs)?,
+            ("content_type" | "correlation_data" | "response_topic", other) => {
+                return Err(format!(
+                    "property \"{name}\" is {}, not a string",
+                    kind(&other)
+                ));
+            }
+            ("user", other) => {
+                return Err(format!(
+                    "property \"user\" is {}, not an object",
+                    kind(&other)
+                ));
+            }
+            (unknown, _) => {
+                return Err(format!(
+                    "property {unknown:?} is unknown, use content_type, response_topic, correlation_data, message_expiry or user"
+                ));
+            }
+        }
+    }
+    fits(&properties)?;
+    Ok(properties)
+}
+
+fn expiry(value: &Value) -> Result<u32, String> {
+    value
+        .as_u64()
+        .and_then(|seconds| u32::try_from(seconds).ok())
+        .ok_or_else(|| format!("property \"message_expiry\" is {value}, not a number of seconds"))
+}
+
+fn user(pairs: Map<String, Value>) -> Result<Vec<(String, String)>, String> {
+    pairs
+        .into_iter()
+        .map(|(name, value)| match value {
+            Value::String(text) => Ok((name, text)),
+            other => Err(format!(
+                "user property {name:?} is {}, not a string",
+                kind(&other)
+            )),
+        })
+        .collect()
+}
+
+fn fits(properties: &Properties) -> Result<(), String> {
+    let texts = [&properties.content_type, &properties.response_topic]
+        .into_iter()
+        .flatten()
+        .map(String::len);
+    let pairs = properties
+        .user
+        .iter()
+        .map(|(name, value)| name.len() + value.len());
+    let data = properties.correlation_data.iter().map(Bytes::len);
+    let all: usize = texts.chain(pairs).chain(data).sum();
+    if all > LARGEST_PROPERTIES {
+        return Err(format!(
+            "properties have {all} bytes, more than the {LARGEST_PROPERTIES} allowed"
+        ));
+    }
+    let nul = properties
+        .user
+        .iter()
+        .any(|(name, value)| name.contains('\0') || value.contains('\0'))
+        || properties
+            .content_type
+            .as_ref()
+            .is_some_and(|text| text.contains('\0'));
+    if nul {
+        Err("a property contains a NUL character".into())
+    } else {
+        Ok(())
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

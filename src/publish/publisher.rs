@@ -1,0 +1,346 @@
+//! The task of one messages directory: takes requests from the queue, publishes them, and disposes
+//! of their files. Every decision is the queue's; here is where it is carried out and logged.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use log::{debug, error, info, warn};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, yield_now};
+
+use super::Options;
+use super::letterhead::About;
+use super::message::{Composed, Message};
+use crate::clock::{now, reached};
+use crate::mqtt::{Link, Mqtt, PublishError, Slot};
+use crate::spool::intake::{Intake, Notice};
+use crate::spool::maildir::{Departure, Maildir, Opened, Trouble};
+use crate::spool::order::Facts;
+use crate::spool::queue::{Disposal, MOST_NAMES, Next, Outcome, Queue};
+use crate::spool::{Identity, Name};
+
+/// A long scan lets the other tasks work after so many files.
+const FILES_PER_TURN: usize = 32;
+
+/// The directory whose window was full without any acknowledgement for too long.
+#[derive(Debug)]
+pub struct Jammed(pub PathBuf);
+
+/// Owns one messages directory.
+pub struct Publisher {
+    options: Arc<Options>,
+    maildir: Maildir,
+    intake: Intake,
+    queue: Queue,
+    mqtt: Mqtt,
+    link: watch::Receiver<Link>,
+    running: JoinSet<Attempt>,
+    /// There was no room for all names: scan again when there is.
+    overfull: bool,
+}
+
+/// An attempt that has ended.
+struct Attempt {
+    name: Name,
+    outcome: Outcome,
+    /// What was published where, for the log.
+    topic: String,
+    /// Kept open until the file is disposed of, so that its identity stays unique.
+    opened: Opened,
+}
+
+impl Publisher {
+    /// Prepares the directory. Must be called within the runtime.
+    pub fn new(options: Options, mqtt: Mqtt) -> Result<Publisher> {
+        let maildir = Maildir::open(&options.dir, options.keep_failed)?;
+        let intake = Intake::new(&maildir);
+        let queue = Queue::new(options.queue);
+        let link = mqtt.link();
+        let running = JoinSet::new();
+        let options = Arc::new(options);
+        Ok(Publisher {
+            options,
+            maildir,
+            intake,
+            queue,
+            mqtt,
+            link,
+            running,
+            overfull: false,
+        })
+    }
+
+    /// Publishes until the directory is jammed. Dropping the future at any moment loses nothing.
+    pub async fn run(mut self) -> Jammed {
+        self.link_changed();
+        loop {
+            self.queue.resume(now());
+            if self.queue.jammed(now()) {
+                return Jammed(self.options.dir.clone());
+            }
+            let ready = self.is_up() && self.queue.ready();
+            tokio::select! {
+                notice = self.intake.next() => self.noticed(notice).await,
+                slot = self.mqtt.slot(), if ready => self.start(slot),
+                Some(attempt) = self.running.join_next() => match attempt {
+                    Ok(attempt) => self.settle(attempt),
+                    Err(fault) => std::panic::resume_unwind(fault.into_panic()),
+                },
+                Ok(()) = self.link.changed() => self.link_changed(),
+                () = reached(self.queue.deadline()) => {}
+            }
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        *self.link.borrow() != Link::Down
+    }
+
+    fn link_changed(&mut self) {
+        match *self.link.borrow_and_update() {
+            Link::Down => self.queue.link_down(now()),
+            Link::Up(_) => {
+                self.queue.link_up(now());
+                self.intake.scan_soon();
+            }
+        }
+    }
+
+    async fn noticed(&mut self, notice: Notice) {
+        let names = match notice {
+            Notice::Names(names) => names,
+            Notice::Scan => self
+                .intake
+                .scan(&self.maildir, |name| self.queue.knows(name)),
+        };
+        for some in names.chunks(FILES_PER_TURN) {
+            for name in some {
+                self.arrived(name);
+            }
+            yield_now().await;
+        }
+    }
+
+    fn arrived(&mut self, name: &Name) {
+        match self.maildir.request(name) {
+            Ok(opened) => {
+                if !self.queue.arrived(name.clone(), facts(&opened)) && !self.overfull {
+                    self.overfull = true;
+                    let dir = self.options.dir.display();
+                    warn!(
+                        "more than {MOST_NAMES} messages wait in {dir}, the rest is taken up later"
+                    );
+                }
+            }
+            Err(Trouble::Vanished | Trouble::Directory) => {}
+            Err(Trouble::Postponed(error)) => {
+                warn!("cannot open '{name}' for now: {error}");
+                self.intake.scan_again();
+            }
+            Err(Trouble::Refused { reason, identity }) => {
+                if identity.is_none_or(|identity| !self.queue.is_aside(name, identity)) {
+                    self.give_up(name, identity, &reason);
+                }
+            }
+        }
+    }
+
+    /// Takes the next request, now that there is room for it.
+    fn start(&mut self, slot: Slot) {
+        let Some(Next { name, prioritised }) = self.queue.next(now()) else {
+            return;
+        };
+        match self.maildir.request(&name) {
+            Ok(opened) => {
+                let work = attempt(
+                    self.options.clone(),
+                    self.mqtt.clone(),
+                    slot,
+                    name,
+                    prioritised,
+                    opened,
+                );
+                self.running.spawn(work);
+            }
+            Err(Trouble::Vanished | Trouble::Directory) => {
+                debug!("'{name}' is gone");
+                self.dispose(&name, None, Outcome::Vanished, "");
+            }
+            Err(Trouble::Postponed(error)) => {
+                self.dispose(&name, None, Outcome::Postponed(error.to_string()), "");
+            }
+            Err(Trouble::Refused { reason, identity }) => {
+                self.dispose(&name, identity, Outcome::Unusable(reason), "");
+            }
+        }
+    }
+
+    fn settle(&mut self, attempt: Attempt) {
+        self.dispose(
+            &attempt.name,
+            Some(attempt.opened.identity),
+            attempt.outcome,
+            &attempt.topic,
+        );
+        drop(attempt.opened);
+        if self.overfull && self.queue.len() < MOST_NAMES / 2 {
+            self.overfull = false;
+            self.intake.scan_soon();
+        }
+    }
+
+    fn dispose(&mut self, name: &Name, read: Option<Identity>, outcome: Outcome, topic: &str) {
+        let told = outcome.clone();
+        match self.queue.settled(name, outcome, now()) {
+            Disposal::Remove => {
+                info!("published '{name}' to {topic}");
+                let departure =
+                    read.map_or(Departure::Done, |read| self.maildir.remove(name, read));
+                self.departed(name, read, departure);
+            }
+            Disposal::MoveToFailed { reason, attempts } => {
+                let reason = if attempts > 1 {
+                    format!("{reason} ({attempts} attempts)")
+                } else {
+                    reason
+                };
+                self.give_up(name, read, &reason);
+            }
+            Disposal::Forget => self.queue.gone(name),
+            Disposal::Keep { pause } => match told {
+                Outcome::Undelivered(reason) | Outcome::Postponed(reason) => {
+                    warn!("'{name}' is tried again in {} s: {reason}", pause.as_secs());
+                }
+                told => debug!("'{name}' waits again: {told:?}"),
+            },
+        }
+    }
+
+    fn give_up(&mut self, name: &Name, read: Option<Identity>, reason: &str) {
+        let departure = self.maildir.fail(name, read, reason);
+        match &departure {
+            Departure::Done => warn!("moved '{name}' to failed/: {reason}"),
+            Departure::Deleted(error) => {
+                error!("deleted '{name}', it cannot be moved to failed/ ({error}): {reason}");
+            }
+            Departure::Replaced | Departure::Stuck(_) => warn!("gave up '{name}': {reason}"),
+        }
+        self.departed(name, read, departure);
+    }
+
+    fn departed(&mut self, name: &Name, read: Option<Identity>, departure: Departure) {
+        match departure {
+            Departure::Done | Departure::Deleted(_) => self.queue.gone(name),
+            Departure::Replaced => {
+                debug!("'{name}' was replaced by a newer file");
+                self.queue.gone(name);
+                self.arrived(name);
+            }
+            Departure::Stuck(error) => {
+                error!(
+                    "cannot remove '{name}' from {}, it is ignored from now on: {error}",
+                    self.options.dir.display()
+                );
+                match read {
+                    Some(read) => self.queue.set_aside(name, read),
+                    None => self.queue.gone(name),
+                }
+            }
+        }
+    }
+}
+
+/// What the queue needs to know of a file. Only files that mention a priority are parsed for it.
+fn facts(opened: &Opened) -> Facts {
+    let contents = opened.read().unwrap_or_default();
+    // An escape may spell the word in another way.
+    let mentions = [&b"priority"[..], b"\\u"]
+        .iter()
+        .any(|word| contents.windows(word.len()).any(|w| w == *word));
+    let message = if mentions {
+        Message::parse(&contents).ok()
+    } else {
+        None
+    };
+    let (priority, slot) = message.map_or((None, None), |message| (message.priority, message.slot));
+    Facts {
+        identity: opened.identity,
+        modified: opened.modified,
+        priority,
+        slot,
+    }
+}
+
+/// One attempt, from the open file to the broker's answer.
+async fn attempt(
+    options: Arc<Options>,
+    mqtt: Mqtt,
+    slot: Slot,
+    name: Name,
+    prioritised: bool,
+    opened: Opened,
+) -> Attempt {
+    let (topic, outcome) = match compose(&options, &name, prioritised, &opened).await {
+        Err(reason) => (String::new(), Outcome::Unusable(reason)),
+        Ok(Composed { publish, warnings }) => {
+            for warning in warnings {
+                warn!("'{name}': {warning}");
+            }
+            let topic = publish.topic.clone();
+            (topic, outcome(mqtt.publish(publish, slot).await))
+        }
+    };
+    Attempt {
+        name,
+        outcome,
+        topic,
+        opened,
+    }
+}
+
+async fn compose(
+    options: &Options,
+    name: &Name,
+    prioritised: bool,
+    opened: &Opened,
+) -> Result<Composed, String> {
+    let contents = opened
+        .read()
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    let message = Message::parse(&contents)?;
+    drop(contents);
+    let letterhead = match &options.letterhead {
+        None => None,
+        Some(letterhead) => {
+            let about = About {
+                name,
+                modified: opened.modified,
+                message: &message,
+                prioritised,
+            };
+            Some(
+                letterhead
+                    .fetch(&about)
+                    .await
+                    .map_err(|error| format!("{error:#}"))?,
+            )
+        }
+    };
+    message.compose(letterhead, &options.topic_prefix, &options.topic_suffix)
+}
+
+fn outcome(answer: Result<(), PublishError>) -> Outcome {
+    match answer {
+        Ok(()) => Outcome::Delivered,
+        Err(PublishError::Disconnected { by_broker }) => Outcome::Interrupted { by_broker },
+        Err(PublishError::Refused {
+            reason,
+            permanent: true,
+        }) => Outcome::Unusable(reason),
+        Err(PublishError::Refused {
+            reason,
+            permanent: false,
+        }) => Outcome::Undelivered(reason),
+    }
+}

@@ -1,0 +1,337 @@
+//! The disk side of an action directory: scan, open, remove, move to `failed/`.
+//!
+//! What is removed is the very file that was read. As another process may rename a newer file over
+//! it at any moment, a file is first renamed out of `new/` into `.removing/`, looked at there, and
+//! put back if it is another one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{
+    DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown,
+};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use nix::fcntl::OFlag;
+
+use super::failed::Failed;
+use super::{Identity, Name};
+
+/// Requests above this size are refused.
+pub const LARGEST_FILE: u64 = 1024 * 1024;
+const SUBDIRECTORIES: [&str; 3] = ["tmp", "new", "failed"];
+/// Where a file is looked at before it is removed. Hidden, for it is nobody else's business.
+const REMOVING: &str = ".removing";
+
+/// One action directory on disk.
+#[derive(Debug)]
+pub struct Maildir {
+    dir: PathBuf,
+    failed: Failed,
+}
+
+/// A request that is open for reading. While it is open its identity is unique.
+#[derive(Debug)]
+pub struct Opened {
+    file: File,
+    pub identity: Identity,
+    pub modified: SystemTime,
+}
+
+/// Why a name in `new/` cannot be opened as a request.
+#[derive(Debug)]
+pub enum Trouble {
+    Vanished,
+    /// Not a request: skipped without a word.
+    Directory,
+    /// Belongs into `failed/`. The identity is that of the file that was looked at.
+    Refused {
+        reason: String,
+        identity: Option<Identity>,
+    },
+    /// The machine is short of something; try again later.
+    Postponed(io::Error),
+}
+
+/// What became of a file that was to leave `new/`.
+#[derive(Debug)]
+pub enum Departure {
+    Done,
+    /// It could not be moved to `failed/` and was deleted instead.
+    Deleted(io::Error),
+    /// A newer file of the same name is there: it stays, as a new request.
+    Replaced,
+    /// It could not be removed at all.
+    Stuck(io::Error),
+}
+
+impl Maildir {
+    /// Makes what is missing, with the mode and owner of `dir`, and puts back what a crash left
+    /// half removed. `failed/` keeps at most `keep_failed` requests.
+    pub fn open(dir: &Path, keep_failed: usize) -> Result<Maildir> {
+        make_directories(dir)?;
+        let failed = dir.join("failed");
+        let failed = Failed::open(failed.clone(), keep_failed)
+            .with_context(|| format!("cannot read {}", failed.display()))?;
+        let maildir = Maildir {
+            dir: dir.to_owned(),
+            failed,
+        };
+        maildir
+            .recover()
+            .with_context(|| format!("cannot recover {}", maildir.removing("").display()))?;
+        Ok(maildir)
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn new_dir(&self) -> PathBuf {
+        self.dir.join("new")
+    }
+
+    /// Makes missing sub-directories again.
+    pub fn repair(&self) -> Result<()> {
+        make_directories(&self.dir)
+    }
+
+    /// The names in `new/` that may be requests, in byte order.
+    pub fn scan(&self) -> io::Result<Vec<Name>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.new_dir())? {
+            let entry = entry?;
+            let name = Name::new(&entry.file_name());
+            let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if !name.is_hidden() && !directory {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Opens a request. Never follows a link, never waits for a FIFO's writer.
+    pub fn request(&self, name: &Name) -> Result<Opened, Trouble> {
+        let path = self.new_dir().join(name);
+        let meta = fs::symlink_metadata(&path).map_err(|error| trouble(error, None))?;
+        if meta.is_dir() {
+            return Err(Trouble::Directory);
+        }
+        if let Some(reason) = unfit(&meta) {
+            return Err(Trouble::Refused {
+                reason,
+                identity: Some(identity(&meta)),
+            });
+        }
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits())
+            .open(&path)
+            .map_err(|error| trouble(error, Some(identity(&meta))))?;
+        let meta = file.metadata().map_err(|error| trouble(error, None))?;
+        match unfit(&meta) {
+            Some(reason) => Err(Trouble::Refused {
+                reason,
+                identity: Some(identity(&meta)),
+            }),
+            None => Ok(Opened {
+                file,
+                identity: identity(&meta),
+                modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            }),
+        }
+    }
+
+    /// Removes the file of a request that was carried out.
+    pub fn remove(&self, name: &Name, read: Identity) -> Departure {
+        match self.take_aside(name, read) {
+            Taken::Aside(aside) => match fs::remove_file(aside) {
+                Ok(()) => Departure::Done,
+                Err(error) => Departure::Stuck(error),
+            },
+            Taken::Gone => Departure::Done,
+            Taken::Replaced => Departure::Replaced,
+            Taken::Immovable(_) => match fs::remove_file(self.new_dir().join(name)) {
+                Ok(()) => Departure::Done,
+                Err(error) if error.kind() == ErrorKind::NotFound => Departure::Done,
+                Err(error) => Departure::Stuck(error),
+            },
+        }
+    }
+
+    /// Moves the file of a request that is given up to `failed/`; deletes it where that fails.
+    pub fn fail(&mut self, name: &Name, read: Option<Identity>, reason: &str) -> Departure {
+        let path = self.new_dir().join(name);
+        let read = match read.map_or_else(
+            || fs::symlink_metadata(&path).map(|meta| identity(&meta)),
+            Ok,
+        ) {
+            Ok(read) => read,
+            Err(_) => return Departure::Done,
+        };
+        let (file, error) = match self.take_aside(name, read) {
+            Taken::Gone => return Departure::Done,
+            Taken::Replaced => return Departure::Replaced,
+            Taken::Immovable(error) => (path, error),
+            Taken::Aside(aside) => match self.failed.take(&aside, name, reason) {
+                Ok(()) => return Departure::Done,
+                Err(error) => (aside, error),
+            },
+        };
+        match fs::remove_file(file) {
+            Ok(()) => Departure::Deleted(error),
+            Err(error) => Departure::Stuck(error),
+        }
+    }
+
+    /// Takes the file out of `new/` if it is still the one that was read.
+    fn take_aside(&self, name: &Name, read: Identity) -> Taken {
+        let path = self.new_dir().join(name);
+        let aside = self.removing(name);
+        match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Taken::Gone,
+            Ok(meta) if identity(&meta) != read => return Taken::Replaced,
+            Ok(_) | Err(_) => {}
+        }
+        let moved = fs::rename(&path, &aside).or_else(|_| {
+            self.repair().map_err(io::Error::other)?;
+            fs::rename(&path, &aside)
+        });
+        match moved {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Taken::Gone,
+            Err(error) => return Taken::Immovable(error),
+        }
+        match fs::symlink_metadata(&aside) {
+            Ok(meta) if identity(&meta) != read => {
+                put_back(&aside, &path);
+                Taken::Replaced
+            }
+            Ok(_) | Err(_) => Taken::Aside(aside),
+        }
+    }
+
+    /// A crash between taking aside and removing: nobody knows whether the request was carried out,
+    /// so it is one again.
+    fn recover(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.removing(""))? {
+            let entry = entry?;
+            put_back(&entry.path(), &self.new_dir().join(entry.file_name()));
+        }
+        Ok(())
+    }
+
+    fn removing(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.dir.join(REMOVING).join(name)
+    }
+}
+
+impl Opened {
+    /// The contents. Fails for a file that grew above the limit.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        let mut contents = Vec::new();
+        let mut file = &self.file;
+        io::Seek::rewind(&mut file)?;
+        file.take(LARGEST_FILE + 1).read_to_end(&mut contents)?;
+        if contents.len() as u64 > LARGEST_FILE {
+            return Err(io::Error::new(ErrorKind::FileTooLarge, "larger than 1 MiB"));
+        }
+        Ok(contents)
+    }
+}
+
+enum Taken {
+    Aside(PathBuf),
+    Gone,
+    Replaced,
+    Immovable(io::Error),
+}
+
+/// Puts a file back unless a newer one has taken its name: then it is superseded.
+fn put_back(aside: &Path, path: &Path) {
+    let linked = fs::hard_link(aside, path);
+    match linked {
+        Ok(()) => drop(fs::remove_file(aside)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => drop(fs::remove_file(aside)),
+        // A file system without hard links.
+        Err(_) if fs::symlink_metadata(path).is_err() => drop(fs::rename(aside, path)),
+        Err(_) => drop(fs::remove_file(aside)),
+    }
+}
+
+fn identity(meta: &fs::Metadata) -> Identity {
+    Identity {
+        device: meta.dev(),
+        inode: meta.ino(),
+        modified: (meta.mtime(), meta.mtime_nsec()),
+    }
+}
+
+fn unfit(meta: &fs::Metadata) -> Option<String> {
+    let kind = meta.file_type();
+    if kind.is_symlink() {
+        return Some("is a symbolic link, which is not followed; move the file itself".into());
+    }
+    if kind.is_fifo() {
+        return Some("is a FIFO, not a regular file".into());
+    }
+    if !kind.is_file() {
+        return Some("is not a regular file".into());
+    }
+    (meta.len() > LARGEST_FILE).then(|| format!("has {} bytes, more than 1 MiB", meta.len()))
+}
+
+fn trouble(error: io::Error, identity: Option<Identity>) -> Trouble {
+    use nix::errno::Errno;
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOENT) => Trouble::Vanished,
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EINTR | Errno::EAGAIN) => {
+            Trouble::Postponed(error)
+        }
+        _ => Trouble::Refused {
+            reason: format!("cannot be read: {error}"),
+            identity,
+        },
+    }
+}
+
+fn make_directories(dir: &Path) -> Result<()> {
+    let meta = fs::metadata(dir)
+        .with_context(|| format!("cannot use {}, create it first", dir.display()))?;
+    if !meta.is_dir() {
+        bail!("{} is not a directory", dir.display());
+    }
+    for name in SUBDIRECTORIES {
+        make_directory(&dir.join(name), &meta)?;
+    }
+    let removing = dir.join(REMOVING);
+    make_directory(&removing, &meta)
+}
+
+fn make_directory(path: &Path, like: &fs::Metadata) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => return Ok(()),
+        Ok(_) => bail!("{} is not a directory", path.display()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot use {}", path.display())),
+    }
+    let mode = like.permissions().mode() & 0o7777;
+    fs::DirBuilder::new()
+        .mode(mode)
+        .create(path)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+        .with_context(|| format!("cannot create {}", path.display()))?;
+    let made = fs::metadata(path).with_context(|| format!("cannot use {}", path.display()))?;
+    if (made.uid(), made.gid()) != (like.uid(), like.gid()) {
+        // Only root may give a directory away; a writer that cannot use it will say so.
+        let _ = chown(path, Some(like.uid()), Some(like.gid()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "maildir_tests.rs"]
+mod tests;

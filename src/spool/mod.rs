@@ -1,0 +1,66 @@
+//! Action directories: `tmp/`, `new/` and `failed/`. A file in `new/` is a request; it leaves only
+//! when it was carried out or given up. `docs/INTERNALS.md` has the life of a file.
+
+mod being_written;
+mod failed;
+pub mod intake;
+mod jam;
+pub mod maildir;
+pub mod order;
+pub mod queue;
+mod slots;
+mod watch;
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A file name: bytes without a slash, not necessarily UTF-8. Sorts by its bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<OsStr>);
+
+impl Name {
+    pub fn new(name: &OsStr) -> Self {
+        Name(name.into())
+    }
+
+    pub fn as_os_str(&self) -> &OsStr {
+        &self.0
+    }
+
+    /// Names that begin with a dot are never requests.
+    pub fn is_hidden(&self) -> bool {
+        self.0.as_encoded_bytes().first() == Some(&b'.')
+    }
+}
+
+impl AsRef<Path> for Name {
+    fn as_ref(&self) -> &Path {
+        Path::new(&self.0)
+    }
+}
+
+/// For the log: control characters are escaped, so that a name cannot forge a line.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.to_string_lossy().chars() {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())?
+            } else {
+                write!(f, "{c}")?
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells one file from another of the same name. Valid as a comparison only while the first is
+/// known to exist, for instance because it is open: inode numbers are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub device: u64,
+    pub inode: u64,
+    /// Seconds and nanoseconds.
+    pub modified: (i64, i64),
+}

@@ -1,0 +1,206 @@
+//! A real mosquitto with mutual TLS, and a subscriber that sees everything.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use iotcore_sandbox::{CertificateKind, Pki, Sandbox, ServerCertificate};
+use tempfile::TempDir;
+
+use super::broker::Delivery;
+use super::{LONG, wait_for};
+
+pub struct Mosquitto {
+    /// Only its certificates are used.
+    sandbox: Sandbox,
+    dir: TempDir,
+    port: u16,
+    broker: Option<Child>,
+    subscriber: Option<Child>,
+    seen: Arc<Mutex<Vec<Delivery>>>,
+}
+
+impl Mosquitto {
+    /// `None`, and a word about it, where mosquitto is not installed.
+    pub fn start() -> Option<Mosquitto> {
+        let Some(program) = program() else {
+            eprintln!(
+                "skipped: mosquitto is not installed (apt install mosquitto mosquitto-clients)"
+            );
+            return None;
+        };
+        let mut mosquitto = Mosquitto {
+            sandbox: Sandbox::start().expect("the sandbox's certificates"),
+            dir: tempfile::tempdir().expect("a temporary directory"),
+            port: free_port(),
+            broker: None,
+            subscriber: None,
+            seen: Arc::default(),
+        };
+        mosquitto.configure();
+        mosquitto.start_broker(&program);
+        mosquitto.start_subscriber();
+        Some(mosquitto)
+    }
+
+    pub fn pki(&self) -> &Pki {
+        self.sandbox.pki()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn configure(&self) {
+        let (certificate, key) = self
+            .pki()
+            .server(ServerCertificate::Valid)
+            .expect("a server certificate");
+        let own = self.pki().issue(CertificateKind::Valid);
+        for (name, text) in [
+            ("server.crt", &certificate),
+            ("server.key", &key),
+            ("client.crt", &own.certificate_pem),
+            ("client.key", &own.private_key_pem),
+        ] {
+            fs::write(self.dir.path().join(name), text).expect("a file");
+        }
+        let dir = self.dir.path().display();
+        let text = format!(
+            "listener {port} 127.0.0.1\ncafile {ca}\ncertfile {dir}/server.crt\nkeyfile {dir}/server.key\n\
+             require_certificate true\nallow_anonymous true\npersistence true\npersistence_location {dir}/\n\
+             max_queued_messages 0\nuser root\n",
+            port = self.port,
+            ca = self.pki().ca_file().display(),
+        );
+        fs::write(self.dir.path().join("mosquitto.conf"), text).expect("a configuration");
+    }
+
+    fn start_broker(&mut self, program: &PathBuf) {
+        let broker = Command::new(program)
+            .arg("-c")
+            .arg(self.dir.path().join("mosquitto.conf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto starts");
+        self.broker = Some(broker);
+        wait_for("mosquitto listens", LONG, || {
+            TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        });
+    }
+
+    fn start_subscriber(&mut self) {
+        let file = |name: &str| self.dir.path().join(name);
+        // Its output is a pipe, which it would fill before it writes a line.
+        let mut subscriber = Command::new("stdbuf")
+            .args(["-oL", "mosquitto_sub"])
+            .args([
+                "-h",
+                "localhost",
+                "-p",
+                &self.port.to_string(),
+                "-i",
+                "subscriber",
+                "-q",
+                "1",
+                "-c",
+            ])
+            .args(["-V", "mqttv311", "-t", "#", "-F", "%t %x", "-d"])
+            .arg("--cafile")
+            .arg(self.pki().ca_file())
+            .arg("--cert")
+            .arg(file("client.crt"))
+            .arg("--key")
+            .arg(file("client.key"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto_sub starts");
+        let lines = BufReader::new(subscriber.stdout.take().expect("its output"));
+        let (seen, (ready, subscribed)) = (self.seen.clone(), std::sync::mpsc::channel());
+        thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                if line.starts_with("Subscribed") {
+                    let _ = ready.send(());
+                }
+                if let Some(delivery) = delivery(&line) {
+                    seen.lock().expect("the deliveries").push(delivery);
+                }
+            }
+        });
+        self.subscriber = Some(subscriber);
+        subscribed
+            .recv_timeout(LONG)
+            .expect("the subscriber subscribes");
+    }
+
+    pub fn wait_for(&self, count: usize, limit: Duration) -> Vec<Delivery> {
+        let come = || self.seen.lock().expect("the deliveries").len();
+        wait_for(&format!("{count} messages came"), limit, || come() >= count);
+        self.seen.lock().expect("the deliveries").clone()
+    }
+
+    /// SIGTERM, so that it saves its sessions; then a new one on the same port.
+    pub fn restart(&mut self, pause: Duration) {
+        if let Some(mut broker) = self.broker.take() {
+            let id = i32::try_from(broker.id()).expect("a process id");
+            let _ = nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(id),
+                nix::sys::signal::Signal::SIGTERM,
+            );
+            let _ = broker.wait();
+        }
+        thread::sleep(pause);
+        self.start_broker(&program().expect("it was there before"));
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        for mut child in [self.subscriber.take(), self.broker.take()]
+            .into_iter()
+            .flatten()
+        {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// `topic hex` from the subscriber's format; its other lines are debug output.
+fn delivery(line: &str) -> Option<Delivery> {
+    let (topic, hex) = line.rsplit_once(' ')?;
+    let digits = hex.len() % 2 == 0 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+    if !digits || topic.contains(' ') {
+        return None;
+    }
+    let payload = (0..hex.len())
+        .step_by(2)
+        .filter_map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok());
+    Some(Delivery {
+        topic: topic.to_owned(),
+        payload: payload.collect(),
+    })
+}
+
+fn program() -> Option<PathBuf> {
+    let places = [
+        "/usr/sbin/mosquitto",
+        "/usr/local/sbin/mosquitto",
+        "/usr/bin/mosquitto",
+    ];
+    places.iter().map(PathBuf::from).find(|path| path.exists())
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .expect("a free port")
+        .port()
+}
