@@ -1,5 +1,7 @@
 //! Pure: MQTT packets as the broker speaks of them, the same for both protocol versions.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 /// The protocol versions that AWS IoT Core speaks.
@@ -8,6 +10,15 @@ pub enum Version {
     /// MQTT 3.1.1.
     V311,
     V5,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Version::V311 => write!(f, "MQTT 3.1.1"),
+            Version::V5 => write!(f, "MQTT 5"),
+        }
+    }
 }
 
 /// The MQTT 5 properties that travel with a message. Empty for everything that came in over MQTT 3.1.1.
@@ -75,6 +86,23 @@ pub(crate) enum Incoming {
     },
     /// A packet that AWS does not take: the QoS 2 handshake, AUTH, or one that only a server sends.
     Unsupported(&'static str),
+}
+
+impl Incoming {
+    /// The id of a packet that wants an answer under it.
+    pub(crate) fn packet_id(&self) -> Option<u16> {
+        match self {
+            Incoming::Publish(publish) => publish.packet_id,
+            Incoming::Subscribe(subscribe) => Some(subscribe.packet_id),
+            Incoming::Puback { packet_id } | Incoming::Unsubscribe { packet_id, .. } => {
+                Some(*packet_id)
+            }
+            Incoming::Connect(_)
+            | Incoming::PingRequest
+            | Incoming::Disconnect { .. }
+            | Incoming::Unsupported(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

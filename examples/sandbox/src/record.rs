@@ -157,7 +157,7 @@ impl fmt::Display for Event {
             } => {
                 write!(
                     f,
-                    "CONNECT {version:?}, clean {clean_start}, keep-alive {keep_alive} s"
+                    "CONNECT {version}, clean {clean_start}, keep-alive {keep_alive} s"
                 )?;
                 will.as_ref()
                     .map_or(Ok(()), |will| write!(f, ", will on {}", will.topic))

@@ -57,9 +57,14 @@ impl Decoder {
             return Ok(None);
         }
         input.advance(1 + size);
-        self.parse(first, &input.split_to(length))
-            .map(Some)
-            .map_err(broken)
+        let packet = self.parse(first, &input.split_to(length)).map_err(broken)?;
+        if packet.packet_id() == Some(0) {
+            return Err(Broken {
+                code: 0x81,
+                reason: "a packet id of zero".to_owned(),
+            });
+        }
+        Ok(Some(packet))
     }
 
     fn parse(&mut self, first: u8, body: &[u8]) -> Result<Incoming, MqttError> {
@@ -286,24 +291,48 @@ mod tests {
         assert_eq!(decode(&[0x30, 0xff, 0x7f]).unwrap_err().code, 0x95);
     }
 
+    /// Packets of both versions, to be damaged.
+    const SOUND: [&[u8]; 9] = [
+        b"\x10\x1d\x00\x04MQTT\x04\x06\x00\x3c\x00\x04pump\x00\x04will\x00\x03off",
+        b"\x10\x26\x00\x04MQTT\x05\x06\x00\x3c\x08\x11\x00\x00\x0e\x10\x21\x00\x0a\x00\x04pump\x00\x00\x04will\x00\x03off",
+        b"\x32\x08\x00\x03a/b\x00\x01x",
+        b"\x32\x15\x00\x03a/b\x00\x01\x0c\x01\x01\x23\x00\x01\x26\x00\x01k\x00\x01vx",
+        b"\x82\x09\x00\x01\x00\x04a/+b\x01",
+        b"\x82\x0c\x00\x01\x02\x0b\x01\x00\x04a/#b\x01",
+        b"\xa2\x07\x00\x01\x00\x03a/b",
+        b"\x40\x03\x00\x01\x00",
+        b"\xe0\x07\x00\x05\x11\x00\x00\x00\x3c",
+    ];
+
     #[test]
-    fn no_bytes_make_it_panic() {
-        // A small linear congruential generator: the same bytes in every run.
+    fn damaged_packets_do_not_make_it_panic() {
+        // A small linear congruential generator: the same damage in every run.
         let mut state = 1_u32;
-        let mut byte = || {
+        let mut random = |below: usize| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
+            (state >> 8) as usize % below
         };
         for _ in 0..20_000 {
-            let bytes: Vec<u8> = (0..24)
-                .map(|at| if at == 1 { 20 } else { byte() })
-                .collect();
-            let _ = decode(&bytes);
-            let mut five = Decoder {
-                version: Version::V5,
-                largest: 1024,
-            };
-            let _ = five.decode(&mut BytesMut::from(&bytes[..]));
+            let mut bytes = SOUND[random(SOUND.len())].to_vec();
+            for _ in 0..=random(3) {
+                let at = random(bytes.len());
+                bytes[at] = random(256) as u8;
+            }
+            for version in [Version::V311, Version::V5] {
+                let mut decoder = Decoder {
+                    version,
+                    largest: 1024,
+                };
+                let _ = decoder.decode(&mut BytesMut::from(&bytes[..]));
+            }
         }
+    }
+
+    #[test]
+    fn a_packet_id_is_never_zero() {
+        assert_eq!(
+            decode(b"\x32\x06\x00\x01a\x00\x00x").unwrap_err().code,
+            0x81
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! What becomes of a PUBLISH: accepted, refused with a word, or refused without one.
 
-use crate::common::{BOTH, Device, Seen, builder, recorded, sandbox};
+use crate::common::{BOTH, Device, SOON, Seen, builder, recorded, sandbox};
 use iotcore_sandbox::{Deny, Event, Limits, Sandbox, Version};
 use rumqttc::v5::mqttbytes::v5;
 
@@ -333,5 +333,35 @@ fn at_most_a_hundred_publishes_are_unacknowledged() {
             Version::V5 => assert_eq!(device.next(), Seen::Disconnect(0x93)),
         }
         assert_eq!(sandbox.published().len(), 100);
+    }
+}
+
+#[test]
+fn no_packet_makes_the_broker_fail() {
+    let packets: [&[u8]; 6] = [
+        b"\x32\x06\x00\x01a\x00\x00x",
+        b"\x82\x06\x00\x00\x00\x01a\x01",
+        b"\xa2\x05\x00\x00\x00\x01a",
+        b"\x30\x02\x00\x00",
+        b"\x32\x05\x00\x01\x00\x00\x01",
+        b"\xf0\x00",
+    ];
+    for version in BOTH {
+        let sandbox = sandbox();
+        for packet in packets {
+            let mut device = Device::connect(&sandbox, version, "pump");
+            device.send_raw(packet);
+            device.ping();
+            while !matches!(device.next(), Seen::Closed | Seen::PingResponse) {}
+        }
+        sandbox.cut("pump", iotcore_sandbox::Cut::Close);
+        let opened = packets.len();
+        let closed = sandbox.wait_for(SOON, |records| {
+            let closed = records
+                .iter()
+                .filter(|record| matches!(record.event, Event::Closed { .. }));
+            (closed.count() == opened).then_some(())
+        });
+        assert!(closed.is_some(), "each connection came to its end");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use iotcore_sandbox::{Cut, Event, Sandbox, Version};
+use iotcore_sandbox::{Cut, Event, Limits, Sandbox, Version};
 
 use crate::common::{BOTH, Device, Hello, Seen, builder, recorded, sandbox};
 
@@ -122,23 +122,11 @@ fn what_was_not_acknowledged_comes_again_with_a_new_id_and_without_dup() {
 #[test]
 fn a_session_expires() {
     for version in BOTH {
-        // An hour of the cloud's clock is less than a hundredth of a second.
-        let sandbox = builder()
-            .clock_speed(1_000_000.0)
-            .limit(|l| l.max_keep_alive = Duration::MAX / 4);
-        let sandbox = sandbox.start().unwrap();
-        let hello = Hello {
-            keep_alive: 0,
-            ..Hello::persistent(version, "pump")
-        };
-        let (mut device, _) = Device::hello(&sandbox, &hello);
-        device.subscribe(&[("a", 1)]);
-        sandbox.cut("pump", Cut::Reset);
-        let gone = recorded(&sandbox, |event| matches!(event, Event::Closed { .. })).at;
-        while gone.elapsed() < Duration::from_millis(4) {
-            std::thread::yield_now();
-        }
-        assert_eq!(Device::hello(&sandbox, &hello).1, connack(false));
+        let brief = |limits: &mut Limits| limits.session_expiry = Duration::from_nanos(1);
+        let sandbox = builder().limit(brief).start().unwrap();
+        subscribed_and_gone(&sandbox, version);
+        assert_eq!(sandbox.publish("a", b"", 1), 0);
+        back(&sandbox, version, false).sees_nothing();
     }
 }
 
@@ -184,7 +172,7 @@ fn a_session_survives_a_take_over() {
 #[test]
 fn stored_messages_come_at_their_pace() {
     // Ten a second, on a clock that runs a hundred times too fast; the pace itself is tested where it is decided.
-    let limits = iotcore_sandbox::Limits {
+    let limits = Limits {
         connect_interval: Duration::ZERO,
         ..Default::default()
     };
