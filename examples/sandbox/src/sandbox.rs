@@ -10,7 +10,7 @@ use crate::net::{Hub, Server};
 use crate::packet::CloudMessage;
 use crate::pki::{CertificateStatus, Pki};
 use crate::policy::Deny;
-use crate::record::{Received, Record};
+use crate::record::{Event, Received, Record};
 
 /// A running broker. It stops, and its connections are cut, when this is dropped.
 pub struct Sandbox {
@@ -83,6 +83,13 @@ impl Sandbox {
         look: impl FnMut(&[Record]) -> Option<T>,
     ) -> Option<T> {
         self.hub.journal.wait_for(limit, look)
+    }
+
+    /// The first record of an event like this, as soon as there is one; `None` when the time is up.
+    pub fn wait_for_event(&self, limit: Duration, fits: impl Fn(&Event) -> bool) -> Option<Record> {
+        self.wait_for(limit, |records| {
+            records.iter().find(|record| fits(&record.event)).cloned()
+        })
     }
 
     /// Waits until at least `count` publishes of clients were accepted, or the time is up: all that were accepted.

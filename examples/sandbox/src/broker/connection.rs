@@ -27,6 +27,8 @@ pub(super) struct Connection {
     pub publishes: u64,
     /// Which PUBLISH, of all and of this connection, is being handled.
     pub publish_numbers: Option<(u64, u64)>,
+    /// And its topic.
+    pub publish_topic: Option<String>,
     /// Packet ids of the client that the broker has not acknowledged.
     pub unacknowledged: HashSet<u16>,
     /// PUBACKs that wait until there are `hold` of them.
@@ -60,6 +62,7 @@ impl Connection {
             packets: 0,
             publishes: 0,
             publish_numbers: None,
+            publish_topic: None,
             unacknowledged: HashSet::new(),
             held: Vec::new(),
             hold: 0,

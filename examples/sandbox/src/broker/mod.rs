@@ -230,20 +230,16 @@ impl Broker {
         }
     }
 
-    /// What the fault script does to a packet of this connection.
+    /// What the fault script does to a packet of this connection; without `topic`, that of the PUBLISH counts.
     fn fault(&mut self, number: u64, stage: Stage, topic: Option<&str>) -> Option<What> {
         let connection = self.connections.get(&number)?;
-        let publish = connection.publish_numbers;
-        let client = connection.client_id.as_deref();
-        self.script.at(
-            stage,
-            &Facts {
-                connection: number,
-                client,
-                topic,
-                publish,
-            },
-        )
+        let facts = Facts {
+            connection: number,
+            client: connection.client_id.as_deref(),
+            topic: topic.or(connection.publish_topic.as_deref()),
+            publish: connection.publish_numbers,
+        };
+        self.script.at(stage, &facts)
     }
 
     /// Faults that strike after a packet was handled.
@@ -267,7 +263,7 @@ impl Broker {
             _ => {}
         }
         if let Some(connection) = self.connections.get_mut(&number) {
-            connection.publish_numbers = None;
+            (connection.publish_numbers, connection.publish_topic) = (None, None);
         }
     }
 

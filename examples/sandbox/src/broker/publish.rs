@@ -51,7 +51,10 @@ impl Broker {
         if let Some(refusal) = self.refusal_of(number, client, &publish, now) {
             return self.refuse(number, &publish, refusal, now);
         }
-        let fault = self.fault(number, Stage::Publish, Some(&publish.message.topic));
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.publish_topic = Some(publish.message.topic.clone());
+        }
+        let fault = self.fault(number, Stage::Publish, None);
         if let Some(What::PubackReason(code)) = fault {
             let why = "refused by the fault script".to_owned();
             return self.refuse(

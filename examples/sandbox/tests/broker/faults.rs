@@ -292,13 +292,15 @@ fn the_connection_is_reset_after_some_packets() {
 
 #[test]
 fn a_client_is_taken_over() {
-    for version in BOTH {
-        let sandbox = with(Fault::once(When::PublishOnConnection(2), What::TakeOver));
-        let mut device = Device::connect(&sandbox, version, "pump");
-        device.publish("a", b"", 1);
-        device.publish("a", b"", 1);
-        assert_eq!([device.next(), device.next()], [puback(1), puback(2)]);
-        device.sees_end(0x8e);
+    for when in [When::PublishOnConnection(2), When::Topic("b".to_owned())] {
+        for version in BOTH {
+            let sandbox = with(Fault::once(when.clone(), What::TakeOver));
+            let mut device = Device::connect(&sandbox, version, "pump");
+            device.publish("a", b"", 1);
+            device.publish("b", b"", 1);
+            assert_eq!([device.next(), device.next()], [puback(1), puback(2)]);
+            device.sees_end(0x8e);
+        }
     }
 }
 

@@ -164,3 +164,9 @@ fn an_ordinary_client_of_mqtt_5_subscribes_and_gets_messages() {
         });
     assert_eq!(got.as_deref(), Some(&b"x"[..]));
 }
+
+#[test]
+fn a_sandbox_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&sandbox());
+}

@@ -30,9 +30,7 @@ pub fn builder() -> Builder {
 
 /// Waits until this was recorded.
 pub fn recorded(sandbox: &Sandbox, what: impl Fn(&Event) -> bool) -> Record {
-    let found = sandbox.wait_for(SOON, |records| {
-        records.iter().find(|record| what(&record.event)).cloned()
-    });
+    let found = sandbox.wait_for_event(SOON, what);
     found.unwrap_or_else(|| panic!("not recorded: {}", story(sandbox)))
 }
 
