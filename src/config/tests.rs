@@ -1,1 +1,276 @@
+use super::*;
+use clap::Parser;
 
+const GOOD: [&str; 4] = [
+    "chariotd",
+    "--clientid=id",
+    "--cacert=/ca.pem",
+    "--certstore=/certs",
+];
+
+fn config(more: &[&str]) -> Result<Config, Vec<String>> {
+    Config::new(&Cli::try_parse_from(GOOD.iter().chain(more)).expect("clap takes it"))
+}
+
+#[track_caller]
+fn problem(more: &[&str], parts: &[&str]) {
+    let problems = config(more).expect_err("a problem").join("\n");
+    for part in parts {
+        assert!(
+            problems.contains(part),
+            "{more:?}: {part:?} is not in {problems}"
+        );
+    }
+}
+
+#[test]
+fn everything_has_its_documented_default() {
+    let config = config(&["--messages=/m"]).unwrap();
+    assert_eq!(
+        (config.version, config.keep_alive, config.attempts),
+        (Version::V5, Duration::from_secs(1200), 5)
+    );
+    let messages = &config.messages[0];
+    assert_eq!(
+        (
+            messages.queue.window,
+            messages.queue.retries,
+            messages.keep_failed
+        ),
+        (10, 2, 100)
+    );
+    assert_eq!(messages.queue.jam, Duration::from_secs(300));
+    assert_eq!(messages.queue.order, crate::spool::order::Order::Lexical);
+    assert_eq!(
+        (
+            messages.topic_prefix.as_str(),
+            messages.topic_suffix.as_str()
+        ),
+        ("", "")
+    );
+    assert_eq!(messages.letterhead, None);
+}
+
+#[test]
+fn a_directory_s_own_value_replaces_the_default() {
+    let config = config(&[
+        "--messages=/a",
+        "--messages=/b:c/",
+        "--default-message-concurrency=3",
+        "--message-concurrency=/b:c:7",
+        "--message-order=/a:newest-first",
+        "--default-message-topic-prefix=x/",
+        "--message-topic-prefix=/a:",
+        "--default-letterhead-file=/l",
+        "--letterhead-generator=/a:/bin/gen",
+    ])
+    .unwrap();
+    let [a, b] = &config.messages[..] else {
+        panic!("two directories")
+    };
+    assert_eq!((a.queue.window, b.queue.window), (3, 7));
+    assert_eq!(b.dir, Path::new("/b:c"));
+    assert_eq!(
+        (a.topic_prefix.as_str(), b.topic_prefix.as_str()),
+        ("", "x/")
+    );
+    use crate::publish::Letterhead::{File, Generator};
+    assert_eq!(
+        (&a.letterhead, &b.letterhead),
+        (
+            &Some(Generator("/bin/gen".into())),
+            &Some(File("/l".into()))
+        )
+    );
+}
+
+#[test]
+fn every_kind_of_wrong_value_is_told_with_option_value_and_remedy() {
+    for (option, part) in [
+        ("--endpoint=host:0", "1 to 65535"),
+        ("--keepalive=4", "from 5 to 65535"),
+        ("--keepalive=soon", "from 5 to 65535"),
+        ("--mqtt=3", "use 5 or 3.1.1"),
+        ("--connect-attempts=-1", "use a number from 0"),
+        ("--default-message-concurrency=0", "from 1 to 100"),
+        ("--default-message-concurrency=101", "from 1 to 100"),
+        ("--default-message-retries=many", "use a number from 0"),
+        ("--default-message-keep-failed=x", "from 0 to 1000000"),
+        ("--default-message-jam-timeout=0", "in seconds"),
+        (
+            "--default-message-order=newest",
+            "use lexical, reverse-lexical, newest-first or oldest-first",
+        ),
+        ("--default-message-topic-prefix=a/+/", "'+'"),
+        ("--default-message-topic-suffix=#", "'#'"),
+        ("--default-letterhead-file=", "empty"),
+        ("--message-order=/m:newest", "unknown order 'newest'"),
+        ("--message-retries=/m:x", "'x' is no such number"),
+        (
+            "--message-order=/other:lexical",
+            "a --messages option names: /m",
+        ),
+        (
+            "--letterhead-file=nonsense",
+            "a --messages option names: /m",
+        ),
+    ] {
+        problem(&["--messages=/m", option], &[option, part]);
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let cli = Cli::try_parse_from(["chariotd", "--mqtt=4", "--keepalive=1", "--key=k"]).unwrap();
+    let problems = Config::new(&cli).unwrap_err();
+    for part in [
+        "--clientid",
+        "--cacert",
+        "--mqtt=4",
+        "--keepalive=1",
+        "--cert is missing",
+    ] {
+        assert!(
+            problems.iter().any(|problem| problem.contains(part)),
+            "{part}: {problems:?}"
+        );
+    }
+}
+
+#[test]
+fn certificates_come_from_a_store_or_are_named_with_everything() {
+    let parse = |arguments: &[&str]| {
+        let arguments = ["chariotd", "-i", "id", "-r", "/ca"]
+            .iter()
+            .chain(arguments);
+        Config::new(&Cli::try_parse_from(arguments).unwrap())
+    };
+    assert!(parse(&["-c", "/c", "-k", "/k", "-e", "host"]).is_ok());
+    assert!(parse(&["--certstore", "/s", "-e", "host"]).is_ok());
+    for wrong in [
+        &["-c", "/c", "-k", "/k"][..],
+        &["-c", "/c", "-e", "host"],
+        &["-e", "host"],
+        &[],
+    ] {
+        assert!(parse(wrong).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn aliases_and_both_forms_of_values_work() {
+    let arguments = [
+        "chariotd",
+        "--id",
+        "x",
+        "--rootca=/ca",
+        "--certstore",
+        "/s",
+        "--messages",
+        "/a",
+        "--messages=/b",
+    ];
+    let config = Config::new(&Cli::try_parse_from(arguments).unwrap()).unwrap();
+    assert_eq!((config.client_id.as_str(), config.messages.len()), ("x", 2));
+}
+
+#[test]
+fn a_client_id_is_one_that_aws_takes() {
+    let long = "x".repeat(129);
+    for (id, part) in [
+        ("", "empty"),
+        ("$x", "'$'"),
+        ("a\nb", "control"),
+        (long.as_str(), "128"),
+    ] {
+        let cli =
+            Cli::try_parse_from(["chariotd", "-i", id, "-r", "/ca", "--certstore=/s"]).unwrap();
+        assert!(Config::new(&cli).unwrap_err()[0].contains(part), "{id:?}");
+    }
+}
+
+#[test]
+fn a_last_will_has_a_topic_and_a_payload() {
+    assert!(
+        config(&["--last-will-topic=t", "--last-will-payload=p"])
+            .unwrap()
+            .last_will
+            .is_some()
+    );
+    problem(
+        &["--last-will-topic=t"],
+        &["--last-will-payload is missing"],
+    );
+    problem(
+        &["--last-will-payload=p"],
+        &["--last-will-topic is missing"],
+    );
+    problem(
+        &["--last-will-topic=a/#", "--last-will-payload=p"],
+        &["'#'"],
+    );
+}
+
+#[test]
+fn one_directory_is_given_once() {
+    problem(&["--messages=/m", "--messages=/m/"], &["given twice"]);
+    let dir = tempfile::tempdir().unwrap();
+    let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+    std::fs::create_dir(&real).unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let (real, link) = (
+        format!("--messages={}", real.display()),
+        format!("--messages={}", link.display()),
+    );
+    problem(&[&real, &link], &["the same directory as"]);
+}
+
+#[test]
+fn a_setting_is_given_once_for_a_directory() {
+    problem(
+        &[
+            "--messages=/m",
+            "--message-retries=/m:1",
+            "--message-retries=/m:2",
+        ],
+        &["given twice"],
+    );
+    problem(
+        &[
+            "--messages=/m",
+            "--letterhead-file=/m:/a",
+            "--letterhead-generator=/m:/b",
+        ],
+        &["use one of them"],
+    );
+    problem(
+        &[
+            "--default-letterhead-file=/a",
+            "--default-letterhead-generator=/b",
+        ],
+        &["use one of them"],
+    );
+}
+
+#[test]
+fn options_of_features_to_come_are_checked_and_refused_never_ignored() {
+    for option in [
+        "--fleetprov=/f",
+        "--services=thing:/s",
+        "--updates=thing/shadow:/u",
+        "--defaultshadow=thing:/bin/cmd",
+        "--subscribe-write=a/+:/f",
+        "--subscribe-exec=a/#:/c",
+        "--subscribe-spool=a:/d",
+        "--commands=/c",
+        "--tunnelmappings=thing:SSH=22",
+        "--tunnelproxy=/p",
+        "--tunnelcadir=/c",
+        "--empty-array-as-delete-request",
+    ] {
+        problem(&[option], &[option, "not supported yet"]);
+    }
+    problem(&["--services=bad thing:/s"], &["contains ' '"]);
+    problem(&["--subscribe-write=a/#/b:/f"], &["last level"]);
+    problem(&["--tunnelmappings=thing:SSH=x"], &["port 'x'"]);
+}

@@ -1,1 +1,256 @@
+use super::*;
+use serde_json::json;
 
+fn composed(file: &str) -> Result<Composed, String> {
+    Message::parse(file.as_bytes())?.compose(None, "", "")
+}
+
+fn with_letterhead(letterhead: Value, file: &str) -> Result<Publish, String> {
+    let Value::Object(letterhead) = letterhead else {
+        panic!("an object")
+    };
+    Message::parse(file.as_bytes())?
+        .compose(Some(letterhead), "", "")
+        .map(|composed| composed.publish)
+}
+
+#[track_caller]
+fn refused(file: &str, part: &str) {
+    match composed(file) {
+        Err(why) => assert!(why.contains(part), "{file}: {why}"),
+        Ok(composed) => panic!("{file}: {composed:?}"),
+    }
+}
+
+fn payload(file: &str) -> String {
+    String::from_utf8(composed(file).unwrap().publish.payload.to_vec()).unwrap()
+}
+
+#[test]
+fn a_message_has_a_topic_and_a_payload_and_sensible_defaults() {
+    let Composed { publish, warnings } = composed(r#"{"topic":"a/b","payload":"x"}"#).unwrap();
+    assert_eq!(
+        (publish.topic.as_str(), &publish.payload[..]),
+        ("a/b", &b"x"[..])
+    );
+    assert_eq!((publish.qos, publish.retain), (QoS::AtLeastOnce, false));
+    assert_eq!(publish.properties, Properties::default());
+    assert_eq!(warnings, [""; 0]);
+}
+
+#[test]
+fn a_string_is_sent_as_it_is_and_everything_else_as_compact_json() {
+    assert_eq!(
+        payload(r#"{"topic":"t","payload":"a \"b\" é"}"#),
+        "a \"b\" é"
+    );
+    assert_eq!(
+        payload(r#"{"topic":"t","payload":{"b" : 1,"a":[ 1.50, null ]}}"#),
+        r#"{"b":1,"a":[1.50,null]}"#
+    );
+    assert_eq!(payload(r#"{"topic":"t","payload":1e400}"#), "1e+400");
+    assert_eq!(payload(r#"{"topic":"t","payload":false}"#), "false");
+    assert_eq!(
+        payload(r#"{"topic":"t","payload":18446744073709551616}"#),
+        "18446744073709551616"
+    );
+}
+
+#[test]
+fn what_can_never_be_published_is_refused_with_its_reason() {
+    refused("", "is empty");
+    refused(" \n", "is empty");
+    refused("{", "is not JSON");
+    refused("[1]", "is an array");
+    refused("\u{feff}{}", "is not JSON");
+    refused(r#"{"payload":"x"}"#, "\"topic\" is missing");
+    refused(r#"{"topic":"t"}"#, "\"payload\" is missing");
+    refused(r#"{"topic":7,"payload":"x"}"#, "is a number");
+    refused(r#"{"topic":"","payload":"x"}"#, "\"topic\" is empty");
+    refused(r#"{"topic":"a/+","payload":"x"}"#, "'+'");
+    refused(r##"{"topic":"#","payload":"x"}"##, "'#'");
+    refused(r#"{"topic":"t","payload":"x","qos":2}"#, "use 0 or 1");
+    refused(r#"{"topic":"t","payload":"x","qos":"1"}"#, "use 0 or 1");
+    refused(r#"{"topic":"t","payload":"x","retain":1}"#, "true or false");
+    refused(r#"{"topic":"t","payload":"x","payload_base64":""}"#, "both");
+    refused(r#"{"topic":"t","payload_base64":"%"}"#, "not base64");
+    refused(r#"{"topic":"t","payload_base64":1}"#, "is a number");
+    refused(
+        r#"{"topic":"t","payload":"x","priority":"high"}"#,
+        "not an integer",
+    );
+    refused(
+        r#"{"topic":"t","payload":"x","priority_slot":1}"#,
+        "not a string",
+    );
+    refused(
+        &format!(r#"{{"topic":"{}","payload":"x"}}"#, "t".repeat(257)),
+        "257 bytes",
+    );
+    refused(
+        &format!(r#"{{"topic":"t","payload":"{}"}}"#, "x".repeat(131_073)),
+        "131073 bytes",
+    );
+    refused(
+        &format!(
+            r#"{{"topic":"t","payload":{}1{}}}"#,
+            "[".repeat(200),
+            "]".repeat(200)
+        ),
+        "recursion",
+    );
+    assert!(
+        Message::parse(b"\xff\xfe{}")
+            .unwrap_err()
+            .contains("not JSON")
+    );
+    assert!(
+        Message::parse(br#"{"topic":"\ud800","payload":1}"#)
+            .unwrap_err()
+            .contains("not JSON")
+    );
+}
+
+#[test]
+fn the_largest_payload_passes_and_compression_counts() {
+    let large = "x".repeat(131_072);
+    assert_eq!(
+        payload(&format!(r#"{{"topic":"t","payload":"{large}"}}"#)).len(),
+        131_072
+    );
+    let larger = "x".repeat(900_000);
+    let file = format!(r#"{{"topic":"t","payload":"{larger}","compress":"gzip"}}"#);
+    assert!(composed(&file).unwrap().publish.payload.len() < 10_000);
+}
+
+#[test]
+fn an_unknown_compression_is_worth_a_warning_and_no_more() {
+    for unknown in [r#""rar""#, "7", "null"] {
+        let file = format!(r#"{{"topic":"t","payload":"x","compress":{unknown}}}"#);
+        let Composed { publish, warnings } = composed(&file).unwrap();
+        assert_eq!(&publish.payload[..], b"x");
+        assert!(warnings[0].contains("uncompressed"), "{warnings:?}");
+    }
+}
+
+#[test]
+fn properties_are_read_and_checked() {
+    let file = r#"{"topic":"t","payload":"x","properties":{"content_type":"text/plain","response_topic":"r",
+        "correlation_data":"c","message_expiry":60,"user":{"z":"1","a":"2"}}}"#;
+    let properties = composed(file).unwrap().publish.properties;
+    assert_eq!(properties.content_type.as_deref(), Some("text/plain"));
+    assert_eq!(properties.response_topic.as_deref(), Some("r"));
+    assert_eq!(properties.correlation_data.as_deref(), Some(&b"c"[..]));
+    assert_eq!(properties.message_expiry, Some(60));
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        properties.user,
+        [pair("z", "1"), pair("a", "2")],
+        "order is kept"
+    );
+    let with =
+        |properties: &str| format!(r#"{{"topic":"t","payload":"x","properties":{properties}}}"#);
+    refused(&with("[]"), "not an object");
+    refused(&with(r#"{"content_type":1}"#), "not a string");
+    refused(&with(r#"{"response_topic":"a/#"}"#), "'#'");
+    refused(&with(r#"{"message_expiry":-1}"#), "seconds");
+    refused(&with(r#"{"user":["a"]}"#), "not an object");
+    refused(&with(r#"{"user":{"a":1}}"#), "not a string");
+    refused(&with(r#"{"contenttype":"x"}"#), "unknown");
+    refused(
+        &with(&format!(r#"{{"content_type":"{}"}}"#, "x".repeat(9000))),
+        "9000 bytes",
+    );
+}
+
+#[test]
+fn a_message_is_merged_deeply_onto_its_letterhead_and_wins() {
+    let letterhead = json!({"topic": "from/letterhead", "qos": 0, "payload": {"site": 7, "deep": {"a": 1, "b": 2}}});
+    let publish = with_letterhead(
+        letterhead,
+        r#"{"payload":{"value":5,"deep":{"b":3}},"retain":true}"#,
+    )
+    .unwrap();
+    assert_eq!(
+        (publish.topic.as_str(), publish.qos, publish.retain),
+        ("from/letterhead", QoS::AtMostOnce, true)
+    );
+    assert_eq!(
+        &publish.payload[..],
+        br#"{"site":7,"deep":{"a":1,"b":3},"value":5}"#
+    );
+}
+
+#[test]
+fn of_two_forms_of_payload_the_message_chooses() {
+    let publish = with_letterhead(
+        json!({"topic": "t", "payload": "x"}),
+        r#"{"payload_base64":"AAE="}"#,
+    )
+    .unwrap();
+    assert_eq!(&publish.payload[..], b"\x00\x01");
+    let publish = with_letterhead(
+        json!({"topic": "t", "payload_base64": "AAE="}),
+        r#"{"payload":"y"}"#,
+    )
+    .unwrap();
+    assert_eq!(&publish.payload[..], b"y");
+}
+
+#[test]
+fn priorities_come_from_the_message_alone() {
+    let message =
+        Message::parse(br#"{"priority":-3,"priority_slot":"s","topic":"t","payload":1}"#).unwrap();
+    assert_eq!(
+        (message.priority, message.slot.as_deref(), message.topic()),
+        (Some(-3), Some("s"), Some("t"))
+    );
+    let publish = with_letterhead(
+        json!({"priority": "nonsense", "topic": "t"}),
+        r#"{"payload":1}"#,
+    );
+    assert!(
+        publish.is_ok(),
+        "a letterhead's priority is nobody's business"
+    );
+}
+
+#[test]
+fn prefix_and_suffix_surround_the_topic_and_count() {
+    let message = || Message::parse(br#"{"topic":"b","payload":1}"#).unwrap();
+    assert_eq!(
+        message().compose(None, "a/", "/c").unwrap().publish.topic,
+        "a/b/c"
+    );
+    let deep = message().compose(None, "1/2/3/4/5/6/7/", "/c").unwrap_err();
+    assert!(deep.contains("8 slashes"), "{deep}");
+}
+
+/// Law: whatever bytes a file holds, parsing and composing end with a message or a reason.
+#[test]
+fn no_file_makes_parsing_panic() {
+    let seeds: [&[u8]; 3] = [
+        br#"{"topic":"a/b","payload":{"x":[1,2.5,null]},"qos":1,"retain":false,"priority":1}"#,
+        br#"{"topic":"t","payload_base64":"AAE=","compress":"gzip","properties":{"user":{"a":"b"}}}"#,
+        b"{}[]\",:0\\u",
+    ];
+    let mut random = fastrand::Rng::with_seed(7);
+    for round in 0..20_000 {
+        let mut bytes = seeds[round % seeds.len()].to_vec();
+        for _ in 0..random.usize(1..6) {
+            let at = random.usize(..bytes.len());
+            match random.u8(..4) {
+                0 => bytes[at] = random.u8(..),
+                1 => drop(bytes.remove(at)),
+                2 => bytes.insert(at, seeds[2][random.usize(..seeds[2].len())]),
+                _ => bytes.truncate(at + 1),
+            }
+            if bytes.is_empty() {
+                bytes.push(b' ');
+            }
+        }
+        if let Ok(message) = Message::parse(&bytes) {
+            let _ = message.compose(None, "p", "s");
+        }
+    }
+}

@@ -1,1 +1,240 @@
+use super::*;
+use std::os::unix::fs::symlink;
+use tempfile::TempDir;
 
+fn name(text: &str) -> Name {
+    Name::new(text.as_ref())
+}
+
+fn maildir(keep: usize) -> (TempDir, Maildir) {
+    let dir = tempfile::tempdir().unwrap();
+    let maildir = Maildir::open(dir.path(), keep).unwrap();
+    (dir, maildir)
+}
+
+fn write(dir: &TempDir, path: &str, text: &str) {
+    fs::write(dir.path().join(path), text).unwrap();
+}
+
+fn text(dir: &TempDir, path: &str) -> Option<String> {
+    fs::read_to_string(dir.path().join(path)).ok()
+}
+
+fn request(maildir: &Maildir, text: &str) -> Opened {
+    maildir.request(&name(text)).unwrap()
+}
+
+fn refusal(maildir: &Maildir, text: &str) -> String {
+    match maildir.request(&name(text)) {
+        Err(Trouble::Refused { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_scan_lists_requests_in_byte_order_and_skips_the_rest() {
+    let (dir, maildir) = maildir(10);
+    for file in ["new/b", "new/a", "new/B", "new/.hidden", "tmp/c"] {
+        write(&dir, file, "x");
+    }
+    fs::create_dir(dir.path().join("new/sub")).unwrap();
+    assert_eq!(maildir.scan().unwrap(), [name("B"), name("a"), name("b")]);
+}
+
+#[test]
+fn a_request_is_read_and_removed() {
+    let (dir, maildir) = maildir(10);
+    write(&dir, "new/a", "contents");
+    let opened = request(&maildir, "a");
+    assert_eq!(opened.read().unwrap(), b"contents");
+    assert_eq!(
+        opened.read().unwrap(),
+        b"contents",
+        "reading again starts afresh"
+    );
+    assert!(matches!(
+        maildir.remove(&name("a"), opened.identity),
+        Departure::Done
+    ));
+    assert_eq!(text(&dir, "new/a"), None);
+    assert!(
+        matches!(maildir.remove(&name("a"), opened.identity), Departure::Done),
+        "gone is gone"
+    );
+}
+
+#[test]
+fn a_newer_file_of_the_same_name_is_never_removed() {
+    let (dir, mut maildir) = maildir(10);
+    write(&dir, "new/a", "old");
+    let opened = request(&maildir, "a");
+    write(&dir, "tmp/a", "new");
+    fs::rename(dir.path().join("tmp/a"), dir.path().join("new/a")).unwrap();
+    assert!(matches!(
+        maildir.remove(&name("a"), opened.identity),
+        Departure::Replaced
+    ));
+    assert!(matches!(
+        maildir.fail(&name("a"), Some(opened.identity), "x"),
+        Departure::Replaced
+    ));
+    assert_eq!(text(&dir, "new/a").as_deref(), Some("new"));
+}
+
+#[test]
+fn a_file_that_was_taken_aside_and_is_another_one_is_put_back() {
+    let (dir, maildir) = maildir(10);
+    write(&dir, ".removing/a", "newer");
+    let aside = maildir.removing("a");
+    put_back(&aside, &dir.path().join("new/a"));
+    assert_eq!(text(&dir, "new/a").as_deref(), Some("newer"));
+    assert_eq!(text(&dir, ".removing/a"), None);
+}
+
+#[test]
+fn a_file_that_was_put_back_never_replaces_a_newer_one() {
+    let (dir, maildir) = maildir(10);
+    write(&dir, ".removing/a", "older");
+    write(&dir, "new/a", "newest");
+    put_back(&maildir.removing("a"), &dir.path().join("new/a"));
+    assert_eq!(text(&dir, "new/a").as_deref(), Some("newest"));
+    assert_eq!(text(&dir, ".removing/a"), None);
+}
+
+#[test]
+fn what_a_crash_left_half_removed_is_a_request_again() {
+    let (dir, first) = maildir(10);
+    drop(first);
+    write(&dir, ".removing/a", "half removed");
+    let maildir = Maildir::open(dir.path(), 10).unwrap();
+    assert_eq!(maildir.scan().unwrap(), [name("a")]);
+}
+
+#[test]
+fn only_regular_files_of_a_sensible_size_are_requests() {
+    let (dir, maildir) = maildir(10);
+    write(&dir, "secret", "x");
+    symlink(dir.path().join("secret"), dir.path().join("new/link")).unwrap();
+    nix::unistd::mkfifo(&dir.path().join("new/fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let large = File::create(dir.path().join("new/large")).unwrap();
+    large.set_len(LARGEST_FILE + 1).unwrap();
+    write(&dir, "new/limit", &"x".repeat(LARGEST_FILE as usize));
+    fs::create_dir(dir.path().join("new/sub")).unwrap();
+
+    assert!(refusal(&maildir, "link").contains("symbolic link"));
+    assert!(refusal(&maildir, "fifo").contains("FIFO"));
+    assert!(refusal(&maildir, "large").contains("more than 1 MiB"));
+    assert_eq!(
+        request(&maildir, "limit").read().unwrap().len() as u64,
+        LARGEST_FILE
+    );
+    assert!(matches!(
+        maildir.request(&name("sub")),
+        Err(Trouble::Directory)
+    ));
+    assert!(matches!(
+        maildir.request(&name("absent")),
+        Err(Trouble::Vanished)
+    ));
+}
+
+#[test]
+fn a_failed_request_stands_in_failed_with_its_reason() {
+    let (dir, mut maildir) = maildir(10);
+    write(&dir, "new/a", "bad");
+    let opened = request(&maildir, "a");
+    let departure = maildir.fail(&name("a"), Some(opened.identity), "is not JSON:\nreally");
+    assert!(matches!(departure, Departure::Done));
+    assert_eq!(text(&dir, "failed/a").as_deref(), Some("bad"));
+    assert_eq!(
+        text(&dir, "failed/.a.reason").as_deref(),
+        Some("is not JSON: really\n")
+    );
+}
+
+#[test]
+fn failed_keeps_the_last_arrivals_with_their_reasons_and_no_others() {
+    let (dir, mut maildir) = maildir(2);
+    for text in ["c", "b", "a", "b"] {
+        write(&dir, &format!("new/{text}"), "x");
+        maildir.fail(&name(text), None, text);
+    }
+    let mut left: Vec<_> = fs::read_dir(dir.path().join("failed"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, [".a.reason", ".b.reason", "a", "b"]);
+}
+
+#[test]
+fn what_stood_in_failed_before_the_start_counts_too() {
+    let (dir, first) = maildir(10);
+    drop(first);
+    for text in ["a", "b", "c"] {
+        write(&dir, &format!("failed/{text}"), "x");
+        write(&dir, &format!("failed/.{text}.reason"), "x");
+    }
+    let _maildir = Maildir::open(dir.path(), 1).unwrap();
+    assert_eq!(
+        fs::read_dir(dir.path().join("failed")).unwrap().count(),
+        2,
+        "one request and its reason"
+    );
+}
+
+#[test]
+fn nothing_is_kept_where_nothing_is_to_be_kept() {
+    let (dir, mut maildir) = maildir(0);
+    write(&dir, "new/a", "x");
+    assert!(matches!(
+        maildir.fail(&name("a"), None, "x"),
+        Departure::Done
+    ));
+    assert_eq!(fs::read_dir(dir.path().join("failed")).unwrap().count(), 0);
+    assert_eq!(text(&dir, "new/a"), None);
+}
+
+#[test]
+fn a_reason_never_goes_through_a_link_that_somebody_left() {
+    let (dir, mut maildir) = maildir(10);
+    write(&dir, "victim", "precious");
+    write(&dir, "new/a", "x");
+    symlink(
+        dir.path().join("victim"),
+        dir.path().join("failed/.a.reason"),
+    )
+    .unwrap();
+    maildir.fail(&name("a"), None, "why");
+    assert_eq!(text(&dir, "victim").as_deref(), Some("precious"));
+    assert_eq!(text(&dir, "failed/.a.reason").as_deref(), Some("why\n"));
+}
+
+#[test]
+fn a_name_without_room_for_a_reason_fails_all_the_same() {
+    let (dir, mut maildir) = maildir(10);
+    let long = "x".repeat(255);
+    write(&dir, &format!("new/{long}"), "x");
+    assert!(matches!(
+        maildir.fail(&name(&long), None, "why"),
+        Departure::Done
+    ));
+    assert_eq!(fs::read_dir(dir.path().join("failed")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_missing_directory_is_told_and_a_file_in_its_place_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let absent = dir.path().join("absent");
+    let error = Maildir::open(&absent, 1).unwrap_err();
+    assert!(
+        format!("{error:#}").contains("create it first"),
+        "{error:#}"
+    );
+    write(&dir, "new", "a file");
+    let error = Maildir::open(dir.path(), 1).unwrap_err();
+    assert!(
+        format!("{error:#}").contains("new is not a directory"),
+        "{error:#}"
+    );
+}

@@ -1,1 +1,443 @@
+use super::*;
+use crate::spool::order::Order::{Lexical, NewestFirst, OldestFirst, ReverseLexical};
 
+fn name(text: &str) -> Name {
+    Name::new(text.as_ref())
+}
+
+fn options(order: Order, window: usize) -> Options {
+    Options {
+        order,
+        window,
+        retries: 2,
+        jam: Duration::from_secs(300),
+    }
+}
+
+/// A file that was modified at this minute.
+fn facts(inode: u64, minute: u64, priority: Option<i64>, slot: Option<&str>) -> Facts {
+    Facts {
+        identity: Identity {
+            device: 1,
+            inode,
+            modified: (minute as i64 * 60, 0),
+        },
+        modified: SystemTime::UNIX_EPOCH + Duration::from_secs(minute * 60),
+        priority,
+        slot: slot.map(str::to_owned),
+    }
+}
+
+fn plain(inode: u64) -> Facts {
+    facts(inode, inode, None, None)
+}
+
+/// A queue with these requests, connected.
+fn queue(options: Options, requests: &[(&str, Facts)]) -> (Queue, Instant) {
+    let now = Instant::now();
+    let mut queue = Queue::new(options);
+    queue.link_up(now);
+    for (text, facts) in requests {
+        assert!(queue.arrived(name(text), facts.clone()));
+    }
+    (queue, now)
+}
+
+fn taken(queue: &mut Queue, now: Instant) -> Option<String> {
+    queue.resume(now);
+    queue.next(now).map(|next| next.name.to_string())
+}
+
+/// All that can be taken now, each carried out at once.
+fn drain(queue: &mut Queue, now: Instant) -> String {
+    let mut order = Vec::new();
+    while let Some(text) = taken(queue, now) {
+        deliver(queue, &text, now);
+        order.push(text);
+    }
+    order.join(" ")
+}
+
+fn deliver(queue: &mut Queue, text: &str, now: Instant) {
+    assert_eq!(
+        queue.settled(&name(text), Outcome::Delivered, now),
+        Disposal::Remove
+    );
+    queue.gone(&name(text));
+}
+
+fn refused() -> Outcome {
+    Outcome::Undelivered("quota".into())
+}
+
+fn lost(by_broker: bool) -> Outcome {
+    Outcome::Interrupted { by_broker }
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+#[test]
+fn the_example_of_the_manual_is_taken_in_its_order() {
+    let requests = [
+        ("A", facts(1, 23 * 60 + 12, None, None)),
+        ("B", facts(2, 11 * 60 + 51, Some(2), None)),
+        ("C", facts(3, 3 * 60 + 22, Some(1), Some("xyz"))),
+        ("D", facts(4, 11 * 60 + 51, Some(1), Some("xyz"))),
+        ("E", facts(5, 16 * 60 + 20, Some(3), None)),
+        ("F", facts(6, 11 * 60 + 45, None, None)),
+    ];
+    for (order, expect) in [(Lexical, "D B E A C F"), (OldestFirst, "D B E C F A")] {
+        let (mut queue, now) = queue(options(order, 1), &requests);
+        assert_eq!(drain(&mut queue, now), expect, "{order:?}");
+    }
+}
+
+#[test]
+fn each_order_is_by_bytes_or_by_time_with_ties_by_name() {
+    let requests = [
+        ("b", facts(1, 5, None, None)),
+        ("a", facts(2, 5, None, None)),
+        ("B", facts(3, 1, None, None)),
+        ("é", facts(4, 9, None, None)),
+    ];
+    for (order, expect) in [
+        (Lexical, "B a b é"),
+        (ReverseLexical, "é b a B"),
+        (NewestFirst, "é a b B"),
+        (OldestFirst, "B a b é"),
+    ] {
+        let (mut queue, now) = queue(options(order, 1), &requests);
+        assert_eq!(drain(&mut queue, now), expect, "{order:?}");
+    }
+}
+
+#[test]
+fn a_newer_one_of_its_slot_demotes_the_waiting_one_for_good() {
+    let (mut queue, now) = queue(
+        options(Lexical, 1),
+        &[
+            ("z-old", facts(1, 1, Some(1), Some("s"))),
+            ("a", plain(2)),
+            ("m", facts(3, 3, Some(2), None)),
+        ],
+    );
+    queue.arrived(name("new"), facts(4, 2, None, Some("s")));
+    assert_eq!(
+        drain(&mut queue, now),
+        "new m a z-old",
+        "a slot without priority counts as 1"
+    );
+}
+
+#[test]
+fn an_older_one_of_its_slot_is_basic_from_the_start() {
+    let (mut queue, now) = queue(
+        options(Lexical, 1),
+        &[("z-new", facts(1, 9, Some(5), Some("s"))), ("b", plain(2))],
+    );
+    queue.arrived(name("c-older"), facts(3, 8, Some(1), Some("s")));
+    assert_eq!(drain(&mut queue, now), "z-new b c-older");
+}
+
+#[test]
+fn no_more_than_the_window_is_in_flight() {
+    let (mut queue, now) = queue(
+        options(Lexical, 2),
+        &[("a", plain(1)), ("b", plain(2)), ("c", plain(3))],
+    );
+    assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
+    assert_eq!(taken(&mut queue, now).as_deref(), Some("b"));
+    assert_eq!(taken(&mut queue, now), None);
+    deliver(&mut queue, "a", now);
+    assert_eq!(taken(&mut queue, now).as_deref(), Some("c"));
+}
+
+#[test]
+fn a_name_seen_twice_is_one_request() {
+    let (mut queue, now) = queue(options(Lexical, 5), &[("a", plain(1)), ("a", plain(1))]);
+    assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
+    queue.arrived(name("a"), plain(1));
+    deliver(&mut queue, "a", now);
+    assert_eq!(taken(&mut queue, now), None);
+    assert_eq!(queue.len(), 0);
+}
+
+#[test]
+fn a_newer_file_of_a_name_in_flight_is_a_new_request() {
+    let (mut queue, now) = queue(options(Lexical, 5), &[("a", plain(1))]);
+    taken(&mut queue, now);
+    queue.arrived(name("a"), plain(2));
+    assert_eq!(
+        taken(&mut queue, now),
+        None,
+        "the older one is still in flight"
+    );
+    deliver(&mut queue, "a", now);
+    assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
+}
+
+#[test]
+fn a_newer_file_of_a_waiting_name_takes_its_place_and_its_priority() {
+    let (mut queue, now) = queue(
+        options(Lexical, 1),
+        &[("a", plain(1)), ("z", facts(2, 2, Some(1), None))],
+    );
+    queue.arrived(name("z"), plain(3));
+    assert_eq!(drain(&mut queue, now), "a z");
+}
+
+#[test]
+fn a_refusal_that_may_pass_is_tried_again_after_a_pause_and_then_given_up() {
+    let (mut queue, now) = queue(options(Lexical, 5), &[("a", plain(1))]);
+    taken(&mut queue, now);
+    assert_eq!(
+        queue.settled(&name("a"), refused(), now),
+        Disposal::Keep { pause: seconds(2) }
+    );
+    assert_eq!(taken(&mut queue, now + seconds(1)), None);
+    assert_eq!(queue.deadline(), Some(now + seconds(2)));
+    assert_eq!(taken(&mut queue, now + seconds(2)).as_deref(), Some("a"));
+    assert_eq!(
+        queue.settled(&name("a"), refused(), now),
+        Disposal::Keep { pause: seconds(8) }
+    );
+    taken(&mut queue, now + seconds(8));
+    let given_up = Disposal::MoveToFailed {
+        reason: "quota".into(),
+        attempts: 3,
+    };
+    assert_eq!(queue.settled(&name("a"), refused(), now), given_up);
+}
+
+#[test]
+fn a_lost_connection_costs_no_retry() {
+    let (mut queue, now) = queue(
+        Options {
+            retries: 0,
+            ..options(Lexical, 5)
+        },
+        &[("a", plain(1))],
+    );
+    for _ in 0..100 {
+        assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
+        assert_eq!(
+            queue.settled(&name("a"), lost(false), now),
+            Disposal::Keep {
+                pause: Duration::ZERO
+            }
+        );
+    }
+}
+
+#[test]
+fn what_will_never_be_accepted_is_given_up_at_once() {
+    let (mut queue, now) = queue(options(Lexical, 5), &[("a", plain(1))]);
+    taken(&mut queue, now);
+    let given_up = Disposal::MoveToFailed {
+        reason: "denied".into(),
+        attempts: 1,
+    };
+    assert_eq!(
+        queue.settled(&name("a"), Outcome::Unusable("denied".into()), now),
+        given_up
+    );
+    queue.gone(&name("a"));
+    assert_eq!(queue.len(), 0);
+}
+
+#[test]
+fn a_message_that_the_broker_ends_connections_over_goes_last_and_alone() {
+    let (mut queue, now) = queue(
+        options(Lexical, 5),
+        &[("a-poison", plain(1)), ("b", plain(2)), ("c", plain(3))],
+    );
+    for _ in 0..SUSPECT {
+        assert_eq!(taken(&mut queue, now).as_deref(), Some("a-poison"));
+        queue.settled(&name("a-poison"), lost(true), now);
+    }
+    assert_eq!(taken(&mut queue, now).as_deref(), Some("b"));
+    assert_eq!(taken(&mut queue, now).as_deref(), Some("c"));
+    assert_eq!(
+        taken(&mut queue, now),
+        None,
+        "a suspect does not fly with others"
+    );
+    deliver(&mut queue, "b", now);
+    deliver(&mut queue, "c", now);
+    assert_eq!(taken(&mut queue, now).as_deref(), Some("a-poison"));
+    queue.arrived(name("d"), plain(4));
+    assert_eq!(taken(&mut queue, now), None, "nothing flies with a suspect");
+    queue.settled(&name("a-poison"), lost(true), now);
+    assert_eq!(
+        taken(&mut queue, now).as_deref(),
+        Some("d"),
+        "the others go first again"
+    );
+}
+
+#[test]
+fn a_full_window_without_any_answer_is_a_jam() {
+    let (mut queue, now) = queue(options(Lexical, 1), &[("a", plain(1)), ("b", plain(2))]);
+    assert_eq!(queue.deadline(), None, "no jam before the window is full");
+    taken(&mut queue, now);
+    assert!(!queue.jammed(now + seconds(299)));
+    assert_eq!(queue.deadline(), Some(now + seconds(300)));
+    assert!(queue.jammed(now + seconds(300)));
+}
+
+#[test]
+fn an_answer_starts_the_jam_clock_afresh() {
+    let (mut queue, now) = queue(options(Lexical, 1), &[("a", plain(1)), ("b", plain(2))]);
+    taken(&mut queue, now);
+    deliver(&mut queue, "a", now + seconds(200));
+    taken(&mut queue, now + seconds(200));
+    assert!(!queue.jammed(now + seconds(499)));
+    assert!(queue.jammed(now + seconds(500)));
+}
+
+#[test]
+fn there_is_no_jam_while_offline_and_a_reconnect_does_not_hide_one() {
+    let (mut queue, now) = queue(options(Lexical, 1), &[("a", plain(1))]);
+    taken(&mut queue, now);
+    queue.link_down(now + seconds(100));
+    queue.settled(&name("a"), lost(false), now + seconds(100));
+    assert_eq!(queue.deadline(), None);
+    assert!(!queue.jammed(now + seconds(10_000)), "no jam while offline");
+    queue.link_up(now + seconds(10_000));
+    taken(&mut queue, now + seconds(10_000));
+    assert!(
+        queue.jammed(now + seconds(10_200)),
+        "100 s before, 200 s after"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_removed_is_set_aside_until_it_is_replaced() {
+    let (mut queue, now) = queue(options(Lexical, 5), &[("a", plain(1))]);
+    taken(&mut queue, now);
+    queue.settled(&name("a"), Outcome::Delivered, now);
+    queue.set_aside(&name("a"), plain(1).identity);
+    assert!(!queue.knows(&name("a")), "a scan looks at it again");
+    queue.arrived(name("a"), plain(1));
+    assert_eq!(taken(&mut queue, now), None);
+    assert!(queue.is_aside(&name("a"), plain(1).identity));
+    queue.arrived(name("a"), plain(2));
+    assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
+}
+
+#[test]
+fn a_machine_that_is_short_of_something_tries_again_later() {
+    let (mut queue, now) = queue(
+        Options {
+            retries: 0,
+            ..options(Lexical, 5)
+        },
+        &[("a", plain(1))],
+    );
+    for round in 0..10 {
+        let now = now + seconds(round * 10);
+        assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
+        let short = Outcome::Postponed("too many open files".into());
+        assert_eq!(
+            queue.settled(&name("a"), short, now),
+            Disposal::Keep { pause: seconds(2) }
+        );
+    }
+}
+
+#[test]
+fn names_have_a_bound() {
+    let (mut queue, _) = queue(options(Lexical, 1), &[]);
+    for n in 0..MOST_NAMES {
+        assert!(queue.arrived(name(&n.to_string()), plain(n as u64)));
+    }
+    assert!(!queue.arrived(name("one too many"), plain(0)));
+    assert!(
+        queue.arrived(name("5"), plain(77)),
+        "a known name needs no room"
+    );
+}
+
+/// A model in which the order is a sort of everything that waits.
+#[derive(Default)]
+struct Model {
+    waiting: Vec<(String, Facts)>,
+    /// Demoted names, by the inode that was demoted.
+    demoted: Vec<u64>,
+    in_flight: Vec<(String, Facts)>,
+}
+
+impl Model {
+    fn arrived(&mut self, text: &str, facts: Facts) {
+        self.waiting.retain(|(other, _)| other != text);
+        let rivals = self.waiting.iter().chain(&self.in_flight);
+        let rivals: Vec<_> = rivals
+            .filter(|(_, other)| other.slot.is_some() && other.slot == facts.slot)
+            .filter(|(_, other)| !self.demoted.contains(&other.identity.inode))
+            .map(|(name, other)| (other.modified, name.clone(), other.identity.inode))
+            .collect();
+        for (modified, name, inode) in rivals {
+            let older = (modified, name) < (facts.modified, text.to_owned());
+            self.demoted
+                .push(if older { inode } else { facts.identity.inode });
+        }
+        self.waiting.push((text.to_owned(), facts));
+    }
+
+    fn next(&mut self) -> Option<String> {
+        let rank = |facts: &Facts| {
+            let basic = self.demoted.contains(&facts.identity.inode);
+            match (&facts.slot, facts.priority) {
+                (Some(_), priority) if !basic => Rank::Prioritised(priority.unwrap_or(1)),
+                (None, Some(priority)) => Rank::Prioritised(priority),
+                _ => Rank::Basic,
+            }
+        };
+        self.waiting
+            .sort_by_key(|(text, facts)| (rank(facts), facts.modified, text.clone()));
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let first = self.waiting.remove(0);
+        self.in_flight.push(first.clone());
+        Some(first.0)
+    }
+}
+
+/// Law: on random arrivals and deliveries the queue takes what a sorted list would.
+#[test]
+fn the_queue_agrees_with_a_sorted_list() {
+    for seed in 0..200 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (mut queue, now) = queue(options(OldestFirst, 3), &[]);
+        let mut model = Model::default();
+        for step in 0..200u64 {
+            if random.bool() {
+                let text = format!("n{}", random.u8(..40));
+                if model.in_flight.iter().any(|(other, _)| *other == text) {
+                    continue;
+                }
+                let priority = random.bool().then(|| random.i64(-2..3));
+                let slot = random.bool().then(|| if random.bool() { "s" } else { "t" });
+                let facts = facts(step + 1, random.u64(..20), priority, slot);
+                // Replacing a waiting one takes its slot away first, as if it had never been there.
+                if model.waiting.iter().any(|(other, _)| *other == text) {
+                    continue;
+                }
+                queue.arrived(name(&text), facts.clone());
+                model.arrived(&text, facts);
+            } else if model.in_flight.len() < 3 {
+                assert_eq!(
+                    taken(&mut queue, now),
+                    model.next(),
+                    "seed {seed}, step {step}"
+                );
+            } else {
+                let (text, _) = model.in_flight.remove(random.usize(..3));
+                deliver(&mut queue, &text, now);
+            }
+        }
+    }
+}
