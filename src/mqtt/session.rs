@@ -142,7 +142,7 @@ impl Session {
         for seen in events.leftover() {
             if let Seen::Acknowledged(packet_id, ack) = seen {
                 // Acknowledgements of the dead connection are real.
-                self.backoff.progress();
+                self.progress();
                 connection.acknowledged(packet_id, ack, now());
             } else if let Seen::Sent(packet_id) = seen {
                 connection.sent(packet_id);

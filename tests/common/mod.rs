@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use iotcore_sandbox::{Builder, Pki, Sandbox};
@@ -48,6 +48,7 @@ pub struct Device {
     dir: TempDir,
     arguments: Vec<String>,
     child: Option<Child>,
+    reader: Option<JoinHandle<()>>,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -70,6 +71,7 @@ impl Device {
             dir,
             arguments: Vec::new(),
             child: None,
+            reader: None,
             log: Arc::new(Mutex::new(Vec::new())),
         };
         fs::create_dir(device.messages()).expect("a messages directory");
@@ -136,12 +138,13 @@ impl Device {
             .expect("chariotd starts");
         let lines = BufReader::new(child.stderr.take().expect("its stderr"));
         let log = self.log.clone();
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 log.lock().expect("the log").push(line);
             }
         });
         self.child = Some(child);
+        self.reader = Some(reader);
     }
 
     pub fn pid(&self) -> Pid {
@@ -158,6 +161,7 @@ impl Device {
         let mut child = self.child.take().expect("it runs");
         child.kill().expect("it runs");
         child.wait().expect("its end");
+        self.finish_log();
     }
 
     /// SIGTERM, and its exit code.
@@ -172,6 +176,7 @@ impl Device {
         let start = Instant::now();
         loop {
             if let Some(status) = child.try_wait().expect("its status") {
+                self.finish_log();
                 return status;
             }
             if start.elapsed() > LONG {
@@ -179,6 +184,13 @@ impl Device {
                 panic!("chariotd does not end; its log:\n{}", self.log());
             }
             thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What was written before the end may still be on its way.
+    fn finish_log(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the log is read to its end");
         }
     }
 

@@ -114,7 +114,12 @@ impl Connection {
             .partition(|(due, _)| *due <= now);
         self.delayed = later;
         let due: Vec<(Instant, Outgoing)> = due;
-        due.into_iter().for_each(|(_, packet)| self.send(packet));
+        for (_, packet) in due {
+            if let Outgoing::Puback { packet_id, .. } = &packet {
+                self.unacknowledged.remove(packet_id);
+            }
+            self.send(packet);
+        }
     }
 
     /// Whether one more publish is within `limit` a second.
