@@ -1,3 +1,25 @@
+//! chariotd: device-side glue for AWS IoT Core. Files in a directory become published messages,
+//! without an SDK and without losing one.
+//!
+//! Where to begin reading: `daemon` puts everything together; `publish::publisher` is the life of a
+//! messages directory, `mqtt::session` that of the connection. What they decide is in the pure files
+//! `spool::queue` and `mqtt::in_flight`; `docs/INTERNALS.md` tells the whole way of a file.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`cli`], [`config`] | the command line, and what it means |
+//! | [`daemon`] | the composition root: tasks, signals, the way out |
+//! | [`publish`] | `--messages`: files become messages (a feature) |
+//! | [`mqtt`] | the connection (an edge) |
+//! | [`spool`] | action directories (an edge) |
+//! | [`certstore`] | certificates on disk (an edge) |
+//! | [`process`] | child processes with a deadline (an edge) |
+//! | [`clock`], [`exit`], [`identity`], [`logging`] | the ground |
+//!
+//! The rule of direction: `main` and `daemon` use everything; features use edges and the ground, and
+//! never each other; edges use the ground. Files that begin with "Pure" use no clock, socket, file,
+//! task or log. `tests/tidy.rs` checks it.
+
 pub mod certstore;
 pub mod cli;
 pub mod clock;
@@ -5,6 +27,7 @@ pub mod config;
 pub mod daemon;
 pub mod exit;
 pub mod identity;
+pub mod logging;
 pub mod mqtt;
 pub mod process;
 pub mod publish;

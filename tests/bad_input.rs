@@ -461,8 +461,23 @@ fn garbage_instead_of_certificate_key_or_root() {
     told(
         spoilt,
         100,
-        "holds no PEM certificate, --cacert needs the root CA",
+        "holds no usable PEM certificate, --cacert needs the root CA",
     );
+}
+
+#[test]
+fn a_bad_root_does_not_stop_a_good_one() {
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    let good = fs::read_to_string(sandbox.pki().ca_file()).unwrap();
+    let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let roots = device.path("roots.pem");
+    fs::write(&roots, format!("{bad}{good}")).unwrap();
+    device
+        .without("--cacert")
+        .option("--cacert", roots.display());
+    device.start().wait_for_log("connected to");
+    device.wait_for_log("roots.pem: certificate 1 is skipped");
 }
 
 #[test]

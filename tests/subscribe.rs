@@ -2,12 +2,11 @@
 
 mod common;
 
-use std::path::Path;
 use std::time::Duration;
 
 use chariotd::certstore::Certstore;
 use chariotd::mqtt::{
-    Class, End, Mqtt, Options, QoS, Subscription, SubscriptionState, Tls, Version,
+    Class, End, Mqtt, Options, QoS, Roots, Subscription, SubscriptionState, Tls, Version,
 };
 use common::{LONG, builder, sandbox};
 use iotcore_sandbox::{Cut, DeniedSubscription, Deny, Event, Fault, Sandbox, What, When};
@@ -26,7 +25,8 @@ fn connect(
     let store = Certstore::new(&dir.path().join("certs"));
     let endpoint = store.endpoint().unwrap();
     let credentials = store.contents().unwrap().certificates[0].read().unwrap();
-    let tls = Tls::new(Path::new(sandbox.pki().ca_file()), &credentials, &endpoint).unwrap();
+    let roots = Roots::read(sandbox.pki().ca_file()).unwrap();
+    let tls = Tls::new(&roots, &credentials, &endpoint).unwrap();
     let options = Options {
         client_id: "handle".into(),
         endpoint,

@@ -27,7 +27,7 @@ pub use failure::{Class, Ending};
 pub use router::invalid as invalid_filter;
 pub use session::{End, Session};
 pub use subscriptions::{Subscription, SubscriptionState};
-pub use transport::{Tls, read_roots};
+pub use transport::{Roots, Tls};
 
 use subscriptions::Subscriber;
 

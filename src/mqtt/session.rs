@@ -272,7 +272,7 @@ impl Session {
     }
 
     fn subscribe(&mut self, connection: &mut Connection) {
-        for filters in self.subscriptions.to_ask() {
+        for filters in self.subscriptions.unasked() {
             connection.subscribe(&filters, now());
         }
     }

@@ -92,7 +92,7 @@ impl Subscriptions {
 
     /// The filters still to be subscribed on this connection, in packets of at most eight. They
     /// count as asked for from now on.
-    pub fn to_ask(&mut self) -> Vec<Vec<(String, QoS)>> {
+    pub fn unasked(&mut self) -> Vec<Vec<(String, QoS)>> {
         let mut filters: Vec<(String, QoS)> = Vec::new();
         for subscriber in self.subscribers.iter_mut().filter(|one| !one.asked) {
             subscriber.asked = true;
@@ -198,16 +198,16 @@ mod tests {
         filters.push("t/0");
         let (mut all, _readers) = with(&filters);
         all.connected(false);
-        let sizes: Vec<usize> = all.to_ask().iter().map(Vec::len).collect();
+        let sizes: Vec<usize> = all.unasked().iter().map(Vec::len).collect();
         assert_eq!(sizes, [8, 8, 1]);
-        assert!(all.to_ask().is_empty(), "asked already");
+        assert!(all.unasked().is_empty(), "asked already");
     }
 
     #[test]
     fn a_kept_session_needs_no_second_subscription() {
         let (mut all, _readers) = with(&["a", "b"]);
         all.connected(true);
-        let packets = all.to_ask();
+        let packets = all.unasked();
         assert_eq!(
             packets.len(),
             1,
@@ -215,9 +215,9 @@ mod tests {
         );
         acknowledge(&mut all, &packets);
         all.connected(true);
-        assert!(all.to_ask().is_empty());
+        assert!(all.unasked().is_empty());
         all.connected(false);
-        assert_eq!(all.to_ask().len(), 1, "a lost session is subscribed again");
+        assert_eq!(all.unasked().len(), 1, "a lost session is subscribed again");
     }
 
     #[test]

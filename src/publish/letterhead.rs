@@ -1,9 +1,9 @@
 //! The letterhead: a JSON object onto which messages are merged, from a file or from a command.
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -50,10 +50,30 @@ impl Letterhead {
             }
         }
     }
+
+    /// Whether it could serve now. A command is looked at, not run.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Letterhead::File(path) => read_object(path).map(drop),
+            Letterhead::Generator(command) if command.is_absolute() => {
+                let context = || format!("cannot use letterhead generator {}", command.display());
+                let meta = fs::metadata(command).with_context(context)?;
+                if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 {
+                    bail!(
+                        "letterhead generator {} is not executable",
+                        command.display()
+                    );
+                }
+                Ok(())
+            }
+            // A bare name is looked up in PATH when it is run.
+            Letterhead::Generator(_) => Ok(()),
+        }
+    }
 }
 
 /// Reads a letterhead file.
-pub fn read_object(path: &Path) -> Result<Map<String, Value>> {
+fn read_object(path: &Path) -> Result<Map<String, Value>> {
     object(&read(path)?).map_err(|why| malformed(path, &why))
 }
 

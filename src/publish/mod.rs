@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub use letterhead::Letterhead;
 pub use publisher::{Jammed, Publisher};
 
-use crate::spool::queue;
+use crate::spool::{maildir, queue};
 
 /// One messages directory, with defaults and its own settings resolved.
 #[derive(Clone, Debug)]
@@ -24,7 +24,14 @@ pub struct Options {
     pub letterhead: Option<Letterhead>,
 }
 
-/// Reads a letterhead file, for `--check`.
-pub fn check_letterhead(path: &std::path::Path) -> anyhow::Result<()> {
-    letterhead::read_object(path).map(drop)
+impl Options {
+    /// What a start would stumble over. Changes nothing on disk.
+    pub fn problems(&self) -> Vec<String> {
+        let letterhead = self.letterhead.as_ref().map_or(Ok(()), Letterhead::check);
+        [maildir::check(&self.dir), letterhead]
+            .into_iter()
+            .filter_map(|result| result.err())
+            .map(|problem| format!("{problem:#}"))
+            .collect()
+    }
 }

@@ -184,7 +184,7 @@ impl Publisher {
             &attempt.topic,
         );
         drop(attempt.opened);
-        if self.overfull && self.queue.len() < MOST_NAMES / 2 {
+        if self.overfull && self.queue.has_room() {
             self.overfull = false;
             self.intake.scan_soon();
         }

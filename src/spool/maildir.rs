@@ -298,17 +298,33 @@ fn trouble(error: io::Error, identity: Option<Identity>) -> Trouble {
     }
 }
 
-fn make_directories(dir: &Path) -> Result<()> {
-    let meta = fs::metadata(dir)
-        .with_context(|| format!("cannot use {}, create it first", dir.display()))?;
-    if !meta.is_dir() {
-        bail!("{} is not a directory", dir.display());
+/// What [`Maildir::open`] would stumble over, without changing anything.
+pub fn check(dir: &Path) -> Result<()> {
+    let subdirectories = SUBDIRECTORIES.iter().map(|name| dir.join(name));
+    for path in [dir.to_owned()]
+        .into_iter()
+        .chain(subdirectories.filter(|path| path.exists()))
+    {
+        directory(&path)?;
     }
-    for name in SUBDIRECTORIES {
+    Ok(())
+}
+
+fn directory(path: &Path) -> Result<fs::Metadata> {
+    let meta = fs::metadata(path)
+        .with_context(|| format!("cannot use {}, create it first", path.display()))?;
+    if !meta.is_dir() {
+        bail!("{} is not a directory", path.display());
+    }
+    Ok(meta)
+}
+
+fn make_directories(dir: &Path) -> Result<()> {
+    let meta = directory(dir)?;
+    for name in SUBDIRECTORIES.iter().chain([&REMOVING]) {
         make_directory(&dir.join(name), &meta)?;
     }
-    let removing = dir.join(REMOVING);
-    make_directory(&removing, &meta)
+    Ok(())
 }
 
 fn make_directory(path: &Path, like: &fs::Metadata) -> Result<()> {

@@ -112,9 +112,9 @@ impl Queue {
         }
     }
 
-    /// Requests that are waiting, paused or in flight.
-    pub fn len(&self) -> usize {
-        self.entries.len()
+    /// Whether enough requests have left for a scan to be worth it, after one did not fit.
+    pub fn has_room(&self) -> bool {
+        self.entries.len() < MOST_NAMES / 2
     }
 
     /// Whether the name needs no second look by a scan. A request that was set aside does: its

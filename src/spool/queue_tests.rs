@@ -161,7 +161,7 @@ fn a_name_seen_twice_is_one_request() {
     queue.arrived(name("a"), plain(1));
     deliver(&mut queue, "a", now);
     assert_eq!(taken(&mut queue, now), None);
-    assert_eq!(queue.len(), 0);
+    assert_eq!(queue.entries.len(), 0);
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn what_will_never_be_accepted_is_given_up_at_once() {
         given_up
     );
     queue.gone(&name("a"));
-    assert_eq!(queue.len(), 0);
+    assert_eq!(queue.entries.len(), 0);
 }
 
 #[test]

@@ -1,0 +1,48 @@
+//! `--check`: reads everything that a start would read, changes nothing, connects nowhere.
+
+use std::fmt::Display;
+
+use super::certificates::{candidates, endpoint, none};
+use crate::config::Config;
+use crate::identity::Endpoint;
+use crate::mqtt::Roots;
+
+/// One sentence for each problem.
+pub fn check(config: &Config) -> Vec<String> {
+    let mut problems = Problems::default();
+    let endpoint = problems.of(endpoint(config));
+    let roots = problems.of(Roots::read(&config.roots));
+    if let Some(roots) = &roots {
+        problems.0.extend(roots.problems.iter().cloned());
+    }
+    // Certificates can be checked without the rest.
+    let endpoint = endpoint.unwrap_or(Endpoint {
+        host: "localhost".into(),
+        port: 8883,
+    });
+    let roots = roots.unwrap_or_else(Roots::none);
+    if let Some((candidates, notes)) = problems.of(candidates(config)) {
+        problems.0.extend(notes);
+        if candidates.is_empty() {
+            problems.0.push(none(config).to_string());
+        }
+        for candidate in candidates {
+            problems.of(candidate.tls(&roots, &endpoint));
+        }
+    }
+    for options in &config.messages {
+        problems.0.extend(options.problems());
+    }
+    problems.0
+}
+
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn of<T, E: Display>(&mut self, result: Result<T, E>) -> Option<T> {
+        result
+            .map_err(|problem| self.0.push(format!("{problem:#}")))
+            .ok()
+    }
+}

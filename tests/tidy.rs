@@ -1,0 +1,224 @@
+//! What the compiler does not check: purity, the direction of imports, module comments, and that
+//! every option is documented. Read from the source text.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chariotd::cli::Cli;
+use clap::CommandFactory;
+
+/// The rows of the house from the top to the ground. A module uses lower rows; a feature or an edge
+/// never uses another one of its own row.
+const ROWS: [&[&str]; 6] = [
+    &["main"],
+    &["daemon"],
+    &["config"],
+    &["cli", "publish"],
+    &["mqtt", "spool", "certstore", "process"],
+    &["clock", "exit", "identity", "logging"],
+];
+
+/// What a pure file may not name.
+const IMPURE: [&str; 9] = [
+    "tokio",
+    "rumqttc",
+    "rustls",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "Instant::now",
+    "SystemTime::now",
+    "log::",
+];
+
+struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    /// Everything before the tests.
+    fn code(&self) -> &str {
+        self.text.split("#[cfg(test)]").next().unwrap_or_default()
+    }
+
+    /// Lines of code, numbered, without comments.
+    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.code()
+            .lines()
+            .enumerate()
+            .map(|(n, line)| (n + 1, line))
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    fn module(&self) -> String {
+        let relative = self
+            .path
+            .strip_prefix(root().join("src"))
+            .expect("below src");
+        let first = relative
+            .components()
+            .next()
+            .expect("a name")
+            .as_os_str()
+            .to_string_lossy();
+        first.trim_end_matches(".rs").to_owned()
+    }
+
+    fn is_test(&self) -> bool {
+        self.path
+            .file_stem()
+            .is_some_and(|stem| stem.to_string_lossy().ends_with("tests"))
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources() -> Vec<Source> {
+    let mut sources = Vec::new();
+    let mut dirs = vec![root().join("src")];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).expect("a directory").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a source file");
+                sources.push(Source { path, text });
+            }
+        }
+    }
+    assert!(sources.len() > 20, "the sources are found");
+    sources.retain(|source| !source.is_test());
+    sources
+}
+
+fn row(module: &str) -> Option<usize> {
+    ROWS.iter().position(|row| row.contains(&module))
+}
+
+#[test]
+fn every_file_begins_with_its_promise() {
+    for source in sources() {
+        assert!(source.text.starts_with("//! "), "{}", source.path.display());
+    }
+}
+
+#[test]
+fn pure_files_touch_nothing_of_the_world() {
+    let mut pure = 0;
+    for source in sources()
+        .iter()
+        .filter(|source| source.text.starts_with("//! Pure"))
+    {
+        pure += 1;
+        for (number, line) in source.lines() {
+            for word in IMPURE {
+                assert!(
+                    !line.contains(word),
+                    "{}:{number} names {word}",
+                    source.path.display()
+                );
+            }
+        }
+    }
+    assert!(pure >= 10, "the pure files are found: {pure}");
+}
+
+#[test]
+fn modules_use_only_what_is_below_them() {
+    for source in sources() {
+        let module = source.module();
+        if module == "lib" {
+            continue;
+        }
+        let own = row(&module).unwrap_or_else(|| panic!("{module} has no row in tests/tidy.rs"));
+        for (number, line) in source.lines() {
+            let prefix = if module == "main" {
+                "chariotd::"
+            } else {
+                "crate::"
+            };
+            for used in line.split(prefix).skip(1) {
+                let used: String = used
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
+                let Some(other) = row(&used) else { continue };
+                let allowed = other > own || used == module;
+                assert!(
+                    allowed,
+                    "{}:{number}: {module} may not use {used}",
+                    source.path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_connection_knows_the_mqtt_and_tls_crates() {
+    for source in sources().iter().filter(|source| source.module() != "mqtt") {
+        for (number, line) in source.lines() {
+            let named = ["rumqttc::", "rustls::"]
+                .iter()
+                .any(|word| line.contains(word));
+            assert!(!named, "{}:{number}", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_panics_on_what_comes_from_outside() {
+    for source in sources() {
+        for (number, line) in source.lines() {
+            let panics = [
+                ".unwrap()",
+                "panic!(",
+                "todo!(",
+                "unimplemented!(",
+                "process::exit",
+            ];
+            let found = panics.iter().find(|word| line.contains(**word));
+            assert_eq!(found, None, "{}:{number}", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn the_manual_lists_exactly_the_options_of_the_program() {
+    let command = Cli::command();
+    let program: BTreeSet<String> = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_long())
+        .filter(|name| !["help", "version"].contains(name))
+        .map(str::to_owned)
+        .collect();
+    let manual = fs::read_to_string(root().join("docs/chariotd.8.md")).expect("the manual");
+    let listed: BTreeSet<String> = manual
+        .lines()
+        .filter(|line| {
+            line.trim_start_matches(['-', ' ', '*', '#'])
+                .starts_with("`--")
+        })
+        .flat_map(|line| line.split("`--").skip(1))
+        .map(|rest| {
+            rest.chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '-')
+                .collect()
+        })
+        .filter(|name: &String| {
+            !["help", "version", "id", "rootca", "opt"].contains(&name.as_str())
+        })
+        .collect();
+    let missing: Vec<_> = program.difference(&listed).collect();
+    assert!(missing.is_empty(), "not in docs/chariotd.8.md: {missing:?}");
+    let invented: Vec<_> = listed.difference(&program).collect();
+    assert!(
+        invented.is_empty(),
+        "only in docs/chariotd.8.md: {invented:?}"
+    );
+}
