@@ -17,6 +17,8 @@ pub enum Exit {
     LinkLost { failures: u32, rotate: bool },
     /// The window of this message directory was full and nothing was acknowledged for too long.
     Jammed(PathBuf),
+    /// The machine is not ready for the start: a full or read-only file system, for instance.
+    Unready(anyhow::Error),
     /// An internal fault.
     Broken(anyhow::Error),
 }
@@ -27,7 +29,7 @@ impl Exit {
         match self {
             Exit::Stopped(_) => 0,
             Exit::Config(_) | Exit::NoCertificate(_) => 100,
-            Exit::LinkLost { .. } | Exit::Jammed(_) | Exit::Broken(_) => 111,
+            Exit::LinkLost { .. } | Exit::Jammed(_) | Exit::Unready(_) | Exit::Broken(_) => 111,
         }
     }
 
@@ -46,7 +48,7 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Exit::Stopped(signal) => write!(f, "stopped by {signal}"),
-            Exit::Config(error) => write!(f, "{error:#}"),
+            Exit::Config(error) | Exit::Unready(error) => write!(f, "{error:#}"),
             Exit::NoCertificate(store) => write!(
                 f,
                 "no usable certificate in {}, put ID/ID-certificate.pem.crt and ID/ID-private.pem.key there",
@@ -94,6 +96,7 @@ mod tests {
                 false,
             ),
             (Exit::Jammed("/m".into()), 111, false, false),
+            (Exit::Unready(anyhow::anyhow!("x")), 111, false, false),
             (Exit::Broken(anyhow::anyhow!("x")), 111, false, false),
         ];
         for (exit, code, rotates, goodbye) in table {

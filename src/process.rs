@@ -55,8 +55,8 @@ pub async fn output(
 
 async fn finish(child: &mut Child, program: &Path, most: u64) -> Result<Vec<u8>> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (read, said) = tokio::join!(bounded(stdout, most), bounded(stderr, MOST_STDERR));
-    log_lines(program, &said.unwrap_or_default().0);
+    let (read, said) = tokio::join!(bounded(stdout, most), drained(stderr, MOST_STDERR));
+    log_lines(program, &said.unwrap_or_default());
     let (contents, cut) =
         read.with_context(|| format!("cannot read from {}", program.display()))?;
     if cut {
@@ -81,6 +81,16 @@ async fn bounded(source: Option<impl AsyncRead + Unpin>, most: u64) -> io::Resul
     let cut = contents.len() as u64 > most;
     contents.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     Ok((contents, cut))
+}
+
+/// The first `most` bytes of what must be read to its end, or its writer would be killed.
+async fn drained(source: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    if let Some(mut source) = source {
+        (&mut source).take(most).read_to_end(&mut contents).await?;
+        tokio::io::copy(&mut source, &mut tokio::io::sink()).await?;
+    }
+    Ok(contents)
 }
 
 fn log_lines(program: &Path, said: &[u8]) {
@@ -184,6 +194,12 @@ mod tests {
             }
         }
         panic!("the child is still alive");
+    }
+
+    #[tokio::test]
+    async fn a_talkative_command_is_not_killed_for_its_errors() {
+        let text = "head -c 1000000 /dev/zero | tr '\\0' '\\n' >&2 && echo done";
+        assert_eq!(run(text, LIMIT).await.unwrap(), "done\n");
     }
 
     #[tokio::test]

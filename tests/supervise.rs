@@ -157,7 +157,7 @@ fn down_says_goodbye_to_the_broker(tools: Tools) {
         )
         .start();
     service.wait_for_log("connected to");
-    assert!(service.sv(&["-w", "60", "down"]));
+    assert!(service.sv(&["-w", "60", "stop"]));
     assert_eq!(service.state(), "down");
     service.wait_for_log("info: chariotd exited with 0: it stays down");
     let goodbye = sandbox.wait_for_event(LONG, |event| {
@@ -172,7 +172,7 @@ fn down_says_goodbye_to_the_broker(tools: Tools) {
 
 fn down_does_not_wait_for_finish(tools: Tools) {
     let mut service = Service::waiting(tools, &sandbox());
-    assert!(service.sv(&["-w", "30", "down"]));
+    assert!(service.sv(&["-w", "60", "stop"]));
     assert_eq!(service.state(), "down");
     service.stop();
 }
@@ -266,6 +266,7 @@ fn values_with_blanks_arrive_as_one_argument(tools: Tools) {
     fs::rename(service.device.certstore(), &certstore).expect("a new name");
     let second = service.device.path("second  *");
     fs::create_dir(&second).expect("a second directory");
+    common::drop_file(&second, "x", r#"{"topic":"t","payload":"x"}"#);
     let messages = format!(
         "\n\t{}\n\n\t{}\n",
         service.device.messages().display(),
@@ -282,7 +283,6 @@ fn values_with_blanks_arrive_as_one_argument(tools: Tools) {
             ),
         )
         .start();
-    common::drop_file(&second, "x", r#"{"topic":"t","payload":"x"}"#);
     assert_eq!(sandbox.wait_for_publishes(1, LONG)[0].topic, "pre/t");
     service.device.drop_message("x", "t", "x");
     assert_eq!(sandbox.wait_for_publishes(2, LONG)[1].topic, "t");
@@ -528,11 +528,12 @@ impl Service {
 
     /// TERM to runsv: it and all that it started end.
     fn stop(&mut self) {
-        let mut runsv = self.runsv.take().expect("it runs");
-        let group = Group::of(&runsv);
+        let runsv = self.runsv.as_mut().expect("it runs");
+        let group = Group::of(runsv);
         group.terminate();
-        wait_for("runsv ends", LONG, || ended(&mut runsv));
+        wait_for("runsv ends", LONG, || ended(runsv));
         wait_for("nothing is left of it", LONG, || group.is_empty());
+        self.runsv = None;
     }
 
     /// Whether `sv ARGUMENTS DIR` exits with 0.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::split::dir_and_value;
 use super::{Problems, number, resolved, seconds, trimmed};
 use crate::cli::Cli;
+use crate::mqtt::WINDOW_MESSAGES;
 use crate::publish::{Letterhead, Options};
 use crate::spool::order::Order;
 use crate::spool::queue;
@@ -75,7 +76,8 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<Options> {
             dir: PathBuf::from(dir),
             queue: queue::Options {
                 order: order.of(index).unwrap_or(Order::Lexical),
-                window: concurrency.of(index).unwrap_or(10) as usize,
+                // The shared window is smaller than a hundred, and a jam is a full window.
+                window: (concurrency.of(index).unwrap_or(10) as usize).min(WINDOW_MESSAGES),
                 retries: retries.of(index).unwrap_or(2),
                 jam: jam.of(index).unwrap_or(Duration::from_secs(300)),
             },

@@ -76,6 +76,7 @@ pub fn choose(config: &Config, endpoint: &Endpoint) -> Result<(Tls, Option<OsStr
         match candidate.tls(&roots, endpoint) {
             Ok(tls) => {
                 prefer(config, &candidate);
+                info!("using certificate {}", candidate.certificate.display());
                 return Ok((tls, candidate.id));
             }
             Err(problem) if candidate.id.is_none() => return Err(Exit::Config(problem)),

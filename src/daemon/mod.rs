@@ -4,10 +4,12 @@
 mod certificates;
 mod check;
 
+use std::io;
 use std::time::Duration;
 
 use anyhow::Context;
 use log::info;
+use nix::errno::Errno;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -50,7 +52,7 @@ async fn supervise(config: &Config) -> Result<Exit, Exit> {
     let (mqtt, session) = Mqtt::new(options, tls);
     let mut publishers = JoinSet::new();
     for options in &config.messages {
-        let publisher = Publisher::new(options.clone(), mqtt.clone()).map_err(Exit::Config)?;
+        let publisher = Publisher::new(options.clone(), mqtt.clone()).map_err(unusable)?;
         publishers.spawn(publisher.run());
     }
     let mut signals = Signals::new().map_err(Exit::Broken)?;
@@ -68,6 +70,30 @@ async fn supervise(config: &Config) -> Result<Exit, Exit> {
         certificates::rotate(config, certificate);
     }
     Ok(exit)
+}
+
+/// A directory that cannot be used: a person must act, or the machine has to recover.
+fn unusable(problem: anyhow::Error) -> Exit {
+    let passing = problem
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>()?.raw_os_error())
+        .any(|code| {
+            matches!(
+                Errno::from_raw(code),
+                Errno::EROFS
+                    | Errno::ENOSPC
+                    | Errno::EDQUOT
+                    | Errno::EIO
+                    | Errno::EMFILE
+                    | Errno::ENFILE
+                    | Errno::ENOMEM
+            )
+        });
+    if passing {
+        Exit::Unready(problem)
+    } else {
+        Exit::Config(problem)
+    }
 }
 
 fn ended(end: Result<End, JoinError>) -> Exit {

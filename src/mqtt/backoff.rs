@@ -27,6 +27,8 @@ pub enum Next {
 pub struct Backoff {
     attempts: u32,
     failures: u32,
+    /// One of the failures in a row was due to a clock that is not set.
+    clock_was_wrong: bool,
 }
 
 impl Backoff {
@@ -35,6 +37,7 @@ impl Backoff {
         Backoff {
             attempts,
             failures: 0,
+            clock_was_wrong: false,
         }
     }
 
@@ -43,22 +46,24 @@ impl Backoff {
     // drops it, for ever.
     pub fn progress(&mut self) {
         self.failures = 0;
+        self.clock_was_wrong = false;
     }
 
     /// A connection failed or was lost at `now`. `jitter` is evenly spread over 0 to 1.
     pub fn ended(&mut self, ending: &Ending, jitter: f64, now: Instant) -> Next {
         self.failures = self.failures.saturating_add(1);
+        self.clock_was_wrong |= ending.class == Class::TlsClock;
         if self.attempts > 0 && self.failures > self.attempts {
-            let rotate = ending.class != Class::TlsClock;
             return Next::GiveUp {
                 failures: self.failures,
-                rotate,
+                rotate: !self.clock_was_wrong,
             };
         }
         let ceiling = Duration::from_secs(1 << self.failures.min(7)).min(LONGEST);
-        let wait = match ending.class {
-            Class::TakenOver => TAKEN_OVER + ceiling.mul_f64(jitter),
-            _ => ceiling.mul_f64(jitter).max(SHORTEST),
+        let wait = if ending.class == Class::TakenOver {
+            TAKEN_OVER + ceiling.mul_f64(jitter)
+        } else {
+            ceiling.mul_f64(jitter).max(SHORTEST)
         };
         Next::RetryAt(now + wait)
     }
@@ -141,6 +146,19 @@ mod tests {
         ended(&mut backoff, Class::TlsClock, 0.5);
         assert_eq!(
             ended(&mut backoff, Class::TlsClock, 0.5),
+            Next::GiveUp {
+                failures: 2,
+                rotate: false
+            }
+        );
+    }
+
+    #[test]
+    fn one_wrong_clock_among_the_failures_is_enough_not_to_rotate() {
+        let mut backoff = Backoff::new(1);
+        ended(&mut backoff, Class::TlsClock, 0.5);
+        assert_eq!(
+            ended(&mut backoff, Class::Timeout, 0.5),
             Next::GiveUp {
                 failures: 2,
                 rotate: false

@@ -9,7 +9,7 @@ use super::failure::{Class, Ending};
 use super::in_flight::{InFlight, Overdue, Patience};
 use super::subscriptions::Batch;
 use super::wire::{Accepted, Ack, Client};
-use super::{Publish, PublishError, QoS, Reply, WINDOW_MESSAGES};
+use super::{Publish, PublishError, QoS, Refusal, Reply, WINDOW_MESSAGES};
 
 const PUBLISH: Patience = Patience {
     overtaken: Duration::from_secs(60),
@@ -19,7 +19,8 @@ const SUBSCRIBE: Patience = Patience {
     overtaken: Duration::from_secs(60),
     silence: Duration::from_secs(60),
 };
-const PING: Duration = Duration::from_secs(30);
+/// For PINGRESP, or anything else from the broker: a slow link may have much queued before a ping.
+const PING: Duration = Duration::from_secs(60);
 /// For DISCONNECT to be written.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -66,7 +67,7 @@ impl Connection {
     /// Publishes now, or as soon as the broker's Receive Maximum allows it.
     pub fn publish(&mut self, publish: Publish, reply: Reply, now: Instant) {
         let Some(accepted) = self.accepted.filter(|_| self.goodbye.is_none()) else {
-            let _ = reply.send(Err(PublishError::Disconnected { by_broker: false }));
+            let _ = reply.send(Err(PublishError::Disconnected { suspect: false }));
             return;
         };
         match accepted.maximum_packet_size {
@@ -76,7 +77,7 @@ impl Connection {
                     format!("the packet is larger than the {most} bytes that the broker takes");
                 let _ = reply.send(Err(PublishError::Refused {
                     reason,
-                    permanent: true,
+                    refusal: Refusal::Permanent,
                 }));
             }
             _ => {
@@ -93,7 +94,7 @@ impl Connection {
             };
             let qos = publish.qos;
             if !self.client.publish(publish) {
-                let _ = reply.send(Err(PublishError::Disconnected { by_broker: false }));
+                let _ = reply.send(Err(PublishError::Disconnected { suspect: false }));
                 continue;
             }
             match qos {
@@ -126,9 +127,7 @@ impl Connection {
         if let Some(reply) = self.acknowledged.answered(packet_id, now) {
             let _ = reply.send(match ack {
                 Ack::Accepted => Ok(()),
-                Ack::Refused { reason, permanent } => {
-                    Err(PublishError::Refused { reason, permanent })
-                }
+                Ack::Refused { reason, refusal } => Err(PublishError::Refused { reason, refusal }),
             });
         }
         self.refill(now);
@@ -156,6 +155,11 @@ impl Connection {
 
     pub fn ping_sent(&mut self, now: Instant) {
         self.ping_due = Some(now + PING);
+    }
+
+    /// Something came from the broker, so the link is alive.
+    pub fn heard(&mut self, now: Instant) {
+        self.ping_due = self.ping_due.map(|_| now + PING);
     }
 
     pub fn ping_answered(&mut self) {
@@ -209,7 +213,7 @@ impl Connection {
         if self.ping_due.is_some_and(|due| due <= now) {
             return Some(Ending::new(
                 Class::KeepAlive,
-                "PINGREQ was not answered within 30 s",
+                "PINGREQ was not answered within 60 s",
             ));
         }
         if self.subscribes.overdue(now).is_some() {
@@ -231,15 +235,16 @@ impl Connection {
         })
     }
 
-    /// The connection is gone: everyone who waits learns it. `by_broker`: the other side ended it.
-    pub fn lost(mut self, by_broker: bool) {
+    /// The connection is gone: everyone who waits learns it. `suspect`: the broker ended it,
+    /// perhaps because of what was in flight.
+    pub fn lost(mut self, suspect: bool) {
         let waiting = self
             .acknowledged
             .lost()
             .into_iter()
             .chain(self.unacknowledged.lost());
         for reply in waiting.chain(self.backlog.drain(..).map(|(_, reply)| reply)) {
-            let _ = reply.send(Err(PublishError::Disconnected { by_broker }));
+            let _ = reply.send(Err(PublishError::Disconnected { suspect }));
         }
     }
 }

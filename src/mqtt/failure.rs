@@ -48,6 +48,8 @@ impl Class {
 pub struct Ending {
     pub class: Class,
     pub reason: String,
+    /// The broker ended it, perhaps because of a packet of ours: what was in flight is suspect.
+    pub blames_us: bool,
 }
 
 impl Ending {
@@ -55,6 +57,15 @@ impl Ending {
         Ending {
             class,
             reason: reason.into(),
+            blames_us: false,
+        }
+    }
+
+    /// The same, ended by the broker perhaps because of a packet of ours.
+    pub fn blaming_us(self) -> Self {
+        Ending {
+            blames_us: true,
+            ..self
         }
     }
 }

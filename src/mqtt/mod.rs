@@ -9,6 +9,7 @@ mod backoff;
 mod connection;
 mod failure;
 mod in_flight;
+mod message;
 mod router;
 mod session;
 mod subscriptions;
@@ -18,12 +19,12 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::identity::Endpoint;
 
 pub use failure::{Class, Ending};
+pub use message::{Message, Properties, Publish, QoS};
 pub use router::invalid as invalid_filter;
 pub use session::{End, Session};
 pub use subscriptions::{Subscription, SubscriptionState};
@@ -33,7 +34,8 @@ use subscriptions::Subscriber;
 
 /// Publishes of all directories together that are on the way at one time. AWS IoT Core allows 100
 /// unacknowledged on one connection; ten are left for what is not a message file.
-pub const WINDOW_MESSAGES: usize = 90;
+pub const WINDOW_MESSAGES: usize = WINDOW as usize;
+const WINDOW: u32 = 90;
 /// Their payloads together, in KiB: what a slow link can carry within a keep-alive.
 const WINDOW_KIB: usize = 1024;
 /// Requests on their way to the session. More than the window, so that a full mailbox means no
@@ -68,66 +70,6 @@ pub struct LastWill {
     pub payload: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QoS {
-    AtMostOnce,
-    AtLeastOnce,
-}
-
-/// A message to publish. Its topic, size and properties are within what the broker accepts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Publish {
-    pub topic: String,
-    pub payload: Bytes,
-    pub qos: QoS,
-    pub retain: bool,
-    pub properties: Properties,
-}
-
-impl Publish {
-    /// An upper bound of the packet's size in bytes.
-    fn packet_size(&self) -> usize {
-        let properties = &self.properties;
-        let text = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len() + 3);
-        let user: usize = properties
-            .user
-            .iter()
-            .map(|(name, value)| name.len() + value.len() + 5)
-            .sum();
-        16 + self.topic.len()
-            + self.payload.len()
-            + text(&properties.content_type)
-            + text(&properties.response_topic)
-            + properties
-                .correlation_data
-                .as_ref()
-                .map_or(0, |data| data.len() + 3)
-            + 5
-            + user
-    }
-}
-
-/// The MQTT 5 properties of a message. MQTT 3.1.1 leaves them out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Properties {
-    pub content_type: Option<String>,
-    pub response_topic: Option<String>,
-    pub correlation_data: Option<Bytes>,
-    /// In seconds.
-    pub message_expiry: Option<u32>,
-    pub user: Vec<(String, String)>,
-}
-
-/// A message from the broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    pub topic: String,
-    pub payload: Bytes,
-    pub qos: QoS,
-    pub retain: bool,
-    pub properties: Properties,
-}
-
 /// Whether there is a connection. The number tells one connection from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
@@ -139,10 +81,21 @@ pub enum Link {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublishError {
     /// Says nothing about whether the broker got it: the caller still has the message and may send
-    /// it again. `by_broker`: the other side ended the connection.
-    Disconnected { by_broker: bool },
-    /// The broker answered with a refusal. `permanent`: it will refuse this message again.
-    Refused { reason: String, permanent: bool },
+    /// it again. `suspect`: the broker ended the connection, perhaps because of this message.
+    Disconnected { suspect: bool },
+    /// The broker answered with a refusal.
+    Refused { reason: String, refusal: Refusal },
+}
+
+/// What a refusal says about the future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The same message will be refused again.
+    Permanent,
+    /// The same message may be accepted later.
+    Passing,
+    /// We send too much: every message may be refused until we send less.
+    Quota,
 }
 
 /// A place in the window. Given back when dropped.
@@ -191,6 +144,11 @@ impl Mqtt {
         Slot(acquire(&self.messages, 1).await)
     }
 
+    /// Waits for the whole window: nothing else flies beside what is published with this slot.
+    pub async fn slot_alone(&self) -> Slot {
+        Slot(acquire(&self.messages, WINDOW).await)
+    }
+
     /// Resolves when the broker has acknowledged it (QoS 1) or it is written to the socket (QoS 0).
     /// The broker's refusal, a lost connection or no connection at all are errors; each of them
     /// comes within the session's deadlines.
@@ -199,7 +157,7 @@ impl Mqtt {
             u32::try_from(publish.payload.len().div_ceil(1024).clamp(1, WINDOW_KIB)).unwrap_or(1);
         let room = acquire(&self.kib, kib).await;
         let (reply, answer) = oneshot::channel();
-        let gone = PublishError::Disconnected { by_broker: false };
+        let gone = PublishError::Disconnected { suspect: false };
         if self
             .requests
             .send(Request::Publish(publish, reply))

@@ -116,7 +116,7 @@ impl Session {
                 result = &mut work => return Some(result),
                 request = self.mailbox.recv() => match request {
                     Some(Request::Publish(_, reply)) => {
-                        let _ = reply.send(Err(PublishError::Disconnected { by_broker: false }));
+                        let _ = reply.send(Err(PublishError::Disconnected { suspect: false }));
                     }
                     Some(Request::Subscribe(subscriber)) => self.subscriptions.add(subscriber),
                     Some(Request::Disconnect(_)) | None => return None,
@@ -150,8 +150,8 @@ impl Session {
         }
         self.link.send_replace(Link::Down);
         let was_up = connection.is_up();
-        let by_broker = matches!(&result, Err(ending) if ending.class == Class::Server);
-        connection.lost(by_broker);
+        let suspect = matches!(&result, Err(ending) if ending.blames_us);
+        connection.lost(suspect);
         result.map_err(|ending| (ending, was_up))
     }
 
@@ -226,6 +226,9 @@ impl Session {
     }
 
     fn seen(&mut self, connection: &mut Connection, seen: Seen) {
+        if seen.is_incoming() {
+            connection.heard(now());
+        }
         match seen {
             Seen::Connected(accepted) => {
                 connection.accepted(accepted);

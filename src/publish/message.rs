@@ -45,11 +45,9 @@ impl Message {
         let mut members = object(contents)?;
         let priority = match members.remove(PRIORITY) {
             None => None,
-            Some(value) => Some(
-                value
-                    .as_i64()
-                    .ok_or_else(|| format!("member \"priority\" is {value}, not an integer"))?,
-            ),
+            Some(value) => Some(value.as_i64().ok_or_else(|| {
+                format!("member \"priority\" is {}, not an integer", brief(&value))
+            })?),
         };
         let slot = match members.remove(PRIORITY_SLOT) {
             None => None,
@@ -98,7 +96,7 @@ impl Message {
             None => return Err("member \"topic\" is missing".into()),
         };
         if let Some(why) = topic::invalid(&topic) {
-            return Err(format!("topic {topic:?} {why}"));
+            return Err(format!("topic {} {why}", shortened(&format!("{topic:?}"))));
         }
         let payload = payload(&mut whole)?;
         let payload = compressed(payload, whole.get("compress"), &mut warnings)?;
@@ -197,7 +195,8 @@ fn compressed(
         }
         Some(other) => {
             warnings.push(format!(
-                "sent uncompressed: \"compress\" is {other}, not \"gzip\" or \"deflate\""
+                "sent uncompressed: \"compress\" is {}, not \"gzip\" or \"deflate\"",
+                brief(other)
             ));
             return Ok(payload);
         }
@@ -212,7 +211,7 @@ fn qos(value: Option<&Value>) -> Result<QoS, String> {
         Some((_, Some(2))) => {
             Err("member \"qos\" is 2, which AWS IoT Core does not know; use 0 or 1".into())
         }
-        Some((other, _)) => Err(format!("member \"qos\" is {other}, use 0 or 1")),
+        Some((other, _)) => Err(format!("member \"qos\" is {}, use 0 or 1", brief(other))),
     }
 }
 
@@ -220,7 +219,10 @@ fn retain(value: Option<&Value>) -> Result<bool, String> {
     match value {
         None => Ok(false),
         Some(Value::Bool(retain)) => Ok(*retain),
-        Some(other) => Err(format!("member \"retain\" is {other}, use true or false")),
+        Some(other) => Err(format!(
+            "member \"retain\" is {}, use true or false",
+            brief(other)
+        )),
     }
 }
 
@@ -241,7 +243,10 @@ fn properties(value: Option<Value>) -> Result<Properties, String> {
             ("content_type", Value::String(text)) => properties.content_type = Some(text),
             ("response_topic", Value::String(text)) => {
                 if let Some(why) = topic::invalid(&text) {
-                    return Err(format!("property \"response_topic\" {text:?} {why}"));
+                    return Err(format!(
+                        "property \"response_topic\" {} {why}",
+                        shortened(&text)
+                    ));
                 }
                 properties.response_topic = Some(text);
             }
@@ -264,7 +269,8 @@ fn properties(value: Option<Value>) -> Result<Properties, String> {
             }
             (unknown, _) => {
                 return Err(format!(
-                    "property {unknown:?} is unknown, use content_type, response_topic, correlation_data, message_expiry or user"
+                    "property \"{}\" is unknown, use content_type, response_topic, correlation_data, message_expiry or user",
+                    shortened(unknown)
                 ));
             }
         }
@@ -277,7 +283,12 @@ fn expiry(value: &Value) -> Result<u32, String> {
     value
         .as_u64()
         .and_then(|seconds| u32::try_from(seconds).ok())
-        .ok_or_else(|| format!("property \"message_expiry\" is {value}, not a number of seconds"))
+        .ok_or_else(|| {
+            format!(
+                "property \"message_expiry\" is {}, not a number of seconds",
+                brief(value)
+            )
+        })
 }
 
 fn user(pairs: Map<String, Value>) -> Result<Vec<(String, String)>, String> {
@@ -286,7 +297,8 @@ fn user(pairs: Map<String, Value>) -> Result<Vec<(String, String)>, String> {
         .map(|(name, value)| match value {
             Value::String(text) => Ok((name, text)),
             other => Err(format!(
-                "user property {name:?} is {}, not a string",
+                "user property \"{}\" is {}, not a string",
+                shortened(&name),
                 kind(&other)
             )),
         })
@@ -321,6 +333,18 @@ fn fits(properties: &Properties) -> Result<(), String> {
         Err("a property contains a NUL character".into())
     } else {
         Ok(())
+    }
+}
+
+/// A value for the log: messages may be large, and are not the log's business.
+fn brief(value: &Value) -> String {
+    shortened(&value.to_string())
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

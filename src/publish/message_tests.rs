@@ -254,3 +254,17 @@ fn no_file_makes_parsing_panic() {
         }
     }
 }
+
+#[test]
+fn a_reason_holds_no_more_than_a_glimpse_of_the_message() {
+    let long = "x".repeat(10_000);
+    for file in [
+        format!(r#"{{"topic":"t","payload":1,"qos":["{long}"]}}"#),
+        format!(r#"{{"topic":"{long}/+","payload":1}}"#),
+        format!(r#"{{"topic":"t","payload":1,"properties":{{"{long}":1}}}}"#),
+        format!(r#"{{"topic":"t","payload":1,"properties":{{"user":{{"{long}":1}}}}}}"#),
+    ] {
+        let why = composed(&file).unwrap_err();
+        assert!(why.len() < 250, "{why}");
+    }
+}

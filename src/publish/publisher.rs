@@ -1,6 +1,7 @@
 //! The task of one messages directory: takes requests from the queue, publishes them, and disposes
 //! of their files. Every decision is the queue's; here is where it is carried out and logged.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,11 +14,11 @@ use super::Options;
 use super::letterhead::About;
 use super::message::{Composed, Message};
 use crate::clock::{now, reached};
-use crate::mqtt::{Link, Mqtt, PublishError, Slot};
+use crate::mqtt::{Link, Mqtt, PublishError, Refusal, Slot};
 use crate::spool::intake::{Intake, Notice};
 use crate::spool::maildir::{Departure, Maildir, Opened, Trouble};
 use crate::spool::order::Facts;
-use crate::spool::queue::{Disposal, MOST_NAMES, Next, Outcome, Queue};
+use crate::spool::queue::{Disposal, MOST_NAMES, Next, Outcome, Queue, Readiness};
 use crate::spool::{Identity, Name};
 
 /// A long scan lets the other tasks work after so many files.
@@ -79,10 +80,15 @@ impl Publisher {
             if self.queue.jammed(now()) {
                 return Jammed(self.options.dir.clone());
             }
-            let ready = self.is_up() && self.queue.ready();
+            let readiness = if self.is_up() {
+                self.queue.readiness()
+            } else {
+                Readiness::Nothing
+            };
             tokio::select! {
                 notice = self.intake.next() => self.noticed(notice).await,
-                slot = self.mqtt.slot(), if ready => self.start(slot),
+                slot = self.mqtt.slot(), if readiness == Readiness::Together => self.start(slot),
+                slot = self.mqtt.slot_alone(), if readiness == Readiness::Alone => self.start(slot),
                 Some(attempt) = self.running.join_next() => match attempt {
                     Ok(attempt) => self.settle(attempt),
                     Err(fault) => std::panic::resume_unwind(fault.into_panic()),
@@ -110,9 +116,7 @@ impl Publisher {
     async fn noticed(&mut self, notice: Notice) {
         let names = match notice {
             Notice::Names(names) => names,
-            Notice::Scan => self
-                .intake
-                .scan(&self.maildir, |name| self.queue.knows(name)),
+            Notice::Scan => self.scan(),
         };
         for some in names.chunks(FILES_PER_TURN) {
             for name in some {
@@ -120,6 +124,15 @@ impl Publisher {
             }
             yield_now().await;
         }
+    }
+
+    fn scan(&mut self) -> Vec<Name> {
+        let names = self
+            .intake
+            .scan(&self.maildir, |name| self.queue.knows(name));
+        let there: HashSet<&Name> = names.iter().collect();
+        self.queue.forget_aside(|name| there.contains(name));
+        names
     }
 
     fn arrived(&mut self, name: &Name) {
@@ -209,7 +222,7 @@ impl Publisher {
             }
             Disposal::Forget => self.queue.gone(name),
             Disposal::Keep { pause } => match told {
-                Outcome::Undelivered(reason) | Outcome::Postponed(reason) => {
+                Outcome::Undelivered { reason, .. } | Outcome::Postponed(reason) => {
                     warn!("'{name}' is tried again in {} s: {reason}", pause.as_secs());
                 }
                 told => debug!("'{name}' waits again: {told:?}"),
@@ -220,6 +233,9 @@ impl Publisher {
     fn give_up(&mut self, name: &Name, read: Option<Identity>, reason: &str) {
         let departure = self.maildir.fail(name, read, reason);
         match &departure {
+            Departure::Done if self.options.keep_failed == 0 => {
+                warn!("deleted '{name}', failed/ keeps nothing: {reason}");
+            }
             Departure::Done => warn!("moved '{name}' to failed/: {reason}"),
             Departure::Deleted(error) => {
                 error!("deleted '{name}', it cannot be moved to failed/ ({error}): {reason}");
@@ -333,14 +349,17 @@ async fn compose(
 fn outcome(answer: Result<(), PublishError>) -> Outcome {
     match answer {
         Ok(()) => Outcome::Delivered,
-        Err(PublishError::Disconnected { by_broker }) => Outcome::Interrupted { by_broker },
-        Err(PublishError::Refused {
-            reason,
-            permanent: true,
-        }) => Outcome::Unusable(reason),
-        Err(PublishError::Refused {
-            reason,
-            permanent: false,
-        }) => Outcome::Undelivered(reason),
+        Err(PublishError::Disconnected { suspect }) => Outcome::Interrupted { suspect },
+        Err(PublishError::Refused { reason, refusal }) => match refusal {
+            Refusal::Permanent => Outcome::Denied(reason),
+            Refusal::Passing => Outcome::Undelivered {
+                reason,
+                quota: false,
+            },
+            Refusal::Quota => Outcome::Undelivered {
+                reason,
+                quota: true,
+            },
+        },
     }
 }

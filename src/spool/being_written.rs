@@ -1,44 +1,90 @@
 //! Which files some process has open for writing, as far as `/proc` tells this user. Only asked for
 //! files of which no event has said that their writer closed them.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use nix::unistd::Uid;
+
 use super::Name;
 
-/// The names among `names`, all in the directory `dir`, that a process has open for writing.
-pub fn open_for_writing(dir: &Path, names: &[Name]) -> Vec<Name> {
-    let mut candidates: HashMap<OsString, (&Name, (u64, u64))> = HashMap::new();
-    for name in names {
-        if let Ok(meta) = fs::symlink_metadata(dir.join(name)) {
-            candidates.insert(
-                name.as_os_str().to_owned(),
-                (name, (meta.dev(), meta.ino())),
-            );
-        }
-    }
-    let mut writing = Vec::new();
-    for process in entries(Path::new("/proc")).filter(|path| is_number(path)) {
-        for descriptor in entries(&process.join("fd")) {
-            // The name is compared first: looking at a link cannot block, at a file it might.
-            let Ok(target) = fs::read_link(&descriptor) else {
-                continue;
-            };
-            let Some((name, file)) = target.file_name().and_then(|name| candidates.get(name))
-            else {
-                continue;
-            };
-            let same =
-                fs::metadata(&descriptor).is_ok_and(|meta| (meta.dev(), meta.ino()) == *file);
-            if same && is_writable(&process, &descriptor) {
-                writing.push((*name).clone());
+/// Who has files of one directory open for writing.
+pub struct Writers {
+    open: HashSet<Name>,
+    /// Files of other users, while there are processes that we may not look at.
+    unseen: HashSet<Name>,
+}
+
+impl Writers {
+    /// Looks at all processes, for `names` in the directory `dir`.
+    pub fn of(dir: &Path, names: &[Name]) -> Writers {
+        let candidates: HashMap<&OsStr, Candidate> = names
+            .iter()
+            .filter_map(|name| Some((name.as_os_str(), Candidate::new(dir, name)?)))
+            .collect();
+        let mut open = HashSet::new();
+        let mut blind = false;
+        for process in entries(Path::new("/proc")).filter(|path| is_number(path)) {
+            blind |= fs::read_dir(process.join("fd"))
+                .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+            for descriptor in entries(&process.join("fd")) {
+                // The name is compared first: looking at a link cannot block, at a file it might.
+                let Ok(target) = fs::read_link(&descriptor) else {
+                    continue;
+                };
+                let Some(candidate) = target.file_name().and_then(|name| candidates.get(name))
+                else {
+                    continue;
+                };
+                if candidate.is_behind(&descriptor) && is_writable(&process, &descriptor) {
+                    open.insert(candidate.name.clone());
+                }
             }
         }
+        let own = Uid::effective().as_raw();
+        let foreign = candidates
+            .into_values()
+            .filter(|one| blind && one.owner != own);
+        Writers {
+            open,
+            unseen: foreign.map(|one| one.name.clone()).collect(),
+        }
     }
-    writing
+
+    /// Some process that we can see is writing it.
+    pub fn has_open(&self, name: &Name) -> bool {
+        self.open.contains(name)
+    }
+
+    /// No process that we cannot see is likely to be writing it.
+    pub fn knows_all_of(&self, name: &Name) -> bool {
+        !self.unseen.contains(name)
+    }
+}
+
+struct Candidate<'a> {
+    name: &'a Name,
+    file: (u64, u64),
+    owner: u32,
+}
+
+impl<'a> Candidate<'a> {
+    fn new(dir: &Path, name: &'a Name) -> Option<Candidate<'a>> {
+        let meta = fs::symlink_metadata(dir.join(name)).ok()?;
+        Some(Candidate {
+            name,
+            file: (meta.dev(), meta.ino()),
+            owner: meta.uid(),
+        })
+    }
+
+    fn is_behind(&self, descriptor: &Path) -> bool {
+        fs::metadata(descriptor).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.file)
+    }
 }
 
 fn entries(dir: &Path) -> impl Iterator<Item = std::path::PathBuf> {
@@ -88,9 +134,12 @@ mod tests {
             .iter()
             .map(|name| Name::new(name.as_ref()))
             .collect();
-        assert_eq!(
-            open_for_writing(dir.path(), &names),
-            [Name::new("writing".as_ref())]
+        let writers = Writers::of(dir.path(), &names);
+        let open: Vec<bool> = names.iter().map(|name| writers.has_open(name)).collect();
+        assert_eq!(open, [false, false, true, false]);
+        assert!(
+            names.iter().all(|name| writers.knows_all_of(name)),
+            "they are our own"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! `failed/`: the last requests that were given up, each with its reason beside it.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -25,13 +25,22 @@ impl Failed {
     /// Takes stock of `dir`: what is there counts as having arrived when its inode last changed.
     pub fn open(dir: PathBuf, keep: usize) -> io::Result<Failed> {
         let mut found = Vec::new();
+        let mut reasons = Vec::new();
         for entry in fs::read_dir(&dir)? {
             let entry = entry?;
             let name = Name::new(&entry.file_name());
-            if !name.is_hidden()
+            if let Some(request) = request_of_reason(&name) {
+                reasons.push((request, entry.path()));
+            } else if !name.is_hidden()
                 && let Ok(meta) = entry.metadata()
             {
                 found.push((meta.ctime(), meta.ctime_nsec(), name));
+            }
+        }
+        // Reasons of requests that somebody has taken away.
+        for (request, path) in reasons {
+            if !found.iter().any(|(_, _, name)| *name == request) {
+                let _ = fs::remove_file(path);
             }
         }
         found.sort();
@@ -87,4 +96,11 @@ impl Failed {
         let file = [b".", name.as_os_str().as_bytes(), b".reason"].concat();
         (file.len() <= NAME_MAX).then(|| self.dir.join(OsString::from_vec(file)))
     }
+}
+
+/// The request that a file `.NAME.reason` belongs to.
+fn request_of_reason(name: &Name) -> Option<Name> {
+    let bytes = name.as_os_str().as_bytes();
+    let request = bytes.strip_prefix(b".")?.strip_suffix(b".reason")?;
+    Some(Name::new(OsStr::from_bytes(request)))
 }

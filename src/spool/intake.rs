@@ -1,7 +1,7 @@
 //! Which names in `new/` are ready to be taken: watch events, scans, and the doubt about files that
 //! appeared without anybody telling whether they are complete.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use log::{error, warn};
 
 use super::Name;
-use super::being_written::open_for_writing;
+use super::being_written::Writers;
 use super::maildir::Maildir;
 use super::watch::{Event, Watch};
 use crate::clock::{now, reached};
@@ -23,6 +23,8 @@ const SCAN_WITHOUT_WATCH: Duration = Duration::from_secs(5);
 /// Hard links and files written in place look alike at first. A writer that closes its file within
 /// this time has told by then.
 const DOUBT: Duration = Duration::from_millis(200);
+/// A file whose writers cannot be seen must have rested for this long.
+const REST: Duration = Duration::from_secs(3);
 
 /// What to do now.
 #[derive(Debug)]
@@ -39,29 +41,40 @@ pub struct Intake {
     watch: Option<Watch>,
     doubtful: HashSet<Name>,
     doubt_until: Option<Instant>,
+    /// Files of which `/proc` cannot tell whether they are being written, as they looked last time.
+    unsure: HashMap<Name, (Look, Instant)>,
     scan_due: Instant,
+    /// The last scan failed, which was told.
+    scan_failed: bool,
 }
+
+/// What changes when a file is written: its size and its times.
+type Look = (u64, i64, i64, i64);
 
 impl Intake {
     /// Starts watching; the first notice is [`Notice::Scan`], so that nothing is missed between.
     pub fn new(maildir: &Maildir) -> Intake {
         let new_dir = maildir.new_dir();
-        let watch = Watch::new(&new_dir)
-            .inspect_err(|error| {
-                let seconds = SCAN_WITHOUT_WATCH.as_secs();
-                warn!(
-                    "cannot watch {}, scanning every {seconds} s instead: {error}",
-                    new_dir.display()
-                );
-            })
-            .ok();
-        Intake {
+        let mut intake = Intake {
             new_dir,
-            watch,
+            watch: None,
             doubtful: HashSet::new(),
             doubt_until: None,
+            unsure: HashMap::new(),
             scan_due: now(),
+            scan_failed: false,
+        };
+        match Watch::new(&intake.new_dir) {
+            Ok(watch) => intake.watch = Some(watch),
+            Err(error) => intake.unwatched(&error),
         }
+        intake
+    }
+
+    fn unwatched(&self, error: &io::Error) {
+        let seconds = SCAN_WITHOUT_WATCH.as_secs();
+        let dir = self.new_dir.display();
+        warn!("cannot watch {dir}, it is scanned every {seconds} s instead: {error}");
     }
 
     /// Asks for a scan at the next opportunity.
@@ -80,7 +93,7 @@ impl Intake {
             events = events(&mut self.watch) => match events {
                 Ok(events) => self.told(events),
                 Err(error) => {
-                    warn!("cannot watch {}: {error}", self.new_dir.display());
+                    self.unwatched(&error);
                     self.watch = None;
                     Notice::Scan
                 }
@@ -96,6 +109,7 @@ impl Intake {
             match event {
                 Event::Complete(name) => {
                     self.doubtful.remove(&name);
+                    self.unsure.remove(&name);
                     names.push(name);
                 }
                 Event::Created(name) if self.is_settled(&name) => names.push(name),
@@ -121,12 +135,36 @@ impl Intake {
         self.without_written(names)
     }
 
-    fn without_written(&self, mut names: Vec<Name>) -> Vec<Name> {
-        if !names.is_empty() {
-            let writing = open_for_writing(&self.new_dir, &names);
-            names.retain(|name| !writing.contains(name));
+    /// Leaves out what a process is still writing.
+    fn without_written(&mut self, names: Vec<Name>) -> Vec<Name> {
+        if names.is_empty() {
+            return names;
         }
+        let writers = Writers::of(&self.new_dir, &names);
         names
+            .into_iter()
+            .filter(|name| {
+                !writers.has_open(name) && (writers.knows_all_of(name) || self.rests(name))
+            })
+            .collect()
+    }
+
+    /// Whether the file looks as it did some time ago. If not, the next scan asks again, soon.
+    fn rests(&mut self, name: &Name) -> bool {
+        let Ok(meta) = fs::symlink_metadata(self.new_dir.join(name)) else {
+            return true;
+        };
+        let look = (meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ctime());
+        let (last, since) = *self.unsure.entry(name.clone()).or_insert((look, now()));
+        if last == look && now().duration_since(since) >= REST {
+            self.unsure.remove(name);
+            return true;
+        }
+        if last != look {
+            self.unsure.insert(name.clone(), (look, now()));
+        }
+        self.scan_due = self.scan_due.min(now() + REST);
+        false
     }
 
     /// The complete files in `new/` that are not `known`, in byte order. Arms the watch first, and
@@ -140,11 +178,16 @@ impl Intake {
         self.scan_due = now() + interval;
         match self.armed_scan(maildir) {
             Ok(mut names) => {
+                self.scan_failed = false;
                 names.retain(|name| !known(name));
+                self.unsure.retain(|name, _| names.contains(name));
                 self.without_written(names)
             }
             Err(problem) => {
-                error!("cannot scan {}: {problem:#}", self.new_dir.display());
+                if !std::mem::replace(&mut self.scan_failed, true) {
+                    let dir = self.new_dir.display();
+                    error!("cannot scan {dir}, trying again and again: {problem:#}");
+                }
                 self.scan_due = now() + SCAN_WITHOUT_WATCH;
                 Vec::new()
             }
@@ -156,8 +199,11 @@ impl Intake {
             maildir.repair()?;
             warn!("{} was missing and is made again", self.new_dir.display());
         }
-        if let Some(watch) = &mut self.watch {
-            watch.arm()?;
+        if let Some(watch) = &mut self.watch
+            && let Err(error) = watch.arm()
+        {
+            self.watch = None;
+            self.unwatched(&error);
         }
         Ok(maildir.scan()?)
     }

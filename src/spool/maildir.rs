@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
+use log::warn;
 use nix::fcntl::OFlag;
 
 use super::failed::Failed;
@@ -217,7 +218,10 @@ impl Maildir {
     /// A crash between taking aside and removing: nobody knows whether the request was carried out,
     /// so it is one again.
     fn recover(&self) -> io::Result<()> {
-        for entry in fs::read_dir(self.removing(""))? {
+        let Ok(entries) = fs::read_dir(self.removing("")) else {
+            return Ok(());
+        };
+        for entry in entries {
             let entry = entry?;
             put_back(&entry.path(), &self.new_dir().join(entry.file_name()));
         }
@@ -321,8 +325,12 @@ fn directory(path: &Path) -> Result<fs::Metadata> {
 
 fn make_directories(dir: &Path) -> Result<()> {
     let meta = directory(dir)?;
-    for name in SUBDIRECTORIES.iter().chain([&REMOVING]) {
+    for name in SUBDIRECTORIES {
         make_directory(&dir.join(name), &meta)?;
+    }
+    // Without it files are removed in place, as on a file system that is full or read-only.
+    if let Err(problem) = make_directory(&dir.join(REMOVING), &meta) {
+        warn!("{problem:#}");
     }
     Ok(())
 }

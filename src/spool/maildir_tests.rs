@@ -184,6 +184,17 @@ fn what_stood_in_failed_before_the_start_counts_too() {
 }
 
 #[test]
+fn the_reason_of_a_request_that_was_taken_away_goes_too() {
+    let (dir, first) = maildir(10);
+    drop(first);
+    write(&dir, "failed/.a.reason", "x");
+    write(&dir, "failed/.other", "not ours");
+    let _maildir = Maildir::open(dir.path(), 10).unwrap();
+    assert_eq!(text(&dir, "failed/.a.reason"), None);
+    assert!(text(&dir, "failed/.other").is_some());
+}
+
+#[test]
 fn nothing_is_kept_where_nothing_is_to_be_kept() {
     let (dir, mut maildir) = maildir(0);
     write(&dir, "new/a", "x");

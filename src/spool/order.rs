@@ -50,8 +50,9 @@ pub enum Rank {
 /// The place of a request in the queue: keys sort as requests are taken.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
-    /// Requests that seem to make the broker end the connection go last, so that the others flow.
-    suspect: bool,
+    /// Requests that may have made the broker end a connection go last, so that the others flow:
+    /// the more connections, the later.
+    suspicion: u32,
     rank: Rank,
     basic: Basic,
 }
@@ -66,7 +67,7 @@ enum Basic {
 }
 
 impl Key {
-    pub fn new(order: Order, suspect: bool, rank: Rank, facts: &Facts, name: &Name) -> Self {
+    pub fn new(order: Order, suspicion: u32, rank: Rank, facts: &Facts, name: &Name) -> Self {
         let name = name.clone();
         let basic = match order {
             Order::Lexical => Basic::Lexical(name),
@@ -75,13 +76,13 @@ impl Key {
             Order::OldestFirst => Basic::OldestFirst(facts.modified, name),
         };
         Key {
-            suspect,
+            suspicion,
             rank,
             basic,
         }
     }
 
     pub fn is_suspect(&self) -> bool {
-        self.suspect
+        self.suspicion > 0
     }
 }

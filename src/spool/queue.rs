@@ -12,8 +12,6 @@ use super::{Identity, Name};
 /// The first pause before a refused request is tried again; each further one is four times longer.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// A request in flight at so many connections that the broker ended is suspected to be the cause.
-const SUSPECT: u32 = 3;
 /// Names held at most. More stay on disk until there is room.
 pub const MOST_NAMES: usize = 100_000;
 
@@ -33,11 +31,14 @@ pub struct Options {
 pub enum Outcome {
     /// Carried out.
     Delivered,
-    /// Refused; the same request may be accepted later.
-    Undelivered(String),
-    /// The connection was lost. `by_broker`: the broker ended it, perhaps because of this request.
-    Interrupted { by_broker: bool },
-    /// Will never be accepted.
+    /// Refused by the broker; the same request may be accepted later. `quota`: so may others, when
+    /// less is sent.
+    Undelivered { reason: String, quota: bool },
+    /// Refused by the broker for good.
+    Denied(String),
+    /// The connection was lost. `suspect`: the broker ended it, perhaps because of this request.
+    Interrupted { suspect: bool },
+    /// Not even sent: can never be accepted.
     Unusable(String),
     /// Something local was short (memory, file descriptors): nothing is known about the request.
     Postponed(String),
@@ -68,8 +69,8 @@ struct Entry {
     state: State,
     /// Refusals so far.
     refusals: u32,
-    /// Connections ended by the broker while this was in flight.
-    interruptions: u32,
+    /// Connections ended by the broker, perhaps because of this request.
+    suspicion: u32,
 }
 
 #[derive(Debug)]
@@ -95,6 +96,8 @@ pub struct Queue {
     in_flight: usize,
     /// A suspect is in flight: it flies alone.
     suspect_in_flight: bool,
+    /// The broker said that we send too much: nothing is taken until then.
+    held: Option<Instant>,
     jam: Jam,
 }
 
@@ -108,6 +111,7 @@ impl Queue {
             slots: Slots::default(),
             in_flight: 0,
             suspect_in_flight: false,
+            held: None,
             jam: Jam::new(options.jam),
         }
     }
@@ -158,7 +162,7 @@ impl Queue {
             rank,
             state: State::Waiting,
             refusals: 0,
-            interruptions: 0,
+            suspicion: 0,
         };
         self.waiting.insert(self.key(&name, &entry), name.clone());
         self.entries.insert(name, entry);
@@ -189,14 +193,19 @@ impl Queue {
     }
 
     fn key(&self, name: &Name, entry: &Entry) -> Key {
-        let suspect = entry.interruptions >= SUSPECT;
-        Key::new(self.options.order, suspect, entry.rank, &entry.facts, name)
+        Key::new(
+            self.options.order,
+            entry.suspicion,
+            entry.rank,
+            &entry.facts,
+            name,
+        )
     }
 
     /// The next request to carry out, which is in flight from now on. `None`: nothing waits, or the
     /// window is full. `prioritised` says whether it was taken by its priority.
     pub fn next(&mut self, now: Instant) -> Option<Next> {
-        if !self.ready() {
+        if self.readiness() == Readiness::Nothing {
             return None;
         }
         let (key, name) = self.waiting.pop_first()?;
@@ -211,17 +220,24 @@ impl Queue {
         })
     }
 
-    /// Whether [`Queue::next`] would hand out something that waits already.
-    pub fn ready(&self) -> bool {
+    /// Whether [`Queue::next`] would hand out something.
+    pub fn readiness(&self) -> Readiness {
         let Some((key, _)) = self.waiting.first_key_value() else {
-            return false;
+            return Readiness::Nothing;
         };
-        let alone = self.suspect_in_flight || key.is_suspect();
-        self.in_flight < if alone { 1 } else { self.options.window }
+        if self.held.is_some() || self.suspect_in_flight || self.in_flight >= self.options.window {
+            return Readiness::Nothing;
+        }
+        match (key.is_suspect(), self.in_flight) {
+            (false, _) => Readiness::Together,
+            (true, 0) => Readiness::Alone,
+            (true, _) => Readiness::Nothing,
+        }
     }
 
-    /// Requests whose pause is over wait again. To be called before [`Queue::ready`].
+    /// Requests whose pause is over wait again. To be called before [`Queue::readiness`].
     pub fn resume(&mut self, now: Instant) {
+        self.held = self.held.filter(|until| *until > now);
         while self.paused.first().is_some_and(|(until, _)| *until <= now) {
             if let Some((_, name)) = self.paused.pop_first() {
                 self.wait(&name);
@@ -241,37 +257,36 @@ impl Queue {
     /// The attempt ended. For everything but [`Disposal::Keep`] the caller disposes of the file and
     /// then says [`Queue::gone`] or [`Queue::set_aside`].
     pub fn settled(&mut self, name: &Name, outcome: Outcome, now: Instant) -> Disposal {
-        self.landed(
-            matches!(outcome, Outcome::Delivered | Outcome::Undelivered(_)),
-            now,
+        let answered = matches!(
+            outcome,
+            Outcome::Delivered | Outcome::Undelivered { .. } | Outcome::Denied(_)
         );
+        self.landed(answered, now);
         let Some(entry) = self.entries.get_mut(name) else {
             return Disposal::Forget;
         };
+        let attempts = entry.refusals + 1;
         match outcome {
             Outcome::Delivered => Disposal::Remove,
             Outcome::Vanished => Disposal::Forget,
-            Outcome::Unusable(reason) => Disposal::MoveToFailed {
-                reason,
-                attempts: entry.refusals + 1,
-            },
-            Outcome::Undelivered(reason) if entry.refusals >= self.options.retries => {
-                Disposal::MoveToFailed {
-                    reason,
-                    attempts: entry.refusals + 1,
-                }
+            Outcome::Unusable(reason) | Outcome::Denied(reason) => {
+                Disposal::MoveToFailed { reason, attempts }
             }
-            Outcome::Undelivered(_) => {
-                entry.refusals += 1;
-                let pause = FIRST_PAUSE
-                    .saturating_mul(4u32.saturating_pow(entry.refusals - 1))
-                    .min(LONGEST_PAUSE);
+            Outcome::Undelivered { reason, .. } if attempts > self.options.retries => {
+                Disposal::MoveToFailed { reason, attempts }
+            }
+            Outcome::Undelivered { quota, .. } => {
+                entry.refusals = attempts;
+                let pause = pause_after(attempts);
+                if quota {
+                    self.held = self.held.max(Some(now + pause));
+                }
                 self.keep(name, pause, now)
             }
             Outcome::Postponed(_) => self.keep(name, FIRST_PAUSE, now),
             // A lost connection costs no retry: the broker has not answered.
-            Outcome::Interrupted { by_broker } => {
-                entry.interruptions += u32::from(by_broker);
+            Outcome::Interrupted { suspect } => {
+                entry.suspicion += u32::from(suspect);
                 self.keep(name, Duration::ZERO, now)
             }
         }
@@ -332,9 +347,15 @@ impl Queue {
             rank: Rank::Basic,
             state: State::SetAside,
             refusals: 0,
-            interruptions: 0,
+            suspicion: 0,
         };
         self.entries.insert(name.clone(), entry);
+    }
+
+    /// Forgets what was set aside and is no longer there.
+    pub fn forget_aside(&mut self, is_there: impl Fn(&Name) -> bool) {
+        self.entries
+            .retain(|name, entry| !matches!(entry.state, State::SetAside) || is_there(name));
     }
 
     /// Whether this very file was set aside.
@@ -360,8 +381,28 @@ impl Queue {
     /// When to ask [`Queue::next`] or [`Queue::jammed`] again, if nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
         let paused = self.paused.first().map(|(until, _)| *until);
-        paused.into_iter().chain(self.jam.deadline()).min()
+        [paused, self.held, self.jam.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
+}
+
+fn pause_after(refusals: u32) -> Duration {
+    FIRST_PAUSE
+        .saturating_mul(4u32.saturating_pow(refusals - 1))
+        .min(LONGEST_PAUSE)
+}
+
+/// Whether a request can be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Nothing waits, or it has to go on waiting.
+    Nothing,
+    Together,
+    /// Only while nothing else flies on the connection: the request is suspected to be the reason
+    /// why the broker ended one.
+    Alone,
 }
 
 /// A request that is to be carried out now.

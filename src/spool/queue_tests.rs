@@ -67,11 +67,14 @@ fn deliver(queue: &mut Queue, text: &str, now: Instant) {
 }
 
 fn refused() -> Outcome {
-    Outcome::Undelivered("quota".into())
+    Outcome::Undelivered {
+        reason: "busy".into(),
+        quota: false,
+    }
 }
 
-fn lost(by_broker: bool) -> Outcome {
-    Outcome::Interrupted { by_broker }
+fn lost(suspect: bool) -> Outcome {
+    Outcome::Interrupted { suspect }
 }
 
 fn seconds(n: u64) -> Duration {
@@ -205,7 +208,7 @@ fn a_refusal_that_may_pass_is_tried_again_after_a_pause_and_then_given_up() {
     );
     taken(&mut queue, now + seconds(8));
     let given_up = Disposal::MoveToFailed {
-        reason: "quota".into(),
+        reason: "busy".into(),
         attempts: 3,
     };
     assert_eq!(queue.settled(&name("a"), refused(), now), given_up);
@@ -247,34 +250,128 @@ fn what_will_never_be_accepted_is_given_up_at_once() {
     assert_eq!(queue.entries.len(), 0);
 }
 
-#[test]
-fn a_message_that_the_broker_ends_connections_over_goes_last_and_alone() {
-    let (mut queue, now) = queue(
-        options(Lexical, 5),
-        &[("a-poison", plain(1)), ("b", plain(2)), ("c", plain(3))],
-    );
-    for _ in 0..SUSPECT {
-        assert_eq!(taken(&mut queue, now).as_deref(), Some("a-poison"));
-        queue.settled(&name("a-poison"), lost(true), now);
+/// Takes all that fits, then the broker ends the connection over it.
+fn ended_over_all(queue: &mut Queue, now: Instant) -> Vec<String> {
+    let mut flying = Vec::new();
+    while let Some(text) = taken(queue, now) {
+        flying.push(text);
     }
-    assert_eq!(taken(&mut queue, now).as_deref(), Some("b"));
-    assert_eq!(taken(&mut queue, now).as_deref(), Some("c"));
-    assert_eq!(
-        taken(&mut queue, now),
-        None,
-        "a suspect does not fly with others"
-    );
-    deliver(&mut queue, "b", now);
-    deliver(&mut queue, "c", now);
-    assert_eq!(taken(&mut queue, now).as_deref(), Some("a-poison"));
-    queue.arrived(name("d"), plain(4));
-    assert_eq!(taken(&mut queue, now), None, "nothing flies with a suspect");
-    queue.settled(&name("a-poison"), lost(true), now);
+    for text in &flying {
+        queue.settled(&name(text), lost(true), now);
+    }
+    flying
+}
+
+#[test]
+fn a_message_that_the_broker_may_have_ended_a_connection_over_goes_last_and_alone() {
+    let requests = [("a-poison", plain(1)), ("b", plain(2)), ("c", plain(3))];
+    let (mut queue, now) = queue(options(Lexical, 2), &requests);
+    assert_eq!(ended_over_all(&mut queue, now), ["a-poison", "b"]);
+
     assert_eq!(
         taken(&mut queue, now).as_deref(),
-        Some("d"),
-        "the others go first again"
+        Some("c"),
+        "who is above suspicion goes first"
     );
+    assert_eq!(
+        queue.readiness(),
+        Readiness::Nothing,
+        "a suspect does not fly with others"
+    );
+    deliver(&mut queue, "c", now);
+    assert_eq!(queue.readiness(), Readiness::Alone);
+    assert_eq!(
+        ended_over_all(&mut queue, now),
+        ["a-poison"],
+        "one suspect at a time"
+    );
+
+    assert_eq!(
+        taken(&mut queue, now).as_deref(),
+        Some("b"),
+        "the less suspect one goes first"
+    );
+    queue.arrived(name("d"), plain(4));
+    assert_eq!(
+        queue.readiness(),
+        Readiness::Nothing,
+        "nothing flies with a suspect"
+    );
+    deliver(&mut queue, "b", now);
+    assert_eq!(taken(&mut queue, now).as_deref(), Some("d"));
+    deliver(&mut queue, "d", now);
+    assert_eq!(taken(&mut queue, now).as_deref(), Some("a-poison"));
+}
+
+#[test]
+fn many_poisoned_messages_never_stop_the_good_ones() {
+    let (mut queue, now) = queue(options(Lexical, 10), &[]);
+    for n in 0..40 {
+        queue.arrived(name(&format!("a-poison-{n:02}")), plain(n));
+    }
+    for n in 0..40 {
+        queue.arrived(name(&format!("b-good-{n:02}")), plain(100 + n));
+    }
+    let mut delivered = 0;
+    let mut connections = 0;
+    while delivered < 40 {
+        connections += 1;
+        assert!(
+            connections < 100,
+            "{delivered} of 40 after {connections} connections"
+        );
+        let mut flying = Vec::new();
+        while let Some(text) = taken(&mut queue, now) {
+            flying.push(text);
+        }
+        let poisoned = flying.iter().any(|text| text.contains("poison"));
+        for text in flying {
+            if poisoned {
+                queue.settled(&name(&text), lost(true), now);
+            } else {
+                deliver(&mut queue, &text, now);
+                delivered += 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_quota_refusal_holds_the_whole_directory_back_for_a_while() {
+    let (mut queue, now) = queue(
+        options(Lexical, 2),
+        &[("a", plain(1)), ("b", plain(2)), ("c", plain(3))],
+    );
+    taken(&mut queue, now);
+    let refusal = Outcome::Undelivered {
+        reason: "quota".into(),
+        quota: true,
+    };
+    assert_eq!(
+        queue.settled(&name("a"), refusal, now),
+        Disposal::Keep { pause: seconds(2) }
+    );
+    assert_eq!(taken(&mut queue, now + seconds(1)), None);
+    assert_eq!(queue.deadline(), Some(now + seconds(2)));
+    assert_eq!(taken(&mut queue, now + seconds(2)).as_deref(), Some("a"));
+}
+
+#[test]
+fn a_denial_is_an_answer_and_no_jam() {
+    let (mut queue, now) = queue(options(Lexical, 1), &[("a", plain(1)), ("b", plain(2))]);
+    taken(&mut queue, now);
+    queue.settled(&name("a"), Outcome::Denied("no".into()), now + seconds(299));
+    queue.gone(&name("a"));
+    taken(&mut queue, now + seconds(299));
+    assert!(!queue.jammed(now + seconds(598)));
+}
+
+#[test]
+fn what_was_set_aside_is_forgotten_when_it_is_gone() {
+    let (mut queue, _) = queue(options(Lexical, 1), &[("a", plain(1)), ("b", plain(2))]);
+    queue.set_aside(&name("a"), plain(1).identity);
+    queue.forget_aside(|_| false);
+    assert_eq!(queue.entries.len(), 1, "only what was set aside");
 }
 
 #[test]

@@ -8,7 +8,18 @@ use rustls::{AlertDescription, CertificateError};
 
 use crate::mqtt::failure::{Class, Ending};
 
+/// MQTT 3.1.1 has no word for a refused publish: the broker ends the connection. So every end by the
+/// broker may be about a packet of ours.
 pub fn v4(error: &rumqttc::ConnectionError, connected: bool) -> Ending {
+    let ending = v4_ending(error, connected);
+    if ending.class == Class::Server {
+        ending.blaming_us()
+    } else {
+        ending
+    }
+}
+
+fn v4_ending(error: &rumqttc::ConnectionError, connected: bool) -> Ending {
     use rumqttc::{ConnectionError, StateError};
     match error {
         ConnectionError::ConnectionRefused(code) => refused(format!("{code:?}")),
@@ -85,8 +96,38 @@ fn disconnected(code: DisconnectReasonCode, text: Option<&str>) -> Ending {
             Class::KeepAlive,
             format!("the broker did not hear from us in time{text}"),
         ),
-        code => Ending::new(Class::Server, format!("DISCONNECT {code:?}{text}")),
+        code => {
+            let ending = Ending::new(Class::Server, format!("DISCONNECT {code:?}{text}"));
+            if is_about_a_packet(code) {
+                ending.blaming_us()
+            } else {
+                ending
+            }
+        }
     }
+}
+
+/// Whether MQTT 5 gives this reason for a packet that the client sent.
+fn is_about_a_packet(code: DisconnectReasonCode) -> bool {
+    use DisconnectReasonCode::{
+        ImplementationSpecificError, MalformedPacket, NotAuthorized, PacketTooLarge,
+        PayloadFormatInvalid, ProtocolError, QoSNotSupported, QuotaExceeded, RetainNotSupported,
+        TopicNameInvalid, UnspecifiedError,
+    };
+    [
+        ImplementationSpecificError,
+        MalformedPacket,
+        NotAuthorized,
+        PacketTooLarge,
+        PayloadFormatInvalid,
+        ProtocolError,
+        QoSNotSupported,
+        QuotaExceeded,
+        RetainNotSupported,
+        TopicNameInvalid,
+        UnspecifiedError,
+    ]
+    .contains(&code)
 }
 
 /// What the cloud says goes to the log in one short line.

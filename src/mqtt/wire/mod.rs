@@ -8,7 +8,7 @@ mod v5;
 use anyhow::Result;
 
 use super::failure::Ending;
-use super::{Message, Options, Publish, QoS, Tls, Version};
+use super::{Message, Options, Publish, QoS, Refusal, Tls, Version};
 
 /// Requests that fit between us and the event loop: more than the window of publishes and all
 /// SUBSCRIBE packets together, so that handing one over never fails while the loop lives.
@@ -40,6 +40,25 @@ pub enum Seen {
     Nothing,
 }
 
+impl Seen {
+    /// Whether it came from the broker.
+    pub fn is_incoming(&self) -> bool {
+        match self {
+            Seen::Connected(_)
+            | Seen::Acknowledged(..)
+            | Seen::Subscribed(..)
+            | Seen::Received(_)
+            | Seen::PingAnswered => true,
+            Seen::Sent(_)
+            | Seen::Written
+            | Seen::SubscribeSent(_)
+            | Seen::PingSent
+            | Seen::DisconnectSent
+            | Seen::Nothing => false,
+        }
+    }
+}
+
 /// What the broker said in CONNACK. MQTT 3.1.1 says nothing but `session_present`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Accepted {
@@ -52,11 +71,7 @@ pub struct Accepted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ack {
     Accepted,
-    /// `permanent`: sending the same message again will be refused again.
-    Refused {
-        reason: String,
-        permanent: bool,
-    },
+    Refused { reason: String, refusal: Refusal },
 }
 
 /// Hands packets to the event loop of the same pair.

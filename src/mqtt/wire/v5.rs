@@ -14,7 +14,7 @@ use super::{
     Accepted, Ack, CONNECTION_TIMEOUT_S, Client, Events, LARGEST_PACKET, PACKET_IDS, REQUESTS,
     Seen, v4,
 };
-use crate::mqtt::{Message, Options, Properties, Publish, QoS, Tls};
+use crate::mqtt::{Message, Options, Properties, Publish, QoS, Refusal, Tls};
 
 pub fn open(options: &Options, tls: &Tls) -> (Client, Events) {
     let endpoint = &options.endpoint;
@@ -122,22 +122,23 @@ fn accepted(connack: &ConnAck) -> Accepted {
 }
 
 fn ack(reason: PubAckReason) -> Ack {
-    let (reason, permanent) = match reason {
+    use Refusal::{Passing, Permanent, Quota};
+    let (reason, refusal) = match reason {
         PubAckReason::Success | PubAckReason::NoMatchingSubscribers => return Ack::Accepted,
         PubAckReason::NotAuthorized => (
             "not authorised, the policy of the certificate forbids this topic",
-            true,
+            Permanent,
         ),
-        PubAckReason::TopicNameInvalid => ("topic name invalid", true),
-        PubAckReason::PayloadFormatInvalid => ("payload format invalid", true),
-        PubAckReason::QuotaExceeded => ("quota exceeded", false),
-        PubAckReason::PacketIdentifierInUse => ("packet identifier in use", false),
-        PubAckReason::UnspecifiedError => ("unspecified error", false),
-        PubAckReason::ImplementationSpecificError => ("implementation specific error", false),
+        PubAckReason::TopicNameInvalid => ("topic name invalid", Permanent),
+        PubAckReason::PayloadFormatInvalid => ("payload format invalid", Permanent),
+        PubAckReason::QuotaExceeded => ("quota exceeded", Quota),
+        PubAckReason::PacketIdentifierInUse => ("packet identifier in use", Passing),
+        PubAckReason::UnspecifiedError => ("unspecified error", Passing),
+        PubAckReason::ImplementationSpecificError => ("implementation specific error", Passing),
     };
     Ack::Refused {
         reason: reason.to_owned(),
-        permanent,
+        refusal,
     }
 }
 
