@@ -336,18 +336,16 @@ fn make_directories(dir: &Path) -> Result<()> {
 }
 
 fn make_directory(path: &Path, like: &fs::Metadata) -> Result<()> {
-    match fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => return Ok(()),
-        Ok(_) => bail!("{} is not a directory", path.display()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot use {}", path.display())),
-    }
     let mode = like.permissions().mode() & 0o7777;
-    fs::DirBuilder::new()
-        .mode(mode)
-        .create(path)
-        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
-        .with_context(|| format!("cannot create {}", path.display()))?;
+    if let Err(error) = fs::DirBuilder::new().mode(mode).create(path) {
+        // It was there, or a writer has made it at this moment.
+        return match fs::metadata(path) {
+            Ok(_) => directory(path).map(drop),
+            Err(_) => Err(error).with_context(|| format!("cannot create {}", path.display())),
+        };
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .with_context(|| format!("cannot set the mode of {}", path.display()))?;
     let made = fs::metadata(path).with_context(|| format!("cannot use {}", path.display()))?;
     if (made.uid(), made.gid()) != (like.uid(), like.gid()) {
         // Only root may give a directory away; a writer that cannot use it will say so.
