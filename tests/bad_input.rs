@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -297,6 +298,39 @@ fn a_failed_directory_that_cannot_be_written_costs_the_bad_file_only() {
     device.wait_until_empty();
     device.drop_message("good", "good", "x");
     sandbox.wait_for_publishes(1, LONG);
+}
+
+#[test]
+fn a_file_that_another_user_is_still_writing() {
+    if !common::is_root() {
+        eprintln!("skipped: only root can write as another user than the daemon's");
+        return;
+    }
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    fs::create_dir(device.new_dir()).unwrap();
+    // Open at the start already: no event will tell of its creation.
+    let mut slow = fs::File::create(device.new_dir().join("slow")).unwrap();
+    slow.write_all(br#"{"topic":"slow","#).unwrap();
+    device.start_as(as_nobody(&device, &sandbox));
+    chown(device.new_dir().join("slow"), Some(0), Some(0)).unwrap();
+    fs::set_permissions(
+        device.new_dir().join("slow"),
+        fs::Permissions::from_mode(0o644),
+    )
+    .unwrap();
+    device.wait_for_log("connected to");
+    for n in 0..20 {
+        device.drop_message(&format!("other-{n}"), "other", "x");
+        sandbox.wait_for_publishes(n + 1, LONG);
+        slow.write_all(b" ").unwrap();
+        slow.flush().unwrap();
+    }
+    slow.write_all(br#""payload":"whole"}"#).unwrap();
+    drop(slow);
+    let seen = sandbox.wait_for_publishes(21, LONG);
+    assert_eq!(seen[20].text(), "whole");
+    assert_eq!(device.failed(), [""; 0]);
 }
 
 #[test]

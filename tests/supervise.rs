@@ -9,6 +9,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{PoisonError, RwLock};
 use std::thread;
 
 use common::{Device, LONG, names, sandbox, wait_for};
@@ -80,7 +81,10 @@ fn exit_code_100_waits_for_a_person_and_restart_ends_the_wait(tools: Tools) {
         "error: chariotd exited with 100, a person must act: it starts again in 3600 s",
     );
     assert_eq!(service.state(), "finish");
-    assert!(!service.sv(&["-w", "0", "check"]), "it is not up");
+    // sv says "ok" until runsv has noted the pid of finish.
+    wait_for("sv check says that it is not up", LONG, || {
+        !service.sv(&["-w", "0", "check"])
+    });
 
     fs::copy(sandbox.pki().ca_file(), &roots).expect("the missing file");
     assert!(service.sv(&["-w", "60", "restart"]));
@@ -115,7 +119,7 @@ fn a_service_comes_back_by_itself_after_its_wait_and_not_before(tools: Tools) {
 
 fn exit_code_111_waits_its_own_time(tools: Tools) {
     let sandbox = sandbox();
-    sandbox.pause();
+    pause(&sandbox);
     let mut service = Service::new(tools, &sandbox);
     service
         .set("OPTIONS", "--connect-attempts=1")
@@ -132,7 +136,7 @@ fn exit_code_111_waits_its_own_time(tools: Tools) {
 
 fn check_tells_whether_the_daemon_is_connected(tools: Tools) {
     let sandbox = sandbox();
-    sandbox.pause();
+    pause(&sandbox);
     let mut service = Service::new(tools, &sandbox);
     service.set("OPTIONS", "--connect-attempts=0").start();
     service.wait_for_log("connection failed: tcp");
@@ -140,7 +144,7 @@ fn check_tells_whether_the_daemon_is_connected(tools: Tools) {
     sandbox.resume();
     assert!(service.sv(&["-w", "60", "check"]));
     assert_eq!(service.check(), "");
-    sandbox.pause();
+    pause(&sandbox);
     wait_for("sv check notices the broken connection", LONG, || {
         !service.sv(&["-w", "0", "check"])
     });
@@ -327,15 +331,17 @@ fn the_log_is_kept_with_timestamps_and_bounded(tools: Tools) {
 #[test]
 fn every_script_is_clean_for_shellcheck() {
     let scripts = ["run", "finish", "check", "log/run", "conf"];
-    match Command::new("shellcheck")
+    let Some(shellcheck) = program("shellcheck") else {
+        eprintln!("skipped: shellcheck is not installed (apt install shellcheck)");
+        return;
+    };
+    let mut check = Command::new(shellcheck);
+    check
         .args(["-s", "sh"])
         .args(scripts)
-        .current_dir(shipped())
-        .output()
-    {
-        Ok(output) => assert!(output.status.success(), "{}", text(&output)),
-        Err(_) => eprintln!("skipped: shellcheck is not installed (apt install shellcheck)"),
-    }
+        .current_dir(shipped());
+    let output = output(check);
+    assert!(output.status.success(), "{}", text(&output));
 }
 
 /// A supervisor's programs, the shell for its scripts, and what these find in PATH.
@@ -364,9 +370,12 @@ impl Tools {
     fn mixed() -> Result<Tools, &'static str> {
         let [runsv, sv, svlogd] = runit_programs()?;
         let mut tools = Tools::of_applets(&applets()?);
-        let here = PathBuf::from(&tools.path).join("svlogd");
-        let _ = fs::remove_file(&here);
-        symlink(svlogd, here).expect("a link to svlogd");
+        for program in [&sv, &svlogd] {
+            let name = program.file_name().expect("a program's name");
+            let here = Path::new(&tools.path).join(name);
+            let _ = fs::remove_file(&here);
+            symlink(program, here).expect("a link");
+        }
         (tools.runsv, tools.sv) = (runsv, sv);
         Ok(tools)
     }
@@ -410,11 +419,11 @@ fn runit_programs() -> Result<[PathBuf; 3], &'static str> {
 }
 
 fn applets() -> Result<Vec<String>, &'static str> {
-    let output = Command::new("busybox")
-        .arg("--list")
-        .output()
-        .map_err(|_| "busybox is not installed (apt install busybox-static)")?;
-    Ok(text(&output).lines().map(str::to_owned).collect())
+    let busybox = program("busybox");
+    let busybox = busybox.ok_or("busybox is not installed (apt install busybox-static)")?;
+    let mut list = Command::new(busybox);
+    list.arg("--list");
+    Ok(text(&output(list)).lines().map(str::to_owned).collect())
 }
 
 fn program(name: &str) -> Option<PathBuf> {
@@ -513,16 +522,13 @@ impl Service {
     fn start(&mut self) {
         self.write_conf();
         let complaints = fs::File::create(self.device.path("runsv.log")).expect("a file");
-        let runsv = self
-            .tools
-            .command(&self.tools.runsv)
+        let mut runsv = self.tools.command(&self.tools.runsv);
+        runsv
             .arg(&self.dir)
             .stdout(Stdio::null())
             .stderr(complaints)
-            .process_group(0)
-            .spawn()
-            .expect("runsv starts");
-        self.runsv = Some(runsv);
+            .process_group(0);
+        self.runsv = Some(spawn(runsv));
         wait_for("runsv can be controlled", LONG, || self.sv(&["status"]));
     }
 
@@ -538,14 +544,9 @@ impl Service {
 
     /// Whether `sv ARGUMENTS DIR` exits with 0.
     fn sv(&self, arguments: &[&str]) -> bool {
-        let output = self
-            .tools
-            .command(&self.tools.sv)
-            .args(arguments)
-            .arg(&self.dir)
-            .output()
-            .expect("sv");
-        output.status.success()
+        let mut sv = self.tools.command(&self.tools.sv);
+        sv.args(arguments).arg(&self.dir);
+        output(sv).status.success()
     }
 
     /// Why the service is not up; empty when it is.
@@ -557,12 +558,9 @@ impl Service {
 
     /// Runs one of the scripts as runsv does.
     fn script(&self, name: &str, arguments: &[&str]) -> Output {
-        self.tools
-            .command(&self.dir.join(name))
-            .args(arguments)
-            .current_dir(&self.dir)
-            .output()
-            .expect("the script starts")
+        let mut script = self.tools.command(&self.dir.join(name));
+        script.args(arguments).current_dir(&self.dir);
+        output(script)
     }
 
     fn state(&self) -> String {
@@ -641,6 +639,25 @@ impl Group {
     fn is_empty(&self) -> bool {
         killpg(self.0, None).is_err()
     }
+}
+
+/// Held for reading while a process starts, which holds copies of all descriptors until its exec, and for writing while
+/// a listener is replaced, whose port such a copy would keep busy.
+static STARTING: RwLock<()> = RwLock::new(());
+
+fn spawn(mut command: Command) -> Child {
+    let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().expect("the program starts")
+}
+
+fn output(mut command: Command) -> Output {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    spawn(command).wait_with_output().expect("its output")
+}
+
+fn pause(sandbox: &Sandbox) {
+    let _nothing_starts = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    sandbox.pause();
 }
 
 fn ended(child: &mut Child) -> bool {
