@@ -1,7 +1,6 @@
 //! The task of one messages directory: takes requests from the queue, publishes them, and disposes
 //! of their files. Every decision is the queue's; here is where it is carried out and logged.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -130,8 +129,7 @@ impl Publisher {
         let names = self
             .intake
             .scan(&self.maildir, |name| self.queue.knows(name));
-        let there: HashSet<&Name> = names.iter().collect();
-        self.queue.forget_aside(|name| there.contains(name));
+        self.queue.forget_aside(|name| self.maildir.holds(name));
         names
     }
 

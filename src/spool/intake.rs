@@ -180,7 +180,8 @@ impl Intake {
             Ok(mut names) => {
                 self.scan_failed = false;
                 names.retain(|name| !known(name));
-                self.unsure.retain(|name, _| names.contains(name));
+                let there: HashSet<&Name> = names.iter().collect();
+                self.unsure.retain(|name, _| there.contains(name));
                 self.without_written(names)
             }
             Err(problem) => {

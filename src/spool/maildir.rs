@@ -113,6 +113,12 @@ impl Maildir {
         Ok(names)
     }
 
+    /// Whether anything stands in `new/` under this name, as far as can be told.
+    pub fn holds(&self, name: &Name) -> bool {
+        let gone = |error: io::Error| error.kind() == ErrorKind::NotFound;
+        !fs::symlink_metadata(self.new_dir().join(name)).is_err_and(gone)
+    }
+
     /// Opens a request. Never follows a link, never waits for a FIFO's writer.
     pub fn request(&self, name: &Name) -> Result<Opened, Trouble> {
         let path = self.new_dir().join(name);
