@@ -219,16 +219,25 @@ fn as_nobody(device: &Device, sandbox: &Sandbox) -> Command {
     command
 }
 
+/// A connected device whose daemon has nobody's rights. `None`, which is said, when the test itself
+/// has no more rights than that.
+fn connected_as_nobody(sandbox: &Sandbox) -> Option<Device> {
+    if !common::is_root() {
+        eprintln!("skipped: only root can own what the daemon's user may not touch");
+        return None;
+    }
+    let mut device = Device::new(sandbox);
+    device.start_as(as_nobody(&device, sandbox));
+    device.wait_for_log("connected to");
+    Some(device)
+}
+
 #[test]
 fn an_unreadable_file() {
-    if !common::is_root() {
-        eprintln!("skipped: only root can make a file that the daemon's user cannot read");
-        return;
-    }
     let sandbox = sandbox();
-    let mut device = Device::new(&sandbox);
-    device.start_as(as_nobody(&device, &sandbox));
-    device.wait_for_log("connected to");
+    let Some(device) = connected_as_nobody(&sandbox) else {
+        return;
+    };
     device.drop_message("zz-good", "good", "x");
     let tmp = device.messages().join("tmp/secret");
     fs::write(&tmp, r#"{"topic":"secret","payload":1}"#).unwrap();
@@ -245,14 +254,10 @@ fn an_unreadable_file() {
 
 #[test]
 fn a_directory_that_cannot_be_written_sets_requests_aside_and_the_daemon_goes_on() {
-    if !common::is_root() {
-        eprintln!("skipped: only root can take a directory away from the daemon's user");
-        return;
-    }
     let sandbox = sandbox();
-    let mut device = Device::new(&sandbox);
-    device.start_as(as_nobody(&device, &sandbox));
-    device.wait_for_log("connected to");
+    let Some(mut device) = connected_as_nobody(&sandbox) else {
+        return;
+    };
     // As on a file system that has become read-only: nothing can leave new/ any more.
     chown(device.new_dir(), Some(0), Some(0)).unwrap();
     fs::set_permissions(device.new_dir(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -283,14 +288,10 @@ fn a_directory_that_cannot_be_written_sets_requests_aside_and_the_daemon_goes_on
 
 #[test]
 fn a_failed_directory_that_cannot_be_written_costs_the_bad_file_only() {
-    if !common::is_root() {
-        eprintln!("skipped: only root can take a directory away from the daemon's user");
-        return;
-    }
     let sandbox = sandbox();
-    let mut device = Device::new(&sandbox);
-    device.start_as(as_nobody(&device, &sandbox));
-    device.wait_for_log("connected to");
+    let Some(device) = connected_as_nobody(&sandbox) else {
+        return;
+    };
     let failed = device.messages().join("failed");
     chown(&failed, Some(0), Some(0)).unwrap();
     device.drop_file("bad", "{");

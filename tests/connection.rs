@@ -37,6 +37,11 @@ fn connected(sandbox: &Sandbox) -> Device {
     device
 }
 
+fn with_will(device: &mut Device) {
+    device.option("--last-will-topic", "will");
+    device.option("--last-will-payload", "gone");
+}
+
 #[test]
 fn connects_with_the_documented_defaults() {
     let sandbox = sandbox();
@@ -98,9 +103,7 @@ fn a_stop_sends_disconnect_so_that_the_will_is_not_published() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let sandbox = sandbox();
         let mut device = Device::new(&sandbox);
-        device
-            .option("--last-will-topic", "will")
-            .option("--last-will-payload", "gone");
+        with_will(&mut device);
         device.start().wait_for_log("connected to");
         device.signal(signal);
         assert_eq!(device.exit_code(), Some(0));
@@ -164,9 +167,7 @@ fn a_stop_works_with_a_full_window_and_while_not_connected() {
 fn a_device_that_dies_leaves_its_will() {
     let sandbox = sandbox();
     let mut device = Device::new(&sandbox);
-    device
-        .option("--last-will-topic", "will")
-        .option("--last-will-payload", "gone");
+    with_will(&mut device);
     device.start().wait_for_log("connected to");
     device.kill();
     wait_for_event(
@@ -199,9 +200,7 @@ fn giving_up_sends_no_disconnect_and_the_will_speaks() {
     )]);
     let mut device = Device::new(&sandbox);
     device.option("--connect-attempts", 1);
-    device
-        .option("--last-will-topic", "will")
-        .option("--last-will-payload", "gone");
+    with_will(&mut device);
     assert_eq!(device.start().exit_code(), Some(111));
     wait_for_event(&sandbox, "the will", |event| {
         matches!(event, Event::WillPublished { .. })
