@@ -9,7 +9,6 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{PoisonError, RwLock};
 use std::thread;
 
 use common::{Device, LONG, names, sandbox, wait_for};
@@ -20,6 +19,9 @@ use tempfile::TempDir;
 
 /// So long that nothing here would see its end.
 const AN_HOUR: &str = "3600";
+
+/// Not a sandbox that pauses: processes that are just being started would keep its port busy.
+const NOBODY_LISTENS: &str = "localhost:1";
 
 macro_rules! under_each_supervisor {
     ($($name:ident),* $(,)?) => {
@@ -103,25 +105,20 @@ fn a_service_comes_back_by_itself_after_its_wait_and_not_before(tools: Tools) {
         service.logged("a person must act") >= 2
     });
     let log = service.log();
-    let order: Vec<&str> = ["/nowhere/roots.pem", "it starts again in 1 s"]
-        .into_iter()
-        .cycle()
-        .take(4)
-        .collect();
+    let (refusal, wait) = ("/nowhere/roots.pem", "it starts again in 1 s");
     let seen: Vec<&str> = log
         .lines()
-        .filter_map(|line| order[..2].iter().find(|text| line.contains(**text)))
-        .copied()
+        .filter_map(|line| [refusal, wait].into_iter().find(|text| line.contains(text)))
         .take(4)
         .collect();
-    assert_eq!(seen, order, "in:\n{log}");
+    assert_eq!(seen, [refusal, wait, refusal, wait], "in:\n{log}");
 }
 
 fn exit_code_111_waits_its_own_time(tools: Tools) {
     let sandbox = sandbox();
-    pause(&sandbox);
     let mut service = Service::new(tools, &sandbox);
     service
+        .set("ENDPOINT", NOBODY_LISTENS)
         .set("OPTIONS", "--connect-attempts=1")
         .set("WAIT_100", AN_HOUR)
         .set("WAIT_111", "1")
@@ -130,22 +127,28 @@ fn exit_code_111_waits_its_own_time(tools: Tools) {
     service.wait_for_log(
         "warn: chariotd exited with 111, a temporary failure: it starts again in 1 s",
     );
-    sandbox.resume();
+    service.set("ENDPOINT", "").write_conf();
     service.wait_for_log("connected to");
 }
 
 fn check_tells_whether_the_daemon_is_connected(tools: Tools) {
     let sandbox = sandbox();
-    pause(&sandbox);
     let mut service = Service::new(tools, &sandbox);
-    service.set("OPTIONS", "--connect-attempts=0").start();
+    service
+        .set("ENDPOINT", NOBODY_LISTENS)
+        .set("OPTIONS", "--connect-attempts=0")
+        .start();
     service.wait_for_log("connection failed: tcp");
-    assert!(!service.sv(&["-w", "1", "check"]), "nobody listens");
-    sandbox.resume();
+    assert!(!service.sv(&["-w", "1", "check"]));
+    assert!(service.check().ends_with("is not connected\n"));
+
+    service.set("ENDPOINT", "").write_conf();
+    assert!(service.sv(&["-w", "60", "restart"]));
     assert!(service.sv(&["-w", "60", "check"]));
     assert_eq!(service.check(), "");
-    pause(&sandbox);
-    wait_for("sv check notices the broken connection", LONG, || {
+
+    drop(sandbox);
+    wait_for("sv check notices the lost connection", LONG, || {
         !service.sv(&["-w", "0", "check"])
     });
     assert!(service.check().ends_with("is not connected\n"));
@@ -340,7 +343,7 @@ fn every_script_is_clean_for_shellcheck() {
         .args(["-s", "sh"])
         .args(scripts)
         .current_dir(shipped());
-    let output = output(check);
+    let output = check.output().expect("shellcheck");
     assert!(output.status.success(), "{}", text(&output));
 }
 
@@ -423,7 +426,10 @@ fn applets() -> Result<Vec<String>, &'static str> {
     let busybox = busybox.ok_or("busybox is not installed (apt install busybox-static)")?;
     let mut list = Command::new(busybox);
     list.arg("--list");
-    Ok(text(&output(list)).lines().map(str::to_owned).collect())
+    Ok(text(&list.output().expect("its applets"))
+        .lines()
+        .map(str::to_owned)
+        .collect())
 }
 
 fn program(name: &str) -> Option<PathBuf> {
@@ -528,7 +534,7 @@ impl Service {
             .stdout(Stdio::null())
             .stderr(complaints)
             .process_group(0);
-        self.runsv = Some(spawn(runsv));
+        self.runsv = Some(runsv.spawn().expect("runsv starts"));
         wait_for("runsv can be controlled", LONG, || self.sv(&["status"]));
     }
 
@@ -546,7 +552,7 @@ impl Service {
     fn sv(&self, arguments: &[&str]) -> bool {
         let mut sv = self.tools.command(&self.tools.sv);
         sv.args(arguments).arg(&self.dir);
-        output(sv).status.success()
+        sv.output().expect("sv").status.success()
     }
 
     /// Why the service is not up; empty when it is.
@@ -560,7 +566,7 @@ impl Service {
     fn script(&self, name: &str, arguments: &[&str]) -> Output {
         let mut script = self.tools.command(&self.dir.join(name));
         script.args(arguments).current_dir(&self.dir);
-        output(script)
+        script.output().expect("the script starts")
     }
 
     fn state(&self) -> String {
@@ -639,25 +645,6 @@ impl Group {
     fn is_empty(&self) -> bool {
         killpg(self.0, None).is_err()
     }
-}
-
-/// Held for reading while a process starts, which holds copies of all descriptors until its exec, and for writing while
-/// a listener is replaced, whose port such a copy would keep busy.
-static STARTING: RwLock<()> = RwLock::new(());
-
-fn spawn(mut command: Command) -> Child {
-    let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
-    command.spawn().expect("the program starts")
-}
-
-fn output(mut command: Command) -> Output {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    spawn(command).wait_with_output().expect("its output")
-}
-
-fn pause(sandbox: &Sandbox) {
-    let _nothing_starts = STARTING.write().unwrap_or_else(PoisonError::into_inner);
-    sandbox.pause();
 }
 
 fn ended(child: &mut Child) -> bool {
