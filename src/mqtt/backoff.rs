@@ -15,7 +15,8 @@ const TAKEN_OVER: Duration = Duration::from_secs(60);
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     RetryAt(Instant),
-    /// So many failures in a row without progress. `rotate` is false when only the clock is to blame.
+    /// So many failures in a row without progress. `rotate` is false when another
+    /// certificate cannot help: the clock is to blame, or packets of ours.
     GiveUp {
         failures: u32,
         rotate: bool,
@@ -29,6 +30,8 @@ pub struct Backoff {
     failures: u32,
     /// One of the failures in a row was due to a clock that is not set.
     clock_was_wrong: bool,
+    /// One of them was not about a packet of ours, so another certificate may help.
+    other_cause: bool,
 }
 
 impl Backoff {
@@ -38,6 +41,7 @@ impl Backoff {
             attempts,
             failures: 0,
             clock_was_wrong: false,
+            other_cause: false,
         }
     }
 
@@ -47,16 +51,18 @@ impl Backoff {
     pub fn progress(&mut self) {
         self.failures = 0;
         self.clock_was_wrong = false;
+        self.other_cause = false;
     }
 
     /// A connection failed or was lost at `now`. `jitter` is evenly spread over 0 to 1.
     pub fn ended(&mut self, ending: &Ending, jitter: f64, now: Instant) -> Next {
         self.failures = self.failures.saturating_add(1);
         self.clock_was_wrong |= ending.class == Class::TlsClock;
+        self.other_cause |= !ending.blames_us;
         if self.attempts > 0 && self.failures > self.attempts {
             return Next::GiveUp {
                 failures: self.failures,
-                rotate: !self.clock_was_wrong,
+                rotate: self.other_cause && !self.clock_was_wrong,
             };
         }
         let ceiling = Duration::from_secs(1 << self.failures.min(7)).min(LONGEST);
@@ -159,6 +165,21 @@ mod tests {
         ended(&mut backoff, Class::TlsClock, 0.5);
         assert_eq!(
             ended(&mut backoff, Class::Timeout, 0.5),
+            Next::GiveUp {
+                failures: 2,
+                rotate: false
+            }
+        );
+    }
+
+    #[test]
+    fn connections_ended_over_our_own_packets_are_no_reason_to_rotate() {
+        let mut backoff = Backoff::new(1);
+        let blamed = Ending::new(Class::Server, "x").blaming_us();
+        backoff.ended(&blamed, 0.5, Instant::now());
+        let next = backoff.ended(&blamed, 0.5, Instant::now());
+        assert_eq!(
+            next,
             Next::GiveUp {
                 failures: 2,
                 rotate: false

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use log::warn;
 use tokio::sync::oneshot;
 
 use super::failure::{Class, Ending};
 use super::in_flight::{InFlight, Overdue, Patience};
 use super::subscriptions::Batch;
-use super::wire::{Accepted, Ack, Client};
+use super::wire::{Accepted, Ack, Client, PACKET_IDS};
 use super::{Publish, PublishError, QoS, Refusal, Reply, WINDOW_MESSAGES};
 
 const PUBLISH: Patience = Patience {
@@ -36,6 +37,8 @@ pub struct Connection {
     connect_due: Option<Instant>,
     ping_due: Option<Instant>,
     goodbye: Option<(Instant, oneshot::Sender<()>)>,
+    /// The event loop has ended: nothing more can be handed over.
+    ended: bool,
 }
 
 impl Connection {
@@ -50,6 +53,7 @@ impl Connection {
             connect_due: Some(connect_due),
             ping_due: None,
             goodbye: None,
+            ended: false,
         }
     }
 
@@ -88,7 +92,7 @@ impl Connection {
     }
 
     fn refill(&mut self, now: Instant) {
-        while self.acknowledged.len() + self.unacknowledged.len() < self.limit() {
+        while !self.ended && self.has_room() {
             let Some((publish, reply)) = self.backlog.pop_front() else {
                 return;
             };
@@ -102,6 +106,18 @@ impl Connection {
                 QoS::AtLeastOnce => self.acknowledged.queued(reply, now),
             }
         }
+    }
+
+    /// The client gives packet ids in turn, from 1 to the broker's Receive Maximum, and stops when
+    /// the next one is still in use: so none is handed over when an old one is unanswered.
+    fn has_room(&self) -> bool {
+        let ids = self
+            .accepted
+            .and_then(|accepted| accepted.receive_maximum)
+            .unwrap_or(PACKET_IDS)
+            .min(PACKET_IDS);
+        let flying = self.acknowledged.len() + self.unacknowledged.len();
+        flying < self.limit() && self.acknowledged.span() + 1 < u64::from(ids.max(2))
     }
 
     /// One less than the broker's Receive Maximum: a full one would hold back DISCONNECT too.
@@ -141,6 +157,11 @@ impl Connection {
                     .map(|(filter, _)| filter.as_str().into())
                     .collect(),
                 now,
+            );
+        } else {
+            warn!(
+                "the MQTT client takes no SUBSCRIBE, {} filters wait for the next connection",
+                filters.len()
             );
         }
     }
@@ -235,15 +256,33 @@ impl Connection {
         })
     }
 
-    /// The connection is gone: everyone who waits learns it. `suspect`: the broker ended it,
-    /// perhaps because of what was in flight.
+    /// The event loop has ended. What it has seen before is still to be told.
+    pub fn ended(&mut self) {
+        self.ended = true;
+    }
+
+    /// Whether publishes are on the way to the broker.
+    pub fn is_flying(&self) -> bool {
+        self.acknowledged.len() + self.unacknowledged.len() > 0
+    }
+
+    /// The connection is gone: everyone who waits learns it. `suspect`: the broker ended it, perhaps
+    /// because of what was sent.
     pub fn lost(mut self, suspect: bool) {
-        let waiting = self
+        let kept = self.backlog.drain(..).map(|(_, reply)| (reply, false));
+        let qos_0 = self
+            .unacknowledged
+            .lost()
+            .into_iter()
+            .map(|(reply, _)| (reply, true));
+        for (reply, sent) in self
             .acknowledged
             .lost()
             .into_iter()
-            .chain(self.unacknowledged.lost());
-        for reply in waiting.chain(self.backlog.drain(..).map(|(_, reply)| reply)) {
+            .chain(qos_0)
+            .chain(kept)
+        {
+            let suspect = suspect && sent;
             let _ = reply.send(Err(PublishError::Disconnected { suspect }));
         }
     }

@@ -33,8 +33,6 @@ pub struct InFlight<W> {
     queued: VecDeque<Request<W>>,
     sent: HashMap<u16, Request<W>>,
     count: u64,
-    /// The newest request that was answered, and when the last answer came.
-    newest_answered: u64,
     last_answer: Option<Instant>,
 }
 
@@ -43,6 +41,8 @@ struct Request<W> {
     waiter: W,
     number: u64,
     since: Instant,
+    /// When a later one was answered first.
+    overtaken: Option<Instant>,
 }
 
 impl<W> InFlight<W> {
@@ -52,7 +52,6 @@ impl<W> InFlight<W> {
             queued: VecDeque::new(),
             sent: HashMap::new(),
             count: 0,
-            newest_answered: 0,
             last_answer: None,
         }
     }
@@ -69,6 +68,7 @@ impl<W> InFlight<W> {
             waiter,
             number: self.count,
             since: now,
+            overtaken: None,
         });
     }
 
@@ -91,17 +91,37 @@ impl<W> InFlight<W> {
     /// answer that nobody waits for, a repeated one for instance.
     pub fn answered(&mut self, packet_id: u16, now: Instant) -> Option<W> {
         let request = self.sent.remove(&packet_id)?;
-        self.newest_answered = self.newest_answered.max(request.number);
+        for older in self
+            .sent
+            .values_mut()
+            .filter(|other| other.number < request.number)
+        {
+            older.overtaken.get_or_insert(now);
+        }
         self.last_answer = Some(now);
         Some(request.waiter)
     }
 
-    /// The connection is gone: hands back all that is unanswered, oldest first.
-    pub fn lost(&mut self) -> Vec<W> {
-        let mut requests: Vec<_> = self.sent.drain().map(|(_, request)| request).collect();
-        requests.extend(self.queued.drain(..));
-        requests.sort_by_key(|request| request.number);
-        requests.into_iter().map(|request| request.waiter).collect()
+    /// How many requests were handed over since the oldest one that got its packet id and no answer.
+    pub fn span(&self) -> u64 {
+        let spans = self
+            .sent
+            .values()
+            .map(|request| self.count - request.number);
+        spans.max().unwrap_or(0)
+    }
+
+    /// The connection is gone: hands back all that is unanswered, oldest first, each with whether it
+    /// had got its packet id.
+    pub fn lost(&mut self) -> Vec<(W, bool)> {
+        let sent = self.sent.drain().map(|(_, request)| (request, true));
+        let mut requests: Vec<_> = sent.collect();
+        requests.extend(self.queued.drain(..).map(|request| (request, false)));
+        requests.sort_by_key(|(request, _)| request.number);
+        let waiters = requests.into_iter();
+        waiters
+            .map(|(request, sent)| (request.waiter, sent))
+            .collect()
     }
 
     /// When the first answer becomes overdue, unless one comes before.
@@ -123,8 +143,8 @@ impl<W> InFlight<W> {
     }
 
     fn due(&self, request: &Request<W>) -> (Instant, Overdue) {
-        if request.number < self.newest_answered {
-            return (request.since + self.patience.overtaken, Overdue::Overtaken);
+        if let Some(overtaken) = request.overtaken {
+            return (overtaken + self.patience.overtaken, Overdue::Overtaken);
         }
         let heard = self
             .last_answer
@@ -187,7 +207,7 @@ mod tests {
         let mut flights = with_sent(3, now);
         flights.queued(400, now);
         flights.answered(2, now);
-        assert_eq!(flights.lost(), [100, 300, 400]);
+        assert_eq!(flights.lost(), [(100, true), (300, true), (400, false)]);
         assert_eq!(flights.len(), 0);
     }
 
@@ -196,12 +216,23 @@ mod tests {
         let start = Instant::now();
         let mut flights = with_sent(2, start);
         flights.answered(2, start + seconds(1));
-        assert_eq!(flights.deadline(), Some(start + seconds(60)));
-        assert_eq!(flights.overdue(start + seconds(59)), None);
+        assert_eq!(flights.deadline(), Some(start + seconds(61)));
+        assert_eq!(flights.overdue(start + seconds(60)), None);
         assert_eq!(
-            flights.overdue(start + seconds(60)),
+            flights.overdue(start + seconds(61)),
             Some(Overdue::Overtaken)
         );
+    }
+
+    #[test]
+    fn the_span_reaches_from_the_oldest_unanswered_to_the_newest() {
+        let now = Instant::now();
+        let mut flights = with_sent(5, now);
+        flights.answered(3, now);
+        assert_eq!(flights.span(), 4);
+        flights.answered(1, now);
+        flights.answered(2, now);
+        assert_eq!(flights.span(), 1);
     }
 
     #[test]

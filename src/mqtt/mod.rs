@@ -192,7 +192,7 @@ impl Mqtt {
     }
 
     /// Sends DISCONNECT, so that the last will is not published, and ends the session. Resolves
-    /// when it is written, or there was no connection, or it could not be written in a second.
+    /// when the broker has closed the connection, or after a second, or at once without one.
     pub async fn disconnect(&self) {
         let (done, finished) = oneshot::channel();
         if self.requests.send(Request::Disconnect(done)).await.is_ok() {

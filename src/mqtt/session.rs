@@ -139,6 +139,7 @@ impl Session {
         let (client, mut events) = wire::open(&self.options, &self.tls);
         let mut connection = Connection::new(client, now() + CONNECT);
         let result = self.serve(&mut connection, &mut events).await;
+        connection.ended();
         for seen in events.leftover() {
             if let Seen::Acknowledged(packet_id, ack) = seen {
                 // Acknowledgements of the dead connection are real.
@@ -150,8 +151,13 @@ impl Session {
         }
         self.link.send_replace(Link::Down);
         let was_up = connection.is_up();
-        let suspect = matches!(&result, Err(ending) if ending.blames_us);
-        connection.lost(suspect);
+        // Only what was on the way can be the reason.
+        let flying = connection.is_flying();
+        let result = result.map_err(|ending| Ending {
+            blames_us: ending.blames_us && flying,
+            ..ending
+        });
+        connection.lost(matches!(&result, Err(ending) if ending.blames_us));
         result.map_err(|ending| (ending, was_up))
     }
 

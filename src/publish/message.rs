@@ -17,6 +17,9 @@ const LARGEST_PAYLOAD: usize = 128 * 1024;
 /// All texts in the MQTT 5 properties together.
 const LARGEST_PROPERTIES: usize = 8 * 1024;
 
+/// The queue holds it for each waiting message.
+const LONGEST_SLOT: usize = 256;
+
 /// Members that order the queue. They are read from the message alone.
 const PRIORITY: &str = "priority";
 const PRIORITY_SLOT: &str = "priority_slot";
@@ -51,6 +54,11 @@ impl Message {
         };
         let slot = match members.remove(PRIORITY_SLOT) {
             None => None,
+            Some(Value::String(slot)) if slot.len() > LONGEST_SLOT => {
+                return Err(format!(
+                    "member \"priority_slot\" has more than {LONGEST_SLOT} bytes"
+                ));
+            }
             Some(Value::String(slot)) => Some(slot),
             Some(value) => {
                 return Err(format!(

@@ -83,6 +83,11 @@ fn what_can_never_be_published_is_refused_with_its_reason() {
         r#"{"topic":"t","payload":"x","priority_slot":1}"#,
         "not a string",
     );
+    let slot = "s".repeat(257);
+    refused(
+        &format!(r#"{{"topic":"t","payload":"x","priority_slot":"{slot}"}}"#),
+        "256 bytes",
+    );
     refused(
         &format!(r#"{{"topic":"{}","payload":"x"}}"#, "t".repeat(257)),
         "257 bytes",

@@ -1,8 +1,11 @@
 //! Pure: which topics can be published to. Checked before the wire, because the broker answers a
 //! violation by ending the connection.
 
+const BASIC_INGEST: &str = "$aws/rules/";
 const LONGEST: usize = 256;
 const MOST_SLASHES: usize = 7;
+/// The longest name of a rule, which does not count against the limits of a topic.
+const LONGEST_RULE: usize = 128;
 
 /// Why nothing can be published to `topic`, or `None` when it can.
 pub fn invalid(topic: &str) -> Option<String> {
@@ -14,6 +17,9 @@ pub fn invalid(topic: &str) -> Option<String> {
             "contains {bad:?}, which a topic to publish to must not"
         ));
     }
+    if rule(topic).is_some_and(|rule| rule.len() > LONGEST_RULE) {
+        return Some(format!("has a rule name of more than {LONGEST_RULE} bytes"));
+    }
     let counted = counted(topic);
     if counted.len() > LONGEST {
         return Some(format!("has {} bytes, more than {LONGEST}", counted.len()));
@@ -24,10 +30,13 @@ pub fn invalid(topic: &str) -> Option<String> {
 
 /// The part of the topic that counts against the limits: the prefix of Basic Ingest does not.
 fn counted(topic: &str) -> &str {
-    topic
-        .strip_prefix("$aws/rules/")
-        .and_then(|rest| rest.split_once('/'))
-        .map_or(topic, |(_, rest)| rest)
+    rule(topic).map_or(topic, |rule| &topic[BASIC_INGEST.len() + rule.len() + 1..])
+}
+
+/// The rule that a topic of Basic Ingest names.
+fn rule(topic: &str) -> Option<&str> {
+    let (rule, _) = topic.strip_prefix(BASIC_INGEST)?.split_once('/')?;
+    Some(rule)
 }
 
 #[cfg(test)]
@@ -54,6 +63,14 @@ mod tests {
 
     #[test]
     fn topics_that_would_end_the_connection_do_not() {
+        check(
+            &format!("$aws/rules/{}/x", "r".repeat(129)),
+            Some("rule name"),
+        );
+        check(
+            &format!("$aws/rules/{}", "r".repeat(300)),
+            Some("311 bytes"),
+        );
         check("", Some("empty"));
         check("a/+/b", Some("'+'"));
         check("a/#", Some("'#'"));

@@ -7,14 +7,15 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{
-    DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown,
+    DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown,
 };
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-use log::warn;
+use log::{error, warn};
 use nix::fcntl::OFlag;
+use nix::unistd::Uid;
 
 use super::failed::Failed;
 use super::{Identity, Name};
@@ -177,7 +178,8 @@ impl Maildir {
             Ok,
         ) {
             Ok(read) => read,
-            Err(_) => return Departure::Done,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Departure::Done,
+            Err(error) => return Departure::Stuck(error),
         };
         let (file, error) = match self.take_aside(name, read) {
             Taken::Gone => return Departure::Done,
@@ -203,13 +205,10 @@ impl Maildir {
             Ok(meta) if identity(&meta) != read => return Taken::Replaced,
             Ok(_) | Err(_) => {}
         }
-        let moved = fs::rename(&path, &aside).or_else(|_| {
-            self.repair().map_err(io::Error::other)?;
-            fs::rename(&path, &aside)
-        });
+        let moved = self.has_removing().and_then(|()| fs::rename(&path, &aside));
         match moved {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => return Taken::Gone,
+            Err(_) if !self.holds(name) => return Taken::Gone,
             Err(error) => return Taken::Immovable(error),
         }
         match fs::symlink_metadata(&aside) {
@@ -217,21 +216,27 @@ impl Maildir {
                 put_back(&aside, &path);
                 Taken::Replaced
             }
-            Ok(_) | Err(_) => Taken::Aside(aside),
+            Ok(_) => Taken::Aside(aside),
+            Err(error) => Taken::Immovable(error),
         }
     }
 
     /// A crash between taking aside and removing: nobody knows whether the request was carried out,
     /// so it is one again.
     fn recover(&self) -> io::Result<()> {
-        let Ok(entries) = fs::read_dir(self.removing("")) else {
+        if self.has_removing().is_err() {
             return Ok(());
-        };
-        for entry in entries {
+        }
+        for entry in fs::read_dir(self.removing(""))? {
             let entry = entry?;
             put_back(&entry.path(), &self.new_dir().join(entry.file_name()));
         }
         Ok(())
+    }
+
+    /// Whether `.removing/` is there, or can be made again, and is nobody else's.
+    fn has_removing(&self) -> io::Result<()> {
+        make_removing(&self.dir.join(REMOVING)).map_err(io::Error::other)
     }
 
     fn removing(&self, name: impl AsRef<Path>) -> PathBuf {
@@ -262,13 +267,18 @@ enum Taken {
 
 /// Puts a file back unless a newer one has taken its name: then it is superseded.
 fn put_back(aside: &Path, path: &Path) {
-    let linked = fs::hard_link(aside, path);
-    match linked {
-        Ok(()) => drop(fs::remove_file(aside)),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => drop(fs::remove_file(aside)),
+    let done = match fs::hard_link(aside, path) {
+        Ok(()) => fs::remove_file(aside),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => fs::remove_file(aside),
         // A file system without hard links.
-        Err(_) if fs::symlink_metadata(path).is_err() => drop(fs::rename(aside, path)),
-        Err(_) => drop(fs::remove_file(aside)),
+        Err(_) if fs::symlink_metadata(path).is_err() => fs::rename(aside, path),
+        Err(_) => fs::remove_file(aside),
+    };
+    if let Err(error) = done {
+        error!(
+            "cannot put {} back, the next start tries again: {error}",
+            aside.display()
+        );
     }
 }
 
@@ -277,6 +287,7 @@ fn identity(meta: &fs::Metadata) -> Identity {
         device: meta.dev(),
         inode: meta.ino(),
         modified: (meta.mtime(), meta.mtime_nsec()),
+        size: meta.len(),
     }
 }
 
@@ -310,19 +321,36 @@ fn trouble(error: io::Error, identity: Option<Identity>) -> Trouble {
 
 /// What [`Maildir::open`] would stumble over, without changing anything.
 pub fn check(dir: &Path) -> Result<()> {
-    let subdirectories = SUBDIRECTORIES.iter().map(|name| dir.join(name));
-    for path in [dir.to_owned()]
-        .into_iter()
-        .chain(subdirectories.filter(|path| path.exists()))
-    {
-        directory(&path)?;
+    whole(dir)?;
+    for name in SUBDIRECTORIES {
+        let path = dir.join(name);
+        if fs::symlink_metadata(&path).is_ok() {
+            part(&path)?;
+        }
     }
     Ok(())
 }
 
-fn directory(path: &Path) -> Result<fs::Metadata> {
-    let meta = fs::metadata(path)
-        .with_context(|| format!("cannot use {}, create it first", path.display()))?;
+/// The action directory itself, which may be a link.
+fn whole(dir: &Path) -> Result<fs::Metadata> {
+    let meta = fs::metadata(dir)
+        .with_context(|| format!("cannot use {}, create it first", dir.display()))?;
+    if !meta.is_dir() {
+        bail!("{} is not a directory", dir.display());
+    }
+    Ok(meta)
+}
+
+/// A part of it, which may not: what is moved and removed there is not to be somebody else's.
+fn part(path: &Path) -> Result<fs::Metadata> {
+    let meta =
+        fs::symlink_metadata(path).with_context(|| format!("cannot use {}", path.display()))?;
+    if meta.is_symlink() {
+        bail!(
+            "{} is a symbolic link, which is not followed; make it a directory",
+            path.display()
+        );
+    }
     if !meta.is_dir() {
         bail!("{} is not a directory", path.display());
     }
@@ -330,32 +358,61 @@ fn directory(path: &Path) -> Result<fs::Metadata> {
 }
 
 fn make_directories(dir: &Path) -> Result<()> {
-    let meta = directory(dir)?;
+    let meta = whole(dir)?;
     for name in SUBDIRECTORIES {
-        make_directory(&dir.join(name), &meta)?;
+        make_part(&dir.join(name), &meta)?;
     }
     // Without it files are removed in place, as on a file system that is full or read-only.
-    if let Err(problem) = make_directory(&dir.join(REMOVING), &meta) {
+    if let Err(problem) = make_removing(&dir.join(REMOVING)) {
         warn!("{problem:#}");
     }
     Ok(())
 }
 
-fn make_directory(path: &Path, like: &fs::Metadata) -> Result<()> {
+/// With the mode and owner of the whole.
+fn make_part(path: &Path, like: &fs::Metadata) -> Result<()> {
     let mode = like.permissions().mode() & 0o7777;
     if let Err(error) = fs::DirBuilder::new().mode(mode).create(path) {
         // It was there, or a writer has made it at this moment.
-        return match fs::metadata(path) {
-            Ok(_) => directory(path).map(drop),
+        return match fs::symlink_metadata(path) {
+            Ok(_) => part(path).map(drop),
             Err(_) => Err(error).with_context(|| format!("cannot create {}", path.display())),
         };
     }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    // Through a descriptor, so that nobody can put a link in its place meanwhile.
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let made = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)
+        .and_then(|made| {
+            made.set_permissions(fs::Permissions::from_mode(mode))
+                .map(|()| made)
+        })
         .with_context(|| format!("cannot set the mode of {}", path.display()))?;
-    let made = fs::metadata(path).with_context(|| format!("cannot use {}", path.display()))?;
-    if (made.uid(), made.gid()) != (like.uid(), like.gid()) {
+    let meta = made
+        .metadata()
+        .with_context(|| format!("cannot use {}", path.display()))?;
+    if (meta.uid(), meta.gid()) != (like.uid(), like.gid()) {
         // Only root may give a directory away; a writer that cannot use it will say so.
-        let _ = chown(path, Some(like.uid()), Some(like.gid()));
+        let _ = fchown(&made, Some(like.uid()), Some(like.gid()));
+    }
+    Ok(())
+}
+
+/// For the daemon alone: what stands in it is on its way out.
+fn make_removing(path: &Path) -> Result<()> {
+    if let Err(error) = part(path) {
+        match fs::DirBuilder::new().mode(0o700).create(path) {
+            Ok(()) => {}
+            Err(made) if made.kind() == ErrorKind::AlreadyExists => return Err(error),
+            Err(made) => {
+                return Err(made).with_context(|| format!("cannot create {}", path.display()));
+            }
+        }
+    }
+    if part(path)?.uid() != Uid::effective().as_raw() {
+        bail!("{} belongs to another user, remove it", path.display());
     }
     Ok(())
 }

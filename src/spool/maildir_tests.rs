@@ -102,6 +102,48 @@ fn a_file_that_was_put_back_never_replaces_a_newer_one() {
 }
 
 #[test]
+fn without_a_place_to_take_files_aside_they_are_removed_in_place() {
+    let (dir, mut maildir) = maildir(10);
+    // As when the directory belongs to somebody else and it cannot be made.
+    fs::remove_dir(maildir.removing("")).unwrap();
+    write(&dir, ".removing", "a file");
+    write(&dir, "new/a", "x");
+    write(&dir, "new/b", "x");
+    let opened = request(&maildir, "a");
+    assert!(matches!(
+        maildir.remove(&name("a"), opened.identity),
+        Departure::Done
+    ));
+    assert_eq!(text(&dir, "new/a"), None, "done means gone");
+    assert!(matches!(
+        maildir.fail(&name("b"), None, "x"),
+        Departure::Deleted(_)
+    ));
+    assert_eq!(text(&dir, "new/b"), None);
+}
+
+#[test]
+fn parts_that_are_links_are_refused_so_that_nothing_elsewhere_is_touched() {
+    for part in ["new", "failed", "tmp"] {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        symlink(elsewhere.path(), dir.path().join(part)).unwrap();
+        let error = Maildir::open(dir.path(), 0).unwrap_err();
+        assert!(format!("{error:#}").contains("symbolic link"), "{error:#}");
+    }
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(elsewhere.path().join("precious"), "x").unwrap();
+    symlink(elsewhere.path(), dir.path().join(".removing")).unwrap();
+    let maildir = Maildir::open(dir.path(), 0).unwrap();
+    write(&dir, "new/precious", "bad");
+    let opened = request(&maildir, "precious");
+    assert!(matches!(
+        maildir.remove(&name("precious"), opened.identity),
+        Departure::Done
+    ));
+    assert!(elsewhere.path().join("precious").exists());
+}
+
+#[test]
 fn what_a_crash_left_half_removed_is_a_request_again() {
     let (dir, first) = maildir(10);
     drop(first);

@@ -61,6 +61,7 @@ impl fmt::Display for Name {
 pub struct Identity {
     pub device: u64,
     pub inode: u64,
-    /// Seconds and nanoseconds.
+    /// Seconds and nanoseconds, as fine as the file system keeps them.
     pub modified: (i64, i64),
+    pub size: u64,
 }

@@ -21,6 +21,7 @@ fn facts(inode: u64, minute: u64, priority: Option<i64>, slot: Option<&str>) -> 
             device: 1,
             inode,
             modified: (minute as i64 * 60, 0),
+            size: 1,
         },
         modified: SystemTime::UNIX_EPOCH + Duration::from_secs(minute * 60),
         priority,

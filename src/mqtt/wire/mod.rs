@@ -13,9 +13,9 @@ use super::{Message, Options, Publish, QoS, Refusal, Tls, Version};
 /// Requests that fit between us and the event loop: more than the window of publishes and all
 /// SUBSCRIBE packets together, so that handing one over never fails while the loop lives.
 const REQUESTS: usize = 512;
-/// Packet ids in use by the client. Many more than our window, so that one missing PUBACK does not
-/// make the ids collide soon.
-const PACKET_IDS: u16 = 1000;
+/// Packet ids that the client uses at most, in turn. Many more than our window, so that one missing
+/// PUBACK does not make the ids collide soon; an MQTT 5 broker's Receive Maximum lowers it.
+pub const PACKET_IDS: u16 = 1000;
 /// The largest packet either way: 128 KiB of payload, with room for topic and properties.
 const LARGEST_PACKET: u32 = 256 * 1024;
 /// For name, TCP, TLS and CONNACK together, and for each write to the socket on MQTT 3.1.1.

@@ -104,7 +104,7 @@ async fn serve(
         tokio::select! {
             // No deadline: it serves until its handle is dropped.
             order = orders.recv() => match order {
-                Some(order) => door = carry_out(order, door, port),
+                Some(order) => door = carry_out(order, door, port).await,
                 None => return,
             },
             accepted = accept(&door) => {
@@ -129,14 +129,11 @@ async fn accept(door: &Door) -> TcpStream {
     }
 }
 
-fn carry_out(order: Order, door: Door, port: u16) -> Door {
+async fn carry_out(order: Order, door: Door, port: u16) -> Door {
     let (door, done) = match (order, door) {
         (Order::Pause(done), Door::Open(listener)) => {
             drop(listener);
-            (
-                Door::Closed(bind(port).expect("the port was ours a moment ago")),
-                done,
-            )
+            (Door::Closed(bind_again(port).await), done)
         }
         (Order::Resume(done), Door::Closed(socket)) => (
             Door::Open(socket.listen(1024).expect("the port is ours")),
@@ -147,6 +144,18 @@ fn carry_out(order: Order, door: Door, port: u16) -> Door {
     // Who asked may have given up waiting.
     let _ = done.send(());
     door
+}
+
+/// A process that is being started at this moment still holds a copy of the listener.
+async fn bind_again(port: u16) -> TcpSocket {
+    let patience = Instant::now() + Duration::from_secs(10);
+    loop {
+        match bind(port) {
+            Ok(socket) => return socket,
+            Err(error) if Instant::now() > patience => panic!("port {port} was ours: {error}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
 }
 
 fn bind(port: u16) -> std::io::Result<TcpSocket> {
