@@ -124,13 +124,6 @@ impl Certstore {
     }
 }
 
-impl Certificate {
-    /// Reads both files.
-    pub fn read(&self) -> Result<Credentials> {
-        read_credentials(&self.certificate_file, &self.key_file)
-    }
-}
-
 /// Reads a certificate and its key, of the store or explicitly named.
 pub fn read_credentials(certificate: &Path, key: &Path) -> Result<Credentials> {
     let read = |file: &Path, what| {

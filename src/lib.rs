@@ -14,7 +14,7 @@
 //! | [`spool`] | action directories (an edge) |
 //! | [`certstore`] | certificates on disk (an edge) |
 //! | [`process`] | child processes with a deadline (an edge) |
-//! | [`clock`], [`exit`], [`identity`], [`logging`] | the ground |
+//! | [`clock`], [`exit`], [`identity`], [`logging`], [`shortage`] | the ground |
 //!
 //! The rule of direction: `main` and `daemon` use everything; features use edges and the ground, and
 //! never each other; edges use the ground. Files that begin with "Pure" use no clock, socket, file,
@@ -31,4 +31,5 @@ pub mod logging;
 pub mod mqtt;
 pub mod process;
 pub mod publish;
+pub mod shortage;
 pub mod spool;

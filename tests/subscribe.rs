@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use chariotd::certstore::Certstore;
+use chariotd::certstore::{Certstore, read_credentials};
 use chariotd::mqtt::{
     Class, End, Mqtt, Options, QoS, Roots, Subscription, SubscriptionState, Tls, Version,
 };
@@ -24,7 +24,9 @@ fn connect(
         .write_certstore(&dir.path().join("certs"), sandbox.port());
     let store = Certstore::new(&dir.path().join("certs"));
     let endpoint = store.endpoint().unwrap();
-    let credentials = store.contents().unwrap().certificates[0].read().unwrap();
+    let certificate = &store.contents().unwrap().certificates[0];
+    let credentials =
+        read_credentials(&certificate.certificate_file, &certificate.key_file).unwrap();
     let roots = Roots::read(sandbox.pki().ca_file()).unwrap();
     let tls = Tls::new(&roots, &credentials, &endpoint).unwrap();
     let options = Options {

@@ -16,7 +16,7 @@ const ROWS: [&[&str]; 6] = [
     &["config"],
     &["cli", "publish"],
     &["mqtt", "spool", "certstore", "process"],
-    &["clock", "exit", "identity", "logging"],
+    &["clock", "exit", "identity", "logging", "shortage"],
 ];
 
 /// What a pure file may not name.

@@ -4,12 +4,10 @@
 mod certificates;
 mod check;
 
-use std::io;
 use std::time::Duration;
 
 use anyhow::Context;
 use log::info;
-use nix::errno::Errno;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -18,6 +16,7 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::mqtt::{self, End, Mqtt};
 use crate::publish::{Jammed, Publisher};
+use crate::shortage;
 
 pub use check::check;
 
@@ -74,21 +73,7 @@ async fn supervise(config: &Config) -> Result<Exit, Exit> {
 
 /// A directory that cannot be used: a person must act, or the machine has to recover.
 fn unusable(problem: anyhow::Error) -> Exit {
-    let passing = problem
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>()?.raw_os_error())
-        .any(|code| {
-            matches!(
-                Errno::from_raw(code),
-                Errno::EROFS
-                    | Errno::ENOSPC
-                    | Errno::EDQUOT
-                    | Errno::EIO
-                    | Errno::EMFILE
-                    | Errno::ENFILE
-                    | Errno::ENOMEM
-            )
-        });
+    let passing = shortage::is_in(&problem) || shortage::is_of_disk(&problem);
     if passing {
         Exit::Unready(problem)
     } else {

@@ -2,6 +2,7 @@
 //! of their files. Every decision is the queue's; here is where it is carried out and logged.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -14,6 +15,7 @@ use super::letterhead::About;
 use super::message::{Composed, Message};
 use crate::clock::{now, reached};
 use crate::mqtt::{Link, Mqtt, PublishError, Refusal, Slot};
+use crate::shortage;
 use crate::spool::intake::{Intake, Notice};
 use crate::spool::maildir::{Departure, Maildir, Opened, Trouble};
 use crate::spool::order::Facts;
@@ -38,6 +40,8 @@ pub struct Publisher {
     running: JoinSet<Attempt>,
     /// There was no room for all names: scan again when there is.
     overfull: bool,
+    /// The wait for the whole window, which goes on while other things happen.
+    alone: Option<Pin<Box<dyn Future<Output = Slot> + Send>>>,
 }
 
 /// An attempt that has ended.
@@ -68,6 +72,7 @@ impl Publisher {
             link,
             running,
             overfull: false,
+            alone: None,
         })
     }
 
@@ -84,10 +89,19 @@ impl Publisher {
             } else {
                 Readiness::Nothing
             };
+            if readiness != Readiness::Alone {
+                self.alone = None;
+            } else if self.alone.is_none() {
+                let mqtt = self.mqtt.clone();
+                self.alone = Some(Box::pin(async move { mqtt.slot_alone().await }));
+            }
             tokio::select! {
                 notice = self.intake.next() => self.noticed(notice).await,
                 slot = self.mqtt.slot(), if readiness == Readiness::Together => self.start(slot),
-                slot = self.mqtt.slot_alone(), if readiness == Readiness::Alone => self.start(slot),
+                slot = waited(&mut self.alone) => {
+                    self.alone = None;
+                    self.start(slot);
+                }
                 Some(attempt) = self.running.join_next() => match attempt {
                     Ok(attempt) => self.settle(attempt),
                     Err(fault) => std::panic::resume_unwind(fault.into_panic()),
@@ -120,6 +134,9 @@ impl Publisher {
         for some in names.chunks(FILES_PER_TURN) {
             for name in some {
                 self.arrived(name);
+            }
+            if self.overfull {
+                return;
             }
             yield_now().await;
         }
@@ -187,14 +204,17 @@ impl Publisher {
         }
     }
 
-    fn settle(&mut self, attempt: Attempt) {
+    fn settle(&mut self, mut attempt: Attempt) {
+        let unusable = matches!(attempt.outcome, Outcome::Unusable(_));
+        if unusable && self.maildir.is_being_written(&attempt.name) {
+            attempt.outcome = Outcome::Postponed("is being written again".to_owned());
+        }
         self.dispose(
             &attempt.name,
             Some(attempt.opened.identity),
             attempt.outcome,
             &attempt.topic,
         );
-        drop(attempt.opened);
         if self.overfull && self.queue.has_room() {
             self.overfull = false;
             self.intake.scan_soon();
@@ -249,7 +269,7 @@ impl Publisher {
             Departure::Replaced => {
                 debug!("'{name}' was replaced by a newer file");
                 self.queue.gone(name);
-                self.arrived(name);
+                self.intake.doubt(name.clone());
             }
             Departure::Stuck(error) => {
                 error!(
@@ -262,6 +282,13 @@ impl Publisher {
                 }
             }
         }
+    }
+}
+
+async fn waited(slot: &mut Option<Pin<Box<dyn Future<Output = Slot> + Send>>>) -> Slot {
+    match slot {
+        Some(slot) => slot.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -296,7 +323,7 @@ async fn attempt(
     opened: Opened,
 ) -> Attempt {
     let (topic, outcome) = match compose(&options, &name, prioritised, &opened).await {
-        Err(reason) => (String::new(), Outcome::Unusable(reason)),
+        Err(outcome) => (String::new(), outcome),
         Ok(Composed { publish, warnings }) => {
             for warning in warnings {
                 warn!("'{name}': {warning}");
@@ -313,16 +340,23 @@ async fn attempt(
     }
 }
 
+/// # Errors
+/// What becomes of a message that cannot be composed.
 async fn compose(
     options: &Options,
     name: &Name,
     prioritised: bool,
     opened: &Opened,
-) -> Result<Composed, String> {
-    let contents = opened
-        .read()
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    let message = Message::parse(&contents)?;
+) -> Result<Composed, Outcome> {
+    let contents = opened.read().map_err(|error| {
+        let reason = format!("cannot be read: {error}");
+        if shortage::passes(&error) {
+            Outcome::Postponed(reason)
+        } else {
+            Outcome::Unusable(reason)
+        }
+    })?;
+    let message = Message::parse(&contents).map_err(Outcome::Unusable)?;
     drop(contents);
     let letterhead = match &options.letterhead {
         None => None,
@@ -333,15 +367,19 @@ async fn compose(
                 message: &message,
                 prioritised,
             };
-            Some(
-                letterhead
-                    .fetch(&about)
-                    .await
-                    .map_err(|error| format!("{error:#}"))?,
-            )
+            Some(letterhead.fetch(&about).await.map_err(|error| {
+                let reason = format!("{error:#}");
+                if shortage::is_in(&error) {
+                    Outcome::Postponed(reason)
+                } else {
+                    Outcome::Unusable(reason)
+                }
+            })?)
         }
     };
-    message.compose(letterhead, &options.topic_prefix, &options.topic_suffix)
+    message
+        .compose(letterhead, &options.topic_prefix, &options.topic_suffix)
+        .map_err(Outcome::Unusable)
 }
 
 fn outcome(answer: Result<(), PublishError>) -> Outcome {

@@ -1,6 +1,6 @@
 //! `failed/`: the last requests that were given up, each with its reason beside it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -38,8 +38,9 @@ impl Failed {
             }
         }
         // Reasons of requests that somebody has taken away.
+        let there: HashSet<&Name> = found.iter().map(|(_, _, name)| name).collect();
         for (request, path) in reasons {
-            if !found.iter().any(|(_, _, name)| *name == request) {
+            if !there.contains(&request) {
                 let _ = fs::remove_file(path);
             }
         }

@@ -77,6 +77,12 @@ impl Intake {
         warn!("cannot watch {dir}, it is scanned every {seconds} s instead: {error}");
     }
 
+    /// A file has appeared under this name, nobody knows whether complete.
+    pub fn doubt(&mut self, name: Name) {
+        self.doubt_until.get_or_insert(now() + DOUBT);
+        self.doubtful.insert(name);
+    }
+
     /// Asks for a scan at the next opportunity.
     pub fn scan_soon(&mut self) {
         self.scan_due = now();
@@ -113,10 +119,7 @@ impl Intake {
                     names.push(name);
                 }
                 Event::Created(name) if self.is_settled(&name) => names.push(name),
-                Event::Created(name) => {
-                    self.doubt_until.get_or_insert(now() + DOUBT);
-                    self.doubtful.insert(name);
-                }
+                Event::Created(name) => self.doubt(name),
                 Event::Lost => self.scan_soon(),
             }
         }

@@ -17,8 +17,10 @@ use log::{error, warn};
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
 
+use super::being_written::Writers;
 use super::failed::Failed;
 use super::{Identity, Name};
+use crate::shortage;
 
 /// Requests above this size are refused.
 pub const LARGEST_FILE: u64 = 1024 * 1024;
@@ -118,6 +120,11 @@ impl Maildir {
     pub fn holds(&self, name: &Name) -> bool {
         let gone = |error: io::Error| error.kind() == ErrorKind::NotFound;
         !fs::symlink_metadata(self.new_dir().join(name)).is_err_and(gone)
+    }
+
+    /// Whether some process that we can see has it open for writing.
+    pub fn is_being_written(&self, name: &Name) -> bool {
+        Writers::of(&self.new_dir(), std::slice::from_ref(name)).has_open(name)
     }
 
     /// Opens a request. Never follows a link, never waits for a FIFO's writer.
@@ -306,12 +313,9 @@ fn unfit(meta: &fs::Metadata) -> Option<String> {
 }
 
 fn trouble(error: io::Error, identity: Option<Identity>) -> Trouble {
-    use nix::errno::Errno;
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENOENT) => Trouble::Vanished,
-        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EINTR | Errno::EAGAIN) => {
-            Trouble::Postponed(error)
-        }
+    match error.kind() {
+        ErrorKind::NotFound => Trouble::Vanished,
+        _ if shortage::passes(&error) => Trouble::Postponed(error),
         _ => Trouble::Refused {
             reason: format!("cannot be read: {error}"),
             identity,

@@ -12,6 +12,8 @@ use super::{Identity, Name};
 /// The first pause before a refused request is tried again; each further one is four times longer.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// So many others may pass a suspect that waits. Then it flies, alone, before them.
+const PASSES: usize = 20;
 /// Names held at most. More stay on disk until there is room.
 pub const MOST_NAMES: usize = 100_000;
 
@@ -81,6 +83,10 @@ enum State {
     InFlight {
         again: Option<Facts>,
     },
+    /// The attempt has ended, and the file is being disposed of.
+    Landed {
+        again: Option<Facts>,
+    },
     /// Carried out or given up, but the file could not be removed: never taken again.
     SetAside,
 }
@@ -91,6 +97,10 @@ pub struct Queue {
     options: Options,
     entries: HashMap<Name, Entry>,
     waiting: BTreeMap<Key, Name>,
+    /// Those that wait and may have made the broker end a connection.
+    suspects: BTreeMap<Key, Name>,
+    /// How many others were taken since the last suspect, while one waits.
+    passes: usize,
     paused: BTreeSet<(Instant, Name)>,
     slots: Slots,
     in_flight: usize,
@@ -107,6 +117,8 @@ impl Queue {
             options,
             entries: HashMap::new(),
             waiting: BTreeMap::new(),
+            suspects: BTreeMap::new(),
+            passes: 0,
             paused: BTreeSet::new(),
             slots: Slots::default(),
             in_flight: 0,
@@ -139,7 +151,7 @@ impl Queue {
             None => self.enter(name, facts),
             Some(entry) => match &mut entry.state {
                 State::InFlight { .. } if entry.facts.identity == facts.identity => {}
-                State::InFlight { again } => *again = Some(facts),
+                State::InFlight { again } | State::Landed { again } => *again = Some(facts),
                 State::SetAside if entry.facts.identity == facts.identity => {}
                 State::Paused(_) if entry.facts.identity == facts.identity => {}
                 State::Waiting if entry.facts == facts => {}
@@ -164,14 +176,34 @@ impl Queue {
             refusals: 0,
             suspicion: 0,
         };
-        self.waiting.insert(self.key(&name, &entry), name.clone());
+        self.line_up(name, entry);
+    }
+
+    /// Puts a request that waits where it belongs.
+    fn line_up(&mut self, name: Name, entry: Entry) {
+        let key = self.key(&name, &entry);
+        let list = if key.is_suspect() {
+            &mut self.suspects
+        } else {
+            &mut self.waiting
+        };
+        list.insert(key, name.clone());
         self.entries.insert(name, entry);
+    }
+
+    /// Whether it was waiting.
+    fn step_out(&mut self, name: &Name, entry: &Entry) -> bool {
+        let key = self.key(name, entry);
+        self.waiting
+            .remove(&key)
+            .or(self.suspects.remove(&key))
+            .is_some()
     }
 
     /// Takes the name out of every list.
     fn leave(&mut self, name: &Name) -> Option<Entry> {
         let entry = self.entries.remove(name)?;
-        self.waiting.remove(&self.key(name, &entry));
+        self.step_out(name, &entry);
         if let State::Paused(until) = entry.state {
             self.paused.remove(&(until, name.clone()));
         }
@@ -183,13 +215,13 @@ impl Queue {
         let Some(mut entry) = self.entries.remove(name) else {
             return;
         };
-        let key = self.key(name, &entry);
-        let waits = self.waiting.remove(&key).is_some();
+        let waits = self.step_out(name, &entry);
         entry.rank = Rank::Basic;
         if waits {
-            self.waiting.insert(self.key(name, &entry), name.clone());
+            self.line_up(name.clone(), entry);
+        } else {
+            self.entries.insert(name.clone(), entry);
         }
-        self.entries.insert(name.clone(), entry);
     }
 
     fn key(&self, name: &Name, entry: &Entry) -> Key {
@@ -208,7 +240,17 @@ impl Queue {
         if self.readiness() == Readiness::Nothing {
             return None;
         }
-        let (key, name) = self.waiting.pop_first()?;
+        let (key, name) = if self.is_suspects_turn() {
+            self.passes = 0;
+            self.suspects.pop_first()?
+        } else {
+            self.passes = if self.suspects.is_empty() {
+                0
+            } else {
+                self.passes + 1
+            };
+            self.waiting.pop_first()?
+        };
         self.suspect_in_flight = key.is_suspect();
         self.in_flight += 1;
         self.jam.window(self.in_flight >= self.options.window, now);
@@ -222,17 +264,20 @@ impl Queue {
 
     /// Whether [`Queue::next`] would hand out something.
     pub fn readiness(&self) -> Readiness {
-        let Some((key, _)) = self.waiting.first_key_value() else {
-            return Readiness::Nothing;
-        };
         if self.held.is_some() || self.suspect_in_flight || self.in_flight >= self.options.window {
             return Readiness::Nothing;
         }
-        match (key.is_suspect(), self.in_flight) {
-            (false, _) => Readiness::Together,
+        match (self.is_suspects_turn(), self.in_flight) {
             (true, 0) => Readiness::Alone,
             (true, _) => Readiness::Nothing,
+            (false, _) if self.waiting.is_empty() => Readiness::Nothing,
+            (false, _) => Readiness::Together,
         }
+    }
+
+    /// Whether a suspect goes next: nobody above suspicion waits, or enough of them have passed.
+    fn is_suspects_turn(&self) -> bool {
+        !self.suspects.is_empty() && (self.waiting.is_empty() || self.passes >= PASSES)
     }
 
     /// Requests whose pause is over wait again. To be called before [`Queue::readiness`].
@@ -246,12 +291,10 @@ impl Queue {
     }
 
     fn wait(&mut self, name: &Name) {
-        let Some(mut entry) = self.entries.remove(name) else {
-            return;
-        };
-        entry.state = State::Waiting;
-        self.waiting.insert(self.key(name, &entry), name.clone());
-        self.entries.insert(name.clone(), entry);
+        if let Some(mut entry) = self.entries.remove(name) {
+            entry.state = State::Waiting;
+            self.line_up(name.clone(), entry);
+        }
     }
 
     /// The attempt ended. For everything but [`Disposal::Keep`] the caller disposes of the file and
@@ -259,13 +302,21 @@ impl Queue {
     pub fn settled(&mut self, name: &Name, outcome: Outcome, now: Instant) -> Disposal {
         let answered = matches!(
             outcome,
-            Outcome::Delivered | Outcome::Undelivered { .. } | Outcome::Denied(_)
+            Outcome::Delivered
+                | Outcome::Undelivered { .. }
+                | Outcome::Denied(_)
+                | Outcome::Unusable(_)
         );
         self.landed(answered, now);
         let Some(entry) = self.entries.get_mut(name) else {
             return Disposal::Forget;
         };
         let attempts = entry.refusals + 1;
+        if let State::InFlight { again } = &mut entry.state {
+            entry.state = State::Landed {
+                again: again.take(),
+            };
+        }
         match outcome {
             Outcome::Delivered => Disposal::Remove,
             Outcome::Vanished => Disposal::Forget,
@@ -285,9 +336,15 @@ impl Queue {
             }
             Outcome::Postponed(_) => self.keep(name, FIRST_PAUSE, now),
             // A lost connection costs no retry: the broker has not answered.
-            Outcome::Interrupted { suspect } => {
-                entry.suspicion += u32::from(suspect);
-                self.keep(name, Duration::ZERO, now)
+            Outcome::Interrupted { suspect: false } => self.keep(name, Duration::ZERO, now),
+            Outcome::Interrupted { suspect: true } => {
+                // One that has ended a connection while it was alone rests before it ends another.
+                let pause = match entry.suspicion {
+                    0 => Duration::ZERO,
+                    alone => pause_after(alone),
+                };
+                entry.suspicion = entry.suspicion.saturating_add(1);
+                self.keep(name, pause, now)
             }
         }
     }
@@ -307,7 +364,7 @@ impl Queue {
         let Some(entry) = self.entries.get_mut(name) else {
             return Disposal::Forget;
         };
-        if let State::InFlight { again: Some(newer) } = &entry.state {
+        if let State::Landed { again: Some(newer) } = &entry.state {
             // The file that was refused is no longer there.
             let newer = newer.clone();
             self.leave(name);
@@ -321,10 +378,14 @@ impl Queue {
         Disposal::Keep { pause }
     }
 
-    /// The file was disposed of. A newer one of the same name, if it has arrived, waits now.
+    /// The file was disposed of. A newer one of the same name, if it has arrived, waits now. Does
+    /// nothing for a request in flight: that file is another one.
     pub fn gone(&mut self, name: &Name) {
+        if self.is_in_flight(name) {
+            return;
+        }
         if let Some(Entry {
-            state: State::InFlight { again: Some(newer) },
+            state: State::Landed { again: Some(newer) },
             ..
         }) = self.leave(name)
         {
@@ -332,9 +393,18 @@ impl Queue {
         }
     }
 
+    fn is_in_flight(&self, name: &Name) -> bool {
+        self.entries
+            .get(name)
+            .is_some_and(|entry| matches!(entry.state, State::InFlight { .. }))
+    }
+
     /// The file could neither be removed nor moved: the request is not repeated while this very
     /// file is there.
     pub fn set_aside(&mut self, name: &Name, identity: Identity) {
+        if self.is_in_flight(name) {
+            return;
+        }
         self.leave(name);
         let facts = Facts {
             identity,

@@ -301,7 +301,46 @@ fn a_message_that_the_broker_may_have_ended_a_connection_over_goes_last_and_alon
     deliver(&mut queue, "b", now);
     assert_eq!(taken(&mut queue, now).as_deref(), Some("d"));
     deliver(&mut queue, "d", now);
-    assert_eq!(taken(&mut queue, now).as_deref(), Some("a-poison"));
+    assert_eq!(
+        taken(&mut queue, now),
+        None,
+        "it rests before it may end another connection"
+    );
+    assert_eq!(
+        taken(&mut queue, now + seconds(2)).as_deref(),
+        Some("a-poison")
+    );
+}
+
+#[test]
+fn a_suspect_is_not_passed_for_ever() {
+    let (mut queue, now) = queue(options(Lexical, 1), &[("z-suspect", plain(1))]);
+    assert_eq!(ended_over_all(&mut queue, now), ["z-suspect"]);
+    for n in 0..100 {
+        queue.arrived(name(&format!("a-{n:03}")), plain(100 + n));
+    }
+    let mut passed = 0;
+    loop {
+        let text = taken(&mut queue, now).expect("something waits");
+        deliver(&mut queue, &text, now);
+        if text == "z-suspect" {
+            break;
+        }
+        passed += 1;
+    }
+    assert_eq!(passed, PASSES);
+}
+
+#[test]
+fn what_becomes_of_another_file_of_the_name_is_nothing_to_one_in_flight() {
+    let (mut queue, now) = queue(options(Lexical, 2), &[("a", plain(1))]);
+    taken(&mut queue, now);
+    queue.gone(&name("a"));
+    queue.set_aside(&name("a"), plain(9).identity);
+    queue.arrived(name("a"), plain(2));
+    assert_eq!(taken(&mut queue, now), None, "the first is still in flight");
+    deliver(&mut queue, "a", now);
+    assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
 }
 
 #[test]
@@ -314,9 +353,11 @@ fn many_poisoned_messages_never_stop_the_good_ones() {
         queue.arrived(name(&format!("b-good-{n:02}")), plain(100 + n));
     }
     let mut delivered = 0;
-    let mut connections = 0;
+    let mut connections: u64 = 0;
     while delivered < 40 {
         connections += 1;
+        let now = now + seconds(1000 * connections);
+        queue.resume(now);
         assert!(
             connections < 100,
             "{delivered} of 40 after {connections} connections"
