@@ -4,18 +4,16 @@ use std::io::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::{Map, Value};
 
+use super::properties::properties;
 use super::topic;
-use crate::mqtt::{Properties, Publish, QoS};
+use crate::mqtt::{Publish, QoS};
 
 /// The largest payload that AWS IoT Core takes.
 const LARGEST_PAYLOAD: usize = 128 * 1024;
-/// All texts in the MQTT 5 properties together.
-const LARGEST_PROPERTIES: usize = 8 * 1024;
 
 /// The queue holds it for each waiting message.
 const LONGEST_SLOT: usize = 256;
@@ -234,129 +232,19 @@ fn retain(value: Option<&Value>) -> Result<bool, String> {
     }
 }
 
-fn properties(value: Option<Value>) -> Result<Properties, String> {
-    let mut properties = Properties::default();
-    let members = match value {
-        None => return Ok(properties),
-        Some(Value::Object(members)) => members,
-        Some(other) => {
-            return Err(format!(
-                "member \"properties\" is {}, not an object",
-                kind(&other)
-            ));
-        }
-    };
-    for (name, value) in members {
-        match (name.as_str(), value) {
-            ("content_type", Value::String(text)) => properties.content_type = Some(text),
-            ("response_topic", Value::String(text)) => {
-                if let Some(why) = topic::invalid(&text) {
-                    return Err(format!(
-                        "property \"response_topic\" {} {why}",
-                        shortened(&text)
-                    ));
-                }
-                properties.response_topic = Some(text);
-            }
-            ("correlation_data", Value::String(text)) => {
-                properties.correlation_data = Some(Bytes::from(text))
-            }
-            ("message_expiry", value) => properties.message_expiry = Some(expiry(&value)?),
-            ("user", Value::Object(pairs)) => properties.user = user(pairs)?,
-            ("content_type" | "correlation_data" | "response_topic", other) => {
-                return Err(format!(
-                    "property \"{name}\" is {}, not a string",
-                    kind(&other)
-                ));
-            }
-            ("user", other) => {
-                return Err(format!(
-                    "property \"user\" is {}, not an object",
-                    kind(&other)
-                ));
-            }
-            (unknown, _) => {
-                return Err(format!(
-                    "property \"{}\" is unknown, use content_type, response_topic, correlation_data, message_expiry or user",
-                    shortened(unknown)
-                ));
-            }
-        }
-    }
-    fits(&properties)?;
-    Ok(properties)
-}
-
-fn expiry(value: &Value) -> Result<u32, String> {
-    value
-        .as_u64()
-        .and_then(|seconds| u32::try_from(seconds).ok())
-        .ok_or_else(|| {
-            format!(
-                "property \"message_expiry\" is {}, not a number of seconds",
-                brief(value)
-            )
-        })
-}
-
-fn user(pairs: Map<String, Value>) -> Result<Vec<(String, String)>, String> {
-    pairs
-        .into_iter()
-        .map(|(name, value)| match value {
-            Value::String(text) => Ok((name, text)),
-            other => Err(format!(
-                "user property \"{}\" is {}, not a string",
-                shortened(&name),
-                kind(&other)
-            )),
-        })
-        .collect()
-}
-
-fn fits(properties: &Properties) -> Result<(), String> {
-    let texts = [&properties.content_type, &properties.response_topic]
-        .into_iter()
-        .flatten()
-        .map(String::len);
-    let pairs = properties
-        .user
-        .iter()
-        .map(|(name, value)| name.len() + value.len());
-    let data = properties.correlation_data.iter().map(Bytes::len);
-    let all: usize = texts.chain(pairs).chain(data).sum();
-    if all > LARGEST_PROPERTIES {
-        return Err(format!(
-            "properties have {all} bytes, more than the {LARGEST_PROPERTIES} allowed"
-        ));
-    }
-    let nul = properties
-        .user
-        .iter()
-        .any(|(name, value)| name.contains('\0') || value.contains('\0'))
-        || properties
-            .content_type
-            .as_ref()
-            .is_some_and(|text| text.contains('\0'));
-    if nul {
-        Err("a property contains a NUL character".into())
-    } else {
-        Ok(())
-    }
-}
-
 /// A value for the log: messages may be large, and are not the log's business.
-fn brief(value: &Value) -> String {
+pub fn brief(value: &Value) -> String {
     shortened(&value.to_string())
 }
 
-fn shortened(text: &str) -> String {
+pub fn shortened(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -1,4 +1,5 @@
 use super::*;
+use crate::mqtt::Properties;
 use serde_json::json;
 
 fn composed(file: &str) -> Result<Composed, String> {

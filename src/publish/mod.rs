@@ -1,7 +1,9 @@
 //! `--messages`: files become published messages.
 
+mod attempt;
 pub mod letterhead;
 mod message;
+mod properties;
 mod publisher;
 pub mod topic;
 
@@ -10,7 +12,7 @@ use std::path::PathBuf;
 pub use letterhead::Letterhead;
 pub use publisher::{Jammed, Publisher};
 
-use crate::spool::{maildir, queue};
+use crate::spool::{layout, queue};
 
 /// One messages directory, with defaults and its own settings resolved.
 #[derive(Clone, Debug)]
@@ -28,7 +30,7 @@ impl Options {
     /// What a start would stumble over. Changes nothing on disk.
     pub fn problems(&self) -> Vec<String> {
         let letterhead = self.letterhead.as_ref().map_or(Ok(()), Letterhead::check);
-        [maildir::check(&self.dir), letterhead]
+        [layout::check(&self.dir), letterhead]
             .into_iter()
             .filter_map(|result| result.err())
             .map(|problem| format!("{problem:#}"))

@@ -11,15 +11,13 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 
 use super::Options;
-use super::letterhead::About;
-use super::message::{Composed, Message};
+use super::attempt::{Attempt, attempt, facts};
 use crate::clock::{now, reached};
-use crate::mqtt::{Link, Mqtt, PublishError, Refusal, Slot};
-use crate::shortage;
+use crate::mqtt::{Link, Mqtt, Slot};
 use crate::spool::intake::{Intake, Notice};
-use crate::spool::maildir::{Departure, Maildir, Opened, Trouble};
-use crate::spool::order::Facts;
-use crate::spool::queue::{Disposal, MOST_NAMES, Next, Outcome, Queue, Readiness};
+use crate::spool::maildir::{Departure, Maildir, Trouble};
+use crate::spool::outcome::{Disposal, Next, Outcome, Readiness};
+use crate::spool::queue::{MOST_NAMES, Queue};
 use crate::spool::{Identity, Name};
 
 /// A long scan lets the other tasks work after so many files.
@@ -42,16 +40,6 @@ pub struct Publisher {
     overfull: bool,
     /// The wait for the whole window, which goes on while other things happen.
     alone: Option<Pin<Box<dyn Future<Output = Slot> + Send>>>,
-}
-
-/// An attempt that has ended.
-struct Attempt {
-    name: Name,
-    outcome: Outcome,
-    /// What was published where, for the log.
-    topic: String,
-    /// Kept open until the file is disposed of, so that its identity stays unique.
-    opened: Opened,
 }
 
 impl Publisher {
@@ -289,113 +277,5 @@ async fn waited(slot: &mut Option<Pin<Box<dyn Future<Output = Slot> + Send>>>) -
     match slot {
         Some(slot) => slot.await,
         None => std::future::pending().await,
-    }
-}
-
-/// What the queue needs to know of a file. Only files that mention a priority are parsed for it.
-fn facts(opened: &Opened) -> Facts {
-    let contents = opened.read().unwrap_or_default();
-    // An escape may spell the word in another way.
-    let mentions = [&b"priority"[..], b"\\u"]
-        .iter()
-        .any(|word| contents.windows(word.len()).any(|w| w == *word));
-    let message = if mentions {
-        Message::parse(&contents).ok()
-    } else {
-        None
-    };
-    let (priority, slot) = message.map_or((None, None), |message| (message.priority, message.slot));
-    Facts {
-        identity: opened.identity,
-        modified: opened.modified,
-        priority,
-        slot,
-    }
-}
-
-/// One attempt, from the open file to the broker's answer.
-async fn attempt(
-    options: Arc<Options>,
-    mqtt: Mqtt,
-    slot: Slot,
-    name: Name,
-    prioritised: bool,
-    opened: Opened,
-) -> Attempt {
-    let (topic, outcome) = match compose(&options, &name, prioritised, &opened).await {
-        Err(outcome) => (String::new(), outcome),
-        Ok(Composed { publish, warnings }) => {
-            for warning in warnings {
-                warn!("'{name}': {warning}");
-            }
-            let topic = publish.topic.clone();
-            (topic, outcome(mqtt.publish(publish, slot).await))
-        }
-    };
-    Attempt {
-        name,
-        outcome,
-        topic,
-        opened,
-    }
-}
-
-/// # Errors
-/// What becomes of a message that cannot be composed.
-async fn compose(
-    options: &Options,
-    name: &Name,
-    prioritised: bool,
-    opened: &Opened,
-) -> Result<Composed, Outcome> {
-    let contents = opened.read().map_err(|error| {
-        let reason = format!("cannot be read: {error}");
-        if shortage::passes(&error) {
-            Outcome::Postponed(reason)
-        } else {
-            Outcome::Unusable(reason)
-        }
-    })?;
-    let message = Message::parse(&contents).map_err(Outcome::Unusable)?;
-    drop(contents);
-    let letterhead = match &options.letterhead {
-        None => None,
-        Some(letterhead) => {
-            let about = About {
-                name,
-                modified: opened.modified,
-                message: &message,
-                prioritised,
-            };
-            Some(letterhead.fetch(&about).await.map_err(|error| {
-                let reason = format!("{error:#}");
-                if shortage::is_in(&error) {
-                    Outcome::Postponed(reason)
-                } else {
-                    Outcome::Unusable(reason)
-                }
-            })?)
-        }
-    };
-    message
-        .compose(letterhead, &options.topic_prefix, &options.topic_suffix)
-        .map_err(Outcome::Unusable)
-}
-
-fn outcome(answer: Result<(), PublishError>) -> Outcome {
-    match answer {
-        Ok(()) => Outcome::Delivered,
-        Err(PublishError::Disconnected { suspect }) => Outcome::Interrupted { suspect },
-        Err(PublishError::Refused { reason, refusal }) => match refusal {
-            Refusal::Permanent => Outcome::Denied(reason),
-            Refusal::Passing => Outcome::Undelivered {
-                reason,
-                quota: false,
-            },
-            Refusal::Quota => Outcome::Undelivered {
-                reason,
-                quota: true,
-            },
-        },
     }
 }

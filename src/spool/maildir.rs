@@ -6,27 +6,22 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{
-    DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown,
-};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail};
-use log::{error, warn};
+use anyhow::{Context, Result};
+use log::error;
 use nix::fcntl::OFlag;
-use nix::unistd::Uid;
 
 use super::being_written::Writers;
 use super::failed::Failed;
+use super::layout::{REMOVING, make_directories, make_removing};
 use super::{Identity, Name};
 use crate::shortage;
 
 /// Requests above this size are refused.
 pub const LARGEST_FILE: u64 = 1024 * 1024;
-const SUBDIRECTORIES: [&str; 3] = ["tmp", "new", "failed"];
-/// Where a file is looked at before it is removed. Hidden, for it is nobody else's business.
-const REMOVING: &str = ".removing";
 
 /// One action directory on disk.
 #[derive(Debug)]
@@ -321,104 +316,6 @@ fn trouble(error: io::Error, identity: Option<Identity>) -> Trouble {
             identity,
         },
     }
-}
-
-/// What [`Maildir::open`] would stumble over, without changing anything.
-pub fn check(dir: &Path) -> Result<()> {
-    whole(dir)?;
-    for name in SUBDIRECTORIES {
-        let path = dir.join(name);
-        if fs::symlink_metadata(&path).is_ok() {
-            part(&path)?;
-        }
-    }
-    Ok(())
-}
-
-/// The action directory itself, which may be a link.
-fn whole(dir: &Path) -> Result<fs::Metadata> {
-    let meta = fs::metadata(dir)
-        .with_context(|| format!("cannot use {}, create it first", dir.display()))?;
-    if !meta.is_dir() {
-        bail!("{} is not a directory", dir.display());
-    }
-    Ok(meta)
-}
-
-/// A part of it, which may not: what is moved and removed there is not to be somebody else's.
-fn part(path: &Path) -> Result<fs::Metadata> {
-    let meta =
-        fs::symlink_metadata(path).with_context(|| format!("cannot use {}", path.display()))?;
-    if meta.is_symlink() {
-        bail!(
-            "{} is a symbolic link, which is not followed; make it a directory",
-            path.display()
-        );
-    }
-    if !meta.is_dir() {
-        bail!("{} is not a directory", path.display());
-    }
-    Ok(meta)
-}
-
-fn make_directories(dir: &Path) -> Result<()> {
-    let meta = whole(dir)?;
-    for name in SUBDIRECTORIES {
-        make_part(&dir.join(name), &meta)?;
-    }
-    // Without it files are removed in place, as on a file system that is full or read-only.
-    if let Err(problem) = make_removing(&dir.join(REMOVING)) {
-        warn!("{problem:#}");
-    }
-    Ok(())
-}
-
-/// With the mode and owner of the whole.
-fn make_part(path: &Path, like: &fs::Metadata) -> Result<()> {
-    let mode = like.permissions().mode() & 0o7777;
-    if let Err(error) = fs::DirBuilder::new().mode(mode).create(path) {
-        // It was there, or a writer has made it at this moment.
-        return match fs::symlink_metadata(path) {
-            Ok(_) => part(path).map(drop),
-            Err(_) => Err(error).with_context(|| format!("cannot create {}", path.display())),
-        };
-    }
-    // Through a descriptor, so that nobody can put a link in its place meanwhile.
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let made = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path)
-        .and_then(|made| {
-            made.set_permissions(fs::Permissions::from_mode(mode))
-                .map(|()| made)
-        })
-        .with_context(|| format!("cannot set the mode of {}", path.display()))?;
-    let meta = made
-        .metadata()
-        .with_context(|| format!("cannot use {}", path.display()))?;
-    if (meta.uid(), meta.gid()) != (like.uid(), like.gid()) {
-        // Only root may give a directory away; a writer that cannot use it will say so.
-        let _ = fchown(&made, Some(like.uid()), Some(like.gid()));
-    }
-    Ok(())
-}
-
-/// For the daemon alone: what stands in it is on its way out.
-fn make_removing(path: &Path) -> Result<()> {
-    if let Err(error) = part(path) {
-        match fs::DirBuilder::new().mode(0o700).create(path) {
-            Ok(()) => {}
-            Err(made) if made.kind() == ErrorKind::AlreadyExists => return Err(error),
-            Err(made) => {
-                return Err(made).with_context(|| format!("cannot create {}", path.display()));
-            }
-        }
-    }
-    if part(path)?.uid() != Uid::effective().as_raw() {
-        bail!("{} belongs to another user, remove it", path.display());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

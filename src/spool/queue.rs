@@ -1,19 +1,19 @@
 //! Pure: which request of an action directory is taken next, and what becomes of it afterwards.
 //! Holds names and facts, never contents.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::jam::Jam;
+use super::line::Line;
 use super::order::{Facts, Key, Order, Rank};
+use super::outcome::{Disposal, Next, Outcome, Readiness};
 use super::slots::Slots;
 use super::{Identity, Name};
 
 /// The first pause before a refused request is tried again; each further one is four times longer.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// So many others may pass a suspect that waits. Then it flies, alone, before them.
-const PASSES: usize = 20;
 /// Names held at most. More stay on disk until there is room.
 pub const MOST_NAMES: usize = 100_000;
 
@@ -26,42 +26,6 @@ pub struct Options {
     pub retries: u32,
     /// How long a full window may go without any answer.
     pub jam: Duration,
-}
-
-/// How one attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Carried out.
-    Delivered,
-    /// Refused by the broker; the same request may be accepted later. `quota`: so may others, when
-    /// less is sent.
-    Undelivered { reason: String, quota: bool },
-    /// Refused by the broker for good.
-    Denied(String),
-    /// The connection was lost. `suspect`: the broker ended it, perhaps because of this request.
-    Interrupted { suspect: bool },
-    /// Not even sent: can never be accepted.
-    Unusable(String),
-    /// Something local was short (memory, file descriptors): nothing is known about the request.
-    Postponed(String),
-    /// The file is gone.
-    Vanished,
-}
-
-/// What to do with the file of a request whose attempt has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Disposal {
-    Remove,
-    MoveToFailed {
-        reason: String,
-        attempts: u32,
-    },
-    /// It stays in `new/` and waits for another attempt, after this pause.
-    Keep {
-        pause: Duration,
-    },
-    /// Nothing is there to be disposed of.
-    Forget,
 }
 
 #[derive(Debug)]
@@ -96,11 +60,7 @@ enum State {
 pub struct Queue {
     options: Options,
     entries: HashMap<Name, Entry>,
-    waiting: BTreeMap<Key, Name>,
-    /// Those that wait and may have made the broker end a connection.
-    suspects: BTreeMap<Key, Name>,
-    /// How many others were taken since the last suspect, while one waits.
-    passes: usize,
+    line: Line,
     paused: BTreeSet<(Instant, Name)>,
     slots: Slots,
     in_flight: usize,
@@ -116,9 +76,7 @@ impl Queue {
         Queue {
             options,
             entries: HashMap::new(),
-            waiting: BTreeMap::new(),
-            suspects: BTreeMap::new(),
-            passes: 0,
+            line: Line::default(),
             paused: BTreeSet::new(),
             slots: Slots::default(),
             in_flight: 0,
@@ -181,29 +139,14 @@ impl Queue {
 
     /// Puts a request that waits where it belongs.
     fn line_up(&mut self, name: Name, entry: Entry) {
-        let key = self.key(&name, &entry);
-        let list = if key.is_suspect() {
-            &mut self.suspects
-        } else {
-            &mut self.waiting
-        };
-        list.insert(key, name.clone());
+        self.line.join(self.key(&name, &entry), name.clone());
         self.entries.insert(name, entry);
-    }
-
-    /// Whether it was waiting.
-    fn step_out(&mut self, name: &Name, entry: &Entry) -> bool {
-        let key = self.key(name, entry);
-        self.waiting
-            .remove(&key)
-            .or(self.suspects.remove(&key))
-            .is_some()
     }
 
     /// Takes the name out of every list.
     fn leave(&mut self, name: &Name) -> Option<Entry> {
         let entry = self.entries.remove(name)?;
-        self.step_out(name, &entry);
+        self.line.leave(&self.key(name, &entry));
         if let State::Paused(until) = entry.state {
             self.paused.remove(&(until, name.clone()));
         }
@@ -215,7 +158,7 @@ impl Queue {
         let Some(mut entry) = self.entries.remove(name) else {
             return;
         };
-        let waits = self.step_out(name, &entry);
+        let waits = self.line.leave(&self.key(name, &entry));
         entry.rank = Rank::Basic;
         if waits {
             self.line_up(name.clone(), entry);
@@ -240,17 +183,7 @@ impl Queue {
         if self.readiness() == Readiness::Nothing {
             return None;
         }
-        let (key, name) = if self.is_suspects_turn() {
-            self.passes = 0;
-            self.suspects.pop_first()?
-        } else {
-            self.passes = if self.suspects.is_empty() {
-                0
-            } else {
-                self.passes + 1
-            };
-            self.waiting.pop_first()?
-        };
+        let (key, name) = self.line.take()?;
         self.suspect_in_flight = key.is_suspect();
         self.in_flight += 1;
         self.jam.window(self.in_flight >= self.options.window, now);
@@ -267,17 +200,12 @@ impl Queue {
         if self.held.is_some() || self.suspect_in_flight || self.in_flight >= self.options.window {
             return Readiness::Nothing;
         }
-        match (self.is_suspects_turn(), self.in_flight) {
-            (true, 0) => Readiness::Alone,
-            (true, _) => Readiness::Nothing,
-            (false, _) if self.waiting.is_empty() => Readiness::Nothing,
-            (false, _) => Readiness::Together,
+        match (self.line.first(), self.in_flight) {
+            (None, _) => Readiness::Nothing,
+            (Some(key), 0) if key.is_suspect() => Readiness::Alone,
+            (Some(key), _) if key.is_suspect() => Readiness::Nothing,
+            (Some(_), _) => Readiness::Together,
         }
-    }
-
-    /// Whether a suspect goes next: nobody above suspicion waits, or enough of them have passed.
-    fn is_suspects_turn(&self) -> bool {
-        !self.suspects.is_empty() && (self.waiting.is_empty() || self.passes >= PASSES)
     }
 
     /// Requests whose pause is over wait again. To be called before [`Queue::readiness`].
@@ -462,24 +390,6 @@ fn pause_after(refusals: u32) -> Duration {
     FIRST_PAUSE
         .saturating_mul(4u32.saturating_pow(refusals - 1))
         .min(LONGEST_PAUSE)
-}
-
-/// Whether a request can be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// Nothing waits, or it has to go on waiting.
-    Nothing,
-    Together,
-    /// Only while nothing else flies on the connection: the request is suspected to be the reason
-    /// why the broker ended one.
-    Alone,
-}
-
-/// A request that is to be carried out now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Next {
-    pub name: Name,
-    pub prioritised: bool,
 }
 
 #[cfg(test)]

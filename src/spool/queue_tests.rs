@@ -1,4 +1,5 @@
 use super::*;
+use crate::spool::line::PASSES;
 use crate::spool::order::Order::{Lexical, NewestFirst, OldestFirst, ReverseLexical};
 
 fn name(text: &str) -> Name {

@@ -1,0 +1,133 @@
+//! One attempt at one message: from the open file to the broker's answer.
+
+use std::sync::Arc;
+
+use log::warn;
+
+use super::Options;
+use super::letterhead::About;
+use super::message::{Composed, Message};
+use crate::mqtt::{Mqtt, PublishError, Refusal, Slot};
+use crate::shortage;
+use crate::spool::Name;
+use crate::spool::maildir::Opened;
+use crate::spool::order::Facts;
+use crate::spool::outcome::Outcome;
+
+/// An attempt that has ended.
+pub struct Attempt {
+    pub name: Name,
+    pub outcome: Outcome,
+    /// What was published where, for the log.
+    pub topic: String,
+    /// Kept open until the file is disposed of, so that its identity stays unique.
+    pub opened: Opened,
+}
+
+/// What the queue needs to know of a file. Only files that mention a priority are parsed for it.
+pub fn facts(opened: &Opened) -> Facts {
+    let contents = opened.read().unwrap_or_default();
+    // An escape may spell the word in another way.
+    let mentions = [&b"priority"[..], b"\\u"]
+        .iter()
+        .any(|word| contents.windows(word.len()).any(|w| w == *word));
+    let message = if mentions {
+        Message::parse(&contents).ok()
+    } else {
+        None
+    };
+    let (priority, slot) = message.map_or((None, None), |message| (message.priority, message.slot));
+    Facts {
+        identity: opened.identity,
+        modified: opened.modified,
+        priority,
+        slot,
+    }
+}
+
+/// One attempt, from the open file to the broker's answer.
+pub async fn attempt(
+    options: Arc<Options>,
+    mqtt: Mqtt,
+    slot: Slot,
+    name: Name,
+    prioritised: bool,
+    opened: Opened,
+) -> Attempt {
+    let (topic, outcome) = match compose(&options, &name, prioritised, &opened).await {
+        Err(outcome) => (String::new(), outcome),
+        Ok(Composed { publish, warnings }) => {
+            for warning in warnings {
+                warn!("'{name}': {warning}");
+            }
+            let topic = publish.topic.clone();
+            (topic, outcome(mqtt.publish(publish, slot).await))
+        }
+    };
+    Attempt {
+        name,
+        outcome,
+        topic,
+        opened,
+    }
+}
+
+/// # Errors
+/// What becomes of a message that cannot be composed.
+async fn compose(
+    options: &Options,
+    name: &Name,
+    prioritised: bool,
+    opened: &Opened,
+) -> Result<Composed, Outcome> {
+    let contents = opened.read().map_err(|error| {
+        let reason = format!("cannot be read: {error}");
+        if shortage::passes(&error) {
+            Outcome::Postponed(reason)
+        } else {
+            Outcome::Unusable(reason)
+        }
+    })?;
+    let message = Message::parse(&contents).map_err(Outcome::Unusable)?;
+    drop(contents);
+    let letterhead = match &options.letterhead {
+        None => None,
+        Some(letterhead) => {
+            let about = About {
+                name,
+                modified: opened.modified,
+                message: &message,
+                prioritised,
+            };
+            Some(letterhead.fetch(&about).await.map_err(|error| {
+                let reason = format!("{error:#}");
+                if shortage::is_in(&error) {
+                    Outcome::Postponed(reason)
+                } else {
+                    Outcome::Unusable(reason)
+                }
+            })?)
+        }
+    };
+    message
+        .compose(letterhead, &options.topic_prefix, &options.topic_suffix)
+        .map_err(Outcome::Unusable)
+}
+
+fn outcome(answer: Result<(), PublishError>) -> Outcome {
+    match answer {
+        Ok(()) => Outcome::Delivered,
+        Err(PublishError::Disconnected { suspect }) => Outcome::Interrupted { suspect },
+        Err(PublishError::Refused { reason, refusal }) => match refusal {
+            Refusal::Permanent => Outcome::Denied(reason),
+            Refusal::Passing => Outcome::Undelivered {
+                reason,
+                quota: false,
+            },
+            Refusal::Quota => Outcome::Undelivered {
+                reason,
+                quota: true,
+            },
+        },
+    }
+}
