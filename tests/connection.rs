@@ -547,6 +547,45 @@ fn check_reads_everything_and_changes_nothing() {
     }
 }
 
+/// What is shipped as an example works as it is.
+#[test]
+fn the_shipped_letterheads_pass_the_check_and_do_what_they_say() {
+    let shipped = |name: &str| format!("{}/examples/letterhead/{name}", env!("CARGO_MANIFEST_DIR"));
+    for (option, example) in [
+        ("--letterhead-generator", shipped("generator")),
+        ("--letterhead-file", shipped("file.json")),
+    ] {
+        let sandbox = sandbox();
+        let mut device = Device::new(&sandbox);
+        device.message_option(option, example);
+        let mut command = device.command();
+        command.arg("--check");
+        device.start_as(command);
+        assert_eq!(device.exit_code(), Some(0), "{}", device.log());
+
+        device.drop_file("x", r#"{"topic":"t","payload":{"bar":2.4}}"#);
+        device.start();
+        let publish = &sandbox.wait_for_publishes(1, LONG)[0];
+        match option {
+            "--letterhead-file" => {
+                assert_eq!(publish.text(), r#"{"bar":2.4}"#);
+                assert_eq!(
+                    publish.properties.content_type.as_deref(),
+                    Some("application/json")
+                );
+            }
+            _ => {
+                let text = publish.text();
+                assert!(
+                    text.starts_with(r#"{"device":""#) && text.ends_with(r#","bar":2.4}"#),
+                    "{text}"
+                );
+                assert!(text.contains(r#"","time":1"#), "{text}");
+            }
+        }
+    }
+}
+
 #[test]
 fn help_reads_well_on_80_columns_and_version_tells_one() {
     for argument in ["--help", "--version"] {
