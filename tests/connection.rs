@@ -69,6 +69,59 @@ fn connects_with_the_documented_defaults() {
 }
 
 #[test]
+fn port_443_asks_for_the_alpn_protocol_of_aws() {
+    if !common::is_root() {
+        eprintln!("skipped: only root can listen on port 443");
+        return;
+    }
+    let sandbox = builder().port(443).require_alpn().start().unwrap();
+    let device = connected(&sandbox);
+    wait_for_event(
+        &sandbox,
+        "the ALPN protocol",
+        |event| matches!(event, Event::TlsEstablished { alpn: Some(alpn), .. } if alpn == "x-amzn-mqtt-ca"),
+    );
+    device.drop_message("x", "t", "x");
+    sandbox.wait_for_publishes(1, LONG);
+}
+
+#[test]
+fn the_log_never_holds_a_key_or_a_payload_at_any_level() {
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    let mut command = device.command();
+    command.env("RUST_LOG", "trace");
+    device.start_as(command);
+    device.wait_for_log("connected to");
+    device.drop_message("good", "t", "precious payload");
+    device.drop_file(
+        "bad",
+        r#"{"topic":"t","payload":"precious payload","qos":2}"#,
+    );
+    sandbox.wait_for_publishes(1, LONG);
+    device.wait_for_failure("bad");
+    device.wait_until_empty();
+    device.stop();
+    let log = device.log();
+    assert!(!log.contains("precious"), "{log}");
+    let id = common::names(&device.certstore())
+        .into_iter()
+        .find(|name| name.len() == 64)
+        .unwrap();
+    let key = device
+        .certstore()
+        .join(&id)
+        .join(format!("{id}-private.pem.key"));
+    for line in fs::read_to_string(key)
+        .unwrap()
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+    {
+        assert!(!log.contains(line), "{log}");
+    }
+}
+
+#[test]
 fn mqtt_3_1_1_and_another_keep_alive_are_options() {
     let sandbox = sandbox();
     let mut device = Device::new(&sandbox);
