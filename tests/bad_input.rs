@@ -380,6 +380,40 @@ fn a_file_replaced_while_the_older_one_is_in_flight() {
 }
 
 #[test]
+fn a_file_rewritten_in_place_while_the_older_one_is_in_flight() {
+    let sandbox = sandbox();
+    sandbox.add_fault(Fault::once(
+        When::Publish(1),
+        What::DelayPuback(Duration::from_millis(300)),
+    ));
+    let mut device = Device::new(&sandbox);
+    let mut command = device.command();
+    command.env("RUST_LOG", "debug");
+    device.start_as(command);
+    device.wait_for_log("connected to");
+    device.drop_message("same", "t", "older");
+    sandbox.wait_for_publishes(1, LONG);
+    let mut slow = fs::File::create(device.new_dir().join("same")).unwrap();
+    slow.write_all(br#"{"topic":"t","#).unwrap();
+    device.wait_for_log("'same' was replaced by a newer file");
+    // Longer than the daemon doubts: what it takes for complete would be taken by then.
+    let doubt = std::time::Instant::now();
+    wait_for("the doubt is over", LONG, || {
+        doubt.elapsed() > Duration::from_millis(400)
+    });
+    slow.write_all(br#""payload":"newer"}"#).unwrap();
+    drop(slow);
+    let texts: Vec<String> = sandbox
+        .wait_for_publishes(2, LONG)
+        .iter()
+        .map(|one| one.text())
+        .collect();
+    assert_eq!(texts, ["older", "newer"]);
+    device.wait_until_empty();
+    assert_eq!(device.failed(), [""; 0]);
+}
+
+#[test]
 fn a_missing_new_is_made_again_while_it_runs() {
     let sandbox = sandbox();
     let device = connected(&sandbox);
