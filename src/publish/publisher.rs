@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
-use log::{debug, error, info, warn};
+use log::{Level, debug, error, info, log, warn};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 
@@ -38,6 +39,8 @@ pub struct Publisher {
     running: JoinSet<Attempt>,
     /// There was no room for all names: scan again when there is.
     overfull: bool,
+    /// Why a message was last postponed.
+    shortage: Option<String>,
     /// The wait for the whole window, which goes on while other things happen.
     alone: Option<Pin<Box<dyn Future<Output = Slot> + Send>>>,
 }
@@ -60,6 +63,7 @@ impl Publisher {
             link,
             running,
             overfull: false,
+            shortage: None,
             alone: None,
         })
     }
@@ -228,12 +232,25 @@ impl Publisher {
             }
             Disposal::Forget => self.queue.gone(name),
             Disposal::Keep { pause } => match told {
-                Outcome::Undelivered { reason, .. } | Outcome::Postponed(reason) => {
+                Outcome::Undelivered { reason, .. } => {
                     warn!("'{name}' is tried again in {} s: {reason}", pause.as_secs());
                 }
+                Outcome::Postponed(reason) => self.postponed(name, pause, reason),
                 told => debug!("'{name}' waits again: {told:?}"),
             },
         }
+    }
+
+    /// A shortage hits many messages many times: the same one is told once.
+    fn postponed(&mut self, name: &Name, pause: Duration, reason: String) {
+        let known = self.shortage.as_ref() == Some(&reason);
+        let level = if known { Level::Debug } else { Level::Warn };
+        log!(
+            level,
+            "'{name}' is tried again in {} s: {reason}",
+            pause.as_secs()
+        );
+        self.shortage = Some(reason);
     }
 
     fn give_up(&mut self, name: &Name, read: Option<Identity>, reason: &str) {

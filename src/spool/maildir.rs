@@ -157,69 +157,68 @@ impl Maildir {
 
     /// Removes the file of a request that was carried out.
     pub fn remove(&self, name: &Name, read: Identity) -> Departure {
-        match self.take_aside(name, read) {
-            Taken::Aside(aside) => match fs::remove_file(aside) {
-                Ok(()) => Departure::Done,
-                Err(error) => Departure::Stuck(error),
-            },
-            Taken::Gone => Departure::Done,
-            Taken::Replaced => Departure::Replaced,
-            Taken::Immovable(_) => match fs::remove_file(self.new_dir().join(name)) {
-                Ok(()) => Departure::Done,
-                Err(error) if error.kind() == ErrorKind::NotFound => Departure::Done,
-                Err(error) => Departure::Stuck(error),
-            },
+        let file = match self.take_aside(name, read) {
+            Taken::Ready(file) => file,
+            Taken::Gone => return Departure::Done,
+            Taken::Replaced => return Departure::Replaced,
+            Taken::Unknown(error) => return Departure::Stuck(error),
+        };
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Departure::Stuck(error),
+            Ok(()) | Err(_) => Departure::Done,
         }
     }
 
     /// Moves the file of a request that is given up to `failed/`; deletes it where that fails.
     pub fn fail(&mut self, name: &Name, read: Option<Identity>, reason: &str) -> Departure {
         let path = self.new_dir().join(name);
-        let read = match read.map_or_else(
-            || fs::symlink_metadata(&path).map(|meta| identity(&meta)),
-            Ok,
-        ) {
+        let look = || fs::symlink_metadata(&path).map(|meta| identity(&meta));
+        let read = match read.map_or_else(look, Ok) {
             Ok(read) => read,
             Err(error) if error.kind() == ErrorKind::NotFound => return Departure::Done,
             Err(error) => return Departure::Stuck(error),
         };
-        let (file, error) = match self.take_aside(name, read) {
+        let file = match self.take_aside(name, read) {
+            Taken::Ready(file) => file,
             Taken::Gone => return Departure::Done,
             Taken::Replaced => return Departure::Replaced,
-            Taken::Immovable(error) => (path, error),
-            Taken::Aside(aside) => match self.failed.take(&aside, name, reason) {
-                Ok(()) => return Departure::Done,
-                Err(error) => (aside, error),
-            },
+            Taken::Unknown(error) => return Departure::Stuck(error),
         };
-        match fs::remove_file(file) {
-            Ok(()) => Departure::Deleted(error),
-            Err(error) => Departure::Stuck(error),
+        match self.failed.take(&file, name, reason) {
+            Ok(()) => Departure::Done,
+            Err(error) => match fs::remove_file(file) {
+                Ok(()) => Departure::Deleted(error),
+                Err(error) => Departure::Stuck(error),
+            },
         }
     }
 
-    /// Takes the file out of `new/` if it is still the one that was read.
+    /// Takes the file out of `new/` if it is still the one that was read. Where nothing can be taken
+    /// aside, the file is ready where it is.
     fn take_aside(&self, name: &Name, read: Identity) -> Taken {
         let path = self.new_dir().join(name);
         let aside = self.removing(name);
         match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Taken::Gone,
             Ok(meta) if identity(&meta) != read => return Taken::Replaced,
-            Ok(_) | Err(_) => {}
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Taken::Gone,
+            Err(error) => return Taken::Unknown(error),
         }
         let moved = self.has_removing().and_then(|()| fs::rename(&path, &aside));
-        match moved {
-            Ok(()) => {}
-            Err(_) if !self.holds(name) => return Taken::Gone,
-            Err(error) => return Taken::Immovable(error),
+        if moved.is_err() {
+            return if self.holds(name) {
+                Taken::Ready(path)
+            } else {
+                Taken::Gone
+            };
         }
         match fs::symlink_metadata(&aside) {
             Ok(meta) if identity(&meta) != read => {
                 put_back(&aside, &path);
                 Taken::Replaced
             }
-            Ok(_) => Taken::Aside(aside),
-            Err(error) => Taken::Immovable(error),
+            Ok(_) => Taken::Ready(aside),
+            Err(error) => Taken::Unknown(error),
         }
     }
 
@@ -261,10 +260,12 @@ impl Opened {
 }
 
 enum Taken {
-    Aside(PathBuf),
+    /// This is the file that was read, to be removed or moved.
+    Ready(PathBuf),
     Gone,
     Replaced,
-    Immovable(io::Error),
+    /// It cannot even be looked at.
+    Unknown(io::Error),
 }
 
 /// Puts a file back unless a newer one has taken its name: then it is superseded.

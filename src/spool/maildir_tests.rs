@@ -102,7 +102,7 @@ fn a_file_that_was_put_back_never_replaces_a_newer_one() {
 }
 
 #[test]
-fn without_a_place_to_take_files_aside_they_are_removed_in_place() {
+fn without_a_place_to_take_files_aside_they_are_removed_and_moved_from_where_they_are() {
     let (dir, mut maildir) = maildir(10);
     // As when the directory belongs to somebody else and it cannot be made.
     fs::remove_dir(maildir.removing("")).unwrap();
@@ -117,9 +117,10 @@ fn without_a_place_to_take_files_aside_they_are_removed_in_place() {
     assert_eq!(text(&dir, "new/a"), None, "done means gone");
     assert!(matches!(
         maildir.fail(&name("b"), None, "x"),
-        Departure::Deleted(_)
+        Departure::Done
     ));
     assert_eq!(text(&dir, "new/b"), None);
+    assert!(text(&dir, "failed/b").is_some(), "it is not lost");
 }
 
 #[test]
