@@ -65,6 +65,18 @@ impl Broker {
         seen
     }
 
+    /// The topics of all that the broker itself has received.
+    pub fn received_topics(&self) -> Vec<String> {
+        match self {
+            Broker::Sandbox(sandbox) => sandbox
+                .published()
+                .into_iter()
+                .map(|one| one.topic)
+                .collect(),
+            Broker::Mosquitto(mosquitto) => mosquitto.received_topics(),
+        }
+    }
+
     /// Ends the broker's process or listener and starts it again after a while.
     pub fn restart(&mut self, pause: Duration) {
         match self {

@@ -74,7 +74,7 @@ impl Mosquitto {
         let text = format!(
             "listener {port} 127.0.0.1\ncafile {ca}\ncertfile {dir}/server.crt\nkeyfile {dir}/server.key\n\
              require_certificate true\nallow_anonymous true\npersistence true\npersistence_location {dir}/\n\
-             max_queued_messages 0\nuser root\n",
+             max_queued_messages 0\nuser root\nlog_type all\nlog_dest file {dir}/log\n",
             port = self.port,
             ca = self.pki().ca_file().display(),
         );
@@ -144,6 +144,19 @@ impl Mosquitto {
         let come = || self.seen.lock().expect("the deliveries").len();
         wait_for(&format!("{count} messages came"), limit, || come() >= count);
         self.seen.lock().expect("the deliveries").clone()
+    }
+
+    /// The topics of all that devices published, from the broker's own log. Its subscriber's session
+    /// does not survive every restart whole.
+    pub fn received_topics(&self) -> Vec<String> {
+        let log = fs::read(self.dir.path().join("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log).into_owned();
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("Received PUBLISH from device-"));
+        lines
+            .filter_map(|line| Some(line.split('\'').nth(1)?.to_owned()))
+            .collect()
     }
 
     /// SIGTERM, so that it saves its sessions; then a new one on the same port.
