@@ -10,10 +10,12 @@
 //! | [`cli`], [`config`] | the command line, and what it means |
 //! | [`daemon`] | the composition root: tasks, signals, the way out |
 //! | [`publish`] | `--messages`: files become messages (a feature) |
+//! | [`shadow`] | `--services` and `--updates`: settings become files, updates become reported state (a feature) |
 //! | [`mqtt`] | the connection (an edge) |
 //! | [`spool`] | action directories (an edge) |
 //! | [`certstore`] | certificates on disk (an edge) |
 //! | [`process`] | child processes with a deadline (an edge) |
+//! | [`format`] | JSON, SHELL and PLAINTEXT (an edge) |
 //! | [`clock`], [`exit`], [`identity`], [`logging`], [`shortage`] | the ground |
 //!
 //! The rule of direction: `main` and `daemon` use everything; features use edges and the ground, and
@@ -26,10 +28,12 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod exit;
+pub mod format;
 pub mod identity;
 pub mod logging;
 pub mod mqtt;
 pub mod process;
 pub mod publish;
+pub mod shadow;
 pub mod shortage;
 pub mod spool;

@@ -14,8 +14,8 @@ const ROWS: [&[&str]; 6] = [
     &["main"],
     &["daemon"],
     &["config"],
-    &["cli", "publish"],
-    &["mqtt", "spool", "certstore", "process"],
+    &["cli", "publish", "shadow"],
+    &["mqtt", "spool", "certstore", "process", "format"],
     &["clock", "exit", "identity", "logging", "shortage"],
 ];
 
