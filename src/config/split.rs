@@ -1,8 +1,7 @@
 //! Pure: compound option values, split so that what people write works.
 
-use std::str::FromStr;
-
 use crate::mqtt::invalid_filter;
+use crate::shadow::ShadowId;
 
 /// Splits `NAME:REST`, where names and topics may contain colons and paths are usually absolute: at
 /// the first `:/`, or at the first `:` where there is none.
@@ -30,49 +29,6 @@ pub fn dir_and_value<'a>(value: &'a str, dirs: &[String]) -> Option<(usize, &'a 
         }
     }
     found
-}
-
-/// `THING` or `THING/SHADOW`, with the names that AWS allows.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ShadowId {
-    pub thing: String,
-    pub shadow: Option<String>,
-}
-
-impl FromStr for ShadowId {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (thing, shadow) = match text.split_once('/') {
-            Some((thing, shadow)) => (thing, Some(shadow)),
-            None => (text, None),
-        };
-        check_name("thing", thing, 128)?;
-        if let Some(shadow) = shadow {
-            check_name("shadow", shadow, 64)?;
-        }
-        Ok(ShadowId {
-            thing: thing.to_owned(),
-            shadow: shadow.map(str::to_owned),
-        })
-    }
-}
-
-fn check_name(what: &str, name: &str, longest: usize) -> Result<(), String> {
-    if name.is_empty() || name.len() > longest {
-        return Err(format!(
-            "{what} name '{name}' must have 1 to {longest} characters"
-        ));
-    }
-    match name
-        .chars()
-        .find(|c| !(c.is_ascii_alphanumeric() || ":_-".contains(*c)))
-    {
-        Some(bad) => Err(format!(
-            "{what} name '{name}' contains '{bad}', use letters, digits and : _ -"
-        )),
-        None => Ok(()),
-    }
 }
 
 /// `THING[/SHADOW]:PATH`.

@@ -1,0 +1,112 @@
+//! Pure: what the cloud says about a shadow, read from its JSON. Nothing in it is trusted to be there.
+
+use serde_json::{Map, Value};
+
+/// Sections of a document, or of a patch to one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sections {
+    pub desired: Map<String, Value>,
+    pub reported: Map<String, Value>,
+}
+
+/// The cloud agreed: a document, or the echo of an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub token: Option<String>,
+    pub version: u64,
+    /// In an update's echo `null` members are removals.
+    pub state: Sections,
+    /// The update removed the whole desired section.
+    pub desired_removed: bool,
+}
+
+/// The cloud refused a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    pub token: Option<String>,
+    pub code: i64,
+    pub message: String,
+}
+
+impl Rejected {
+    /// For the log.
+    pub fn reason(&self) -> String {
+        format!("{} {}", self.code, self.message)
+    }
+}
+
+/// All differences between desired and reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delta {
+    pub version: u64,
+    pub desired: Map<String, Value>,
+}
+
+/// # Errors
+/// Why this is no such message.
+pub fn accepted(payload: &[u8]) -> Result<Accepted, String> {
+    let message = object(payload)?;
+    let state = match message.get("state") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(state)) => state.clone(),
+        Some(_) => return Err("its 'state' is not an object".to_owned()),
+    };
+    Ok(Accepted {
+        token: token(&message),
+        version: version(&message)?,
+        desired_removed: state.get("desired").is_some_and(Value::is_null)
+            || message.get("state").is_some_and(Value::is_null),
+        state: Sections {
+            desired: section(&state, "desired")?,
+            reported: section(&state, "reported")?,
+        },
+    })
+}
+
+/// # Errors
+/// Why this is no such message.
+pub fn rejected(payload: &[u8]) -> Result<Rejected, String> {
+    let message = object(payload)?;
+    let code = message.get("code").and_then(Value::as_i64);
+    let text = message.get("message").and_then(Value::as_str);
+    Ok(Rejected {
+        token: token(&message),
+        code: code.ok_or("it has no 'code'")?,
+        message: text.unwrap_or("no message").chars().take(200).collect(),
+    })
+}
+
+/// # Errors
+/// Why this is no such message.
+pub fn delta(payload: &[u8]) -> Result<Delta, String> {
+    let message = object(payload)?;
+    Ok(Delta {
+        version: version(&message)?,
+        desired: section(&message, "state")?,
+    })
+}
+
+fn object(payload: &[u8]) -> Result<Map<String, Value>, String> {
+    match serde_json::from_slice(payload) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(_) => Err("it is not a JSON object".to_owned()),
+        Err(error) => Err(format!("it is not JSON: {error}")),
+    }
+}
+
+fn token(message: &Map<String, Value>) -> Option<String> {
+    Some(message.get("clientToken")?.as_str()?.to_owned())
+}
+
+fn version(message: &Map<String, Value>) -> Result<u64, String> {
+    let version = message.get("version").and_then(Value::as_u64);
+    version.ok_or_else(|| "it has no 'version'".to_owned())
+}
+
+fn section(state: &Map<String, Value>, name: &str) -> Result<Map<String, Value>, String> {
+    match state.get(name) {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(members)) => Ok(members.clone()),
+        Some(_) => Err(format!("its '{name}' is not an object")),
+    }
+}

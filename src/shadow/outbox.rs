@@ -1,0 +1,361 @@
+//! Pure: what the device still has to tell the cloud, and how much of it goes into one update.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+use serde_json::{Map, Value};
+
+use super::answer::Sections;
+use super::document::{compose, composes, diff, kept, merge};
+use super::view::View;
+use crate::spool::Name;
+
+/// Updates are filled up to so many bytes: the cloud keeps 8 KB of a shadow.
+const ROOM: usize = 8 * 1024;
+
+/// An update file: its directory's number, and its name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    pub dir: usize,
+    pub name: Name,
+}
+
+/// What a service has made of its part of the shadow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The configuration in force, `null` if there is none.
+    pub config: Value,
+    pub scope: Scope,
+    /// The wish that was answered by it, accepted or rejected, if there was one: it is cleared as
+    /// long as the cloud still has this very one.
+    pub answered: Option<Value>,
+}
+
+/// Which reported members of its key a service answers for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Nothing,
+    These(Vec<String>),
+    Everything,
+}
+
+/// An update file that waits for the cloud.
+#[derive(Clone, Debug)]
+struct File {
+    id: FileId,
+    key: String,
+    /// Goes into `reported` as it is; `None`: all of it is in the service's report.
+    patch: Option<Value>,
+    /// Belongs to the report of a service.
+    of_service: bool,
+}
+
+/// One update, and what is settled when the cloud accepts it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Update {
+    pub state: Sections,
+    pub files: Vec<FileId>,
+    /// The keys whose service reports.
+    keys: Vec<String>,
+    seed: bool,
+    create: bool,
+    /// How many things it says that can be refused by themselves.
+    parts: usize,
+}
+
+/// The parts of a refused update that are given up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GivenUp {
+    pub files: Vec<FileId>,
+    /// Configurations that the cloud does not take.
+    pub keys: Vec<String>,
+    pub seed: bool,
+}
+
+/// Everything that waits to be told.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    reports: BTreeMap<String, Report>,
+    files: VecDeque<File>,
+    /// The default shadow's members that belong to no service.
+    seed: Option<Map<String, Value>>,
+    /// The shadow is to be made, even if there is nothing to say.
+    create: bool,
+    /// Configurations that were refused as they are: not sent again.
+    refused: BTreeMap<String, Value>,
+    /// Something in an update was refused: one thing at a time, to find out what.
+    alone: bool,
+}
+
+impl Outbox {
+    /// The latest word of a service.
+    pub fn report(&mut self, key: &str, report: Report) {
+        self.reports.insert(key.to_owned(), report);
+    }
+
+    /// An update file for a key without service. Repetition is harmless.
+    pub fn patch(&mut self, id: FileId, key: &str, patch: Value) {
+        self.add(File {
+            id,
+            key: key.to_owned(),
+            patch: Some(patch),
+            of_service: false,
+        });
+    }
+
+    /// An update file whose contents a service has taken up; `rest` is what the service neither
+    /// writes nor reports by itself.
+    pub fn taken_up(&mut self, id: FileId, key: &str, rest: Option<Value>) {
+        self.add(File {
+            id,
+            key: key.to_owned(),
+            patch: rest,
+            of_service: true,
+        });
+    }
+
+    fn add(&mut self, file: File) {
+        self.files.retain(|other| other.id != file.id);
+        self.files.push_back(file);
+    }
+
+    /// Makes the shadow, with these reported members of keys without service.
+    pub fn seed(&mut self, members: Map<String, Value>) {
+        self.seed = (!members.is_empty()).then_some(members);
+        self.create = true;
+    }
+
+    pub fn files_waiting(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Files whose contents the cloud has already, as far as is known.
+    pub fn settled(&mut self, view: &View) -> Vec<FileId> {
+        let silent: Vec<FileId> = self
+            .files
+            .iter()
+            .filter(|file| {
+                file.of_service && file.patch.is_none() && self.change(&file.key, view).is_none()
+            })
+            .map(|file| file.id.clone())
+            .collect();
+        self.files.retain(|file| !silent.contains(&file.id));
+        silent
+    }
+
+    /// The next update. `None`: there is nothing to tell.
+    pub fn next(&self, view: &View) -> Option<Update> {
+        let mut update = Update::default();
+        for key in self.reports.keys().filter(|key| self.speaks(key, view)) {
+            if self.has_room(&update) {
+                self.add_report(key, view, &mut update);
+            }
+        }
+        if self.create && self.has_room(&update) {
+            self.add_seed(&mut update);
+        }
+        self.add_files(&mut update);
+        (update.parts > 0).then_some(update)
+    }
+
+    fn has_room(&self, update: &Update) -> bool {
+        !self.alone || update.parts == 0
+    }
+
+    fn speaks(&self, key: &str, view: &View) -> bool {
+        self.change(key, view).is_some() || self.clears(key, view)
+    }
+
+    /// What the cloud must change to hold what the service says.
+    fn change(&self, key: &str, view: &View) -> Option<Value> {
+        let report = self.reports.get(key)?;
+        if self.refused.get(key) == Some(&report.config) {
+            return None;
+        }
+        let reported = view.reported().get(key).unwrap_or(&Value::Null);
+        match &report.scope {
+            Scope::Nothing => None,
+            Scope::Everything => diff(&known(reported), &known(&report.config)),
+            Scope::These(keys) => {
+                let within = |document: &Value| known(&only(document, keys));
+                let (reported, config) = (within(reported), within(&report.config));
+                match (&reported, &config) {
+                    // Members outside the scope must survive.
+                    (Value::Object(_), Value::Null) => diff(&reported, &Value::Object(Map::new())),
+                    _ => diff(&reported, &config),
+                }
+            }
+        }
+    }
+
+    fn clears(&self, key: &str, view: &View) -> bool {
+        let wish = view.desired().get(key);
+        let report = self.reports.get(key);
+        wish.is_some() && report.is_some_and(|report| report.answered.as_ref() == wish)
+    }
+
+    fn add_report(&self, key: &str, view: &View, update: &mut Update) {
+        if let Some(change) = self.change(key, view) {
+            update.state.reported.insert(key.to_owned(), change);
+        }
+        if self.clears(key, view) {
+            update.state.desired.insert(key.to_owned(), Value::Null);
+        }
+        update.keys.push(key.to_owned());
+        update.parts += 1;
+    }
+
+    fn add_seed(&self, update: &mut Update) {
+        for (key, value) in self.seed.iter().flatten() {
+            update.state.reported.insert(key.clone(), value.clone());
+        }
+        update.seed = self.seed.is_some();
+        update.create = true;
+        update.parts += 1;
+    }
+
+    /// Files in their order, as long as there is room and one update can say it.
+    fn add_files(&self, update: &mut Update) {
+        for file in &self.files {
+            let reported = file.of_service && update.keys.contains(&file.key);
+            if !(reported || self.has_room(update)) {
+                continue;
+            }
+            if !update.take(file) {
+                return;
+            }
+            update.parts += usize::from(!reported);
+        }
+    }
+
+    /// The cloud has accepted it.
+    pub fn accepted(&mut self, update: &Update) {
+        self.files.retain(|file| !update.files.contains(&file.id));
+        if update.create {
+            self.create = false;
+        }
+        if update.seed {
+            self.seed = None;
+        }
+        if self.files.is_empty() && self.seed.is_none() {
+            self.alone = false;
+        }
+    }
+
+    /// The cloud will not accept it as it is. What was alone is given up; of several parts each is
+    /// sent again by itself, to find out which one is to blame.
+    pub fn refused(&mut self, update: &Update) -> GivenUp {
+        if update.parts > 1 {
+            self.alone = true;
+            return GivenUp::default();
+        }
+        self.files.retain(|file| !update.files.contains(&file.id));
+        if update.seed {
+            self.seed = None;
+        } else if update.create {
+            self.create = false;
+        }
+        for key in &update.keys {
+            self.report_refused(key, update);
+        }
+        GivenUp {
+            files: update.files.clone(),
+            keys: update.keys.clone(),
+            seed: update.create,
+        }
+    }
+
+    /// Without its configuration the clearing of the wish may be accepted, and is tried next.
+    fn report_refused(&mut self, key: &str, update: &Update) {
+        let Some(report) = self.reports.get_mut(key) else {
+            return;
+        };
+        if update.state.reported.contains_key(key) {
+            self.refused.insert(key.to_owned(), report.config.clone());
+        } else {
+            report.answered = None;
+        }
+    }
+}
+
+impl Update {
+    /// Whether it must carry the version that it answers.
+    pub fn clears(&self) -> bool {
+        !self.state.desired.is_empty()
+    }
+
+    /// The `state` of the request. An empty one makes a shadow.
+    pub fn sections(&self) -> Value {
+        let mut sections = Map::new();
+        if !self.state.reported.is_empty() || !self.clears() {
+            sections.insert("reported".to_owned(), self.state.reported.clone().into());
+        }
+        if self.clears() {
+            sections.insert("desired".to_owned(), self.state.desired.clone().into());
+        }
+        sections.into()
+    }
+
+    /// `false`: there is no room, or one update cannot say both.
+    fn take(&mut self, file: &File) -> bool {
+        if let Some(patch) = &file.patch {
+            let full = self.parts > 0 && size(&self.state) + patch.to_string().len() > ROOM;
+            match self.state.reported.get_mut(&file.key) {
+                _ if full => return false,
+                Some(earlier) if !composes(earlier, patch) => return false,
+                Some(earlier) => compose(earlier, patch),
+                None => {
+                    self.state.reported.insert(file.key.clone(), patch.clone());
+                }
+            }
+        }
+        self.files.push(file.id.clone());
+        true
+    }
+}
+
+fn size(state: &Sections) -> usize {
+    [&state.reported, &state.desired]
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| key.len() + value.to_string().len() + 4)
+        .sum()
+}
+
+fn known(document: &Value) -> Value {
+    kept(document).unwrap_or(Value::Null)
+}
+
+/// The document with these members only.
+pub fn only(document: &Value, keys: &[String]) -> Value {
+    match document {
+        Value::Object(members) => Value::Object(
+            members
+                .iter()
+                .filter(|(key, _)| keys.contains(key))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
+/// What the document says beyond these members.
+pub fn beyond(document: &Value, keys: &[String]) -> Option<Value> {
+    let Value::Object(members) = document else {
+        return None;
+    };
+    let rest: Map<String, Value> = members
+        .iter()
+        .filter(|(key, _)| !keys.contains(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    (!rest.is_empty()).then_some(Value::Object(rest))
+}
+
+/// `base` with a patch merged into it.
+pub fn merged(base: &Value, patch: &Value) -> Value {
+    let mut document = base.clone();
+    merge(&mut document, patch);
+    document
+}

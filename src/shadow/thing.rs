@@ -1,0 +1,412 @@
+//! Pure: the conversation about one shadow: at most one request at a time, asked again after
+//! silence, refusals and lost connections, until both sides hold the same.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::answer::{self, Accepted, Delta, Rejected};
+use super::outbox::{FileId, GivenUp, Outbox, Update};
+use super::topics::Channel;
+use super::view::{Told, View};
+
+/// An answer takes this long at most; the AWS Device Client waits as long.
+const PATIENCE: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(128);
+/// Old deltas make us look again, but not more often than this.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// After so many conflicts an update that clears no wish goes without a version.
+const MOST_CONFLICTS: u32 = 3;
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Publish this to the shadow's get topic.
+    Get(Value),
+    /// Publish this to the shadow's update topic.
+    Update(Value),
+    /// The cloud has the contents of these files.
+    Settled(Vec<FileId>),
+}
+
+/// What a message or an answer means for the services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The whole document is known: look at every service.
+    Document,
+    /// Wishes have changed: look at the services that are wished something.
+    Wishes,
+    /// There is no shadow.
+    Missing,
+    /// The cloud has the contents of these files.
+    Settled(Vec<FileId>),
+    /// The cloud does not take these.
+    GivenUp { what: GivenUp, reason: String },
+    /// A request is made again after this pause.
+    Retry { reason: String, pause: Duration },
+    /// A message that means nothing.
+    Nonsense(String),
+}
+
+#[derive(Debug)]
+enum Request {
+    Get,
+    Update(Update),
+}
+
+#[derive(Debug)]
+struct InFlight {
+    token: String,
+    request: Request,
+    deadline: Instant,
+    /// The newest delta that came meanwhile.
+    delta: Option<Delta>,
+}
+
+/// One shadow.
+#[derive(Debug)]
+pub struct Thing {
+    /// Updates only: the document is never fetched.
+    blind: bool,
+    tokens: Tokens,
+    connected: bool,
+    fetch: bool,
+    view: Option<View>,
+    pub outbox: Outbox,
+    in_flight: Option<InFlight>,
+    /// No request before this.
+    pause: Option<Instant>,
+    /// A fetch that can wait.
+    fetch_at: Option<Instant>,
+    looked_again: Option<Instant>,
+    failures: u32,
+    conflicts: u32,
+    /// Connections lost in a row while a request was unanswered.
+    losses: u32,
+}
+
+impl Thing {
+    /// `prefix` makes the client tokens unique among all that talk about this shadow, at most 40
+    /// bytes. `blind`: only updates are sent, the document is never fetched.
+    pub fn new(prefix: &str, blind: bool) -> Thing {
+        Thing {
+            blind,
+            tokens: Tokens {
+                prefix: prefix.to_owned(),
+                count: 0,
+            },
+            connected: false,
+            fetch: !blind,
+            view: blind.then(View::default),
+            outbox: Outbox::default(),
+            in_flight: None,
+            pause: None,
+            fetch_at: None,
+            looked_again: None,
+            failures: 0,
+            conflicts: 0,
+            losses: 0,
+        }
+    }
+
+    /// What the cloud holds. `None` before the first answer.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref()
+    }
+
+    /// The link is up and every subscription is acknowledged.
+    pub fn connected(&mut self, now: Instant) {
+        self.connected = true;
+        self.refetch();
+        // A broker that closes the connection on a request that its policy forbids would do so for
+        // ever, and nothing else would get through.
+        if self.losses > 1 {
+            self.pause = Some(now + pause_after(self.losses - 1, 1.0));
+        }
+    }
+
+    pub fn disconnected(&mut self) {
+        if self.in_flight.take().is_some() {
+            self.losses = self.losses.saturating_add(1);
+        }
+        self.connected = false;
+        self.pause = None;
+        self.failures = 0;
+    }
+
+    /// Looks at the whole document again.
+    pub fn refetch(&mut self) {
+        self.fetch = !self.blind;
+        self.fetch_at = None;
+    }
+
+    /// The same, in a while.
+    pub fn refetch_at(&mut self, when: Instant) {
+        self.fetch_at = Some(self.fetch_at.map_or(when, |earlier| earlier.min(when)));
+    }
+
+    /// The next thing to do. To be called until `None`.
+    pub fn next(&mut self, now: Instant) -> Option<Action> {
+        if self.fetch_at.is_some_and(|when| when <= now) {
+            self.refetch();
+        }
+        let rests = self.pause.is_some_and(|until| now < until);
+        if !self.connected || self.in_flight.is_some() || rests {
+            return None;
+        }
+        if self.fetch {
+            self.fetch = false;
+            let token = self.send(Request::Get, now);
+            return Some(Action::Get(json!({ "clientToken": token })));
+        }
+        let view = self.view.as_ref()?;
+        let settled = self.outbox.settled(view);
+        if !settled.is_empty() {
+            return Some(Action::Settled(settled));
+        }
+        let update = self.outbox.next(view)?;
+        let free = !update.clears() && self.conflicts >= MOST_CONFLICTS;
+        let version = view.version().filter(|_| !free && !self.blind);
+        let sections = update.sections();
+        let token = self.send(Request::Update(update), now);
+        Some(Action::Update(request(sections, version, &token)))
+    }
+
+    fn send(&mut self, request: Request, now: Instant) -> String {
+        let token = self.tokens.next();
+        self.in_flight = Some(InFlight {
+            token: token.clone(),
+            request,
+            deadline: now + PATIENCE,
+            delta: None,
+        });
+        token
+    }
+
+    /// When to call [`Thing::overdue`] and [`Thing::next`] again, if nothing else happens.
+    pub fn deadline(&self) -> Option<Instant> {
+        let patience = self.in_flight.as_ref().map(|request| request.deadline);
+        [patience, self.pause, self.fetch_at]
+            .into_iter()
+            .flatten()
+            .filter(|_| self.connected)
+            .min()
+    }
+
+    /// Time has passed. `jitter` is between 0 and 1.
+    pub fn overdue(&mut self, now: Instant, jitter: f64) -> Option<News> {
+        if self.pause.is_some_and(|until| until <= now) {
+            self.pause = None;
+        }
+        let late = self.in_flight.as_ref().is_some_and(|it| it.deadline <= now);
+        late.then(|| self.again("no answer".to_owned(), now, jitter))
+    }
+
+    /// The broker has refused to take the request.
+    pub fn unsent(&mut self, reason: &str, now: Instant, jitter: f64) -> Option<News> {
+        self.in_flight.is_some().then(|| {
+            self.again(
+                format!("the broker refuses the request: {reason}"),
+                now,
+                jitter,
+            )
+        })
+    }
+
+    /// A message came. `jitter` is between 0 and 1.
+    pub fn received(
+        &mut self,
+        channel: Channel,
+        payload: &[u8],
+        now: Instant,
+        jitter: f64,
+    ) -> Vec<News> {
+        let outcome = match channel {
+            Channel::GetAccepted => answer::accepted(payload).map(|it| self.document(it)),
+            Channel::UpdateAccepted => answer::accepted(payload).map(|it| self.accepted(&it)),
+            Channel::Delta => answer::delta(payload).map(|it| self.delta(it, now)),
+            Channel::GetRejected => {
+                answer::rejected(payload).map(|it| self.no_document(&it, now, jitter))
+            }
+            Channel::UpdateRejected => {
+                answer::rejected(payload).map(|it| self.no_update(&it, now, jitter))
+            }
+        };
+        outcome.unwrap_or_else(|why| vec![News::Nonsense(why)])
+    }
+
+    /// The request that this is an answer to, if it is one of ours.
+    fn answered(&mut self, token: Option<&str>, is_get: bool) -> Option<InFlight> {
+        let ours = self.in_flight.as_ref().is_some_and(|it| {
+            Some(it.token.as_str()) == token && matches!(it.request, Request::Get) == is_get
+        });
+        let request = self.in_flight.take_if(|_| ours)?;
+        self.losses = 0;
+        Some(request)
+    }
+
+    fn document(&mut self, document: Accepted) -> Vec<News> {
+        let Some(request) = self.answered(document.token.as_deref(), true) else {
+            return Vec::new();
+        };
+        self.failures = 0;
+        let mut view = View::of(document);
+        if let Some(delta) = request.delta
+            && Some(delta.version) > view.version()
+        {
+            view.delta(&delta);
+        }
+        self.view = Some(view);
+        vec![News::Document]
+    }
+
+    fn accepted(&mut self, echo: &Accepted) -> Vec<News> {
+        if let Some(InFlight {
+            request: Request::Update(update),
+            ..
+        }) = self.answered(echo.token.as_deref(), false)
+        {
+            (self.failures, self.conflicts) = (0, 0);
+            self.outbox.accepted(&update);
+            let view = self.view.get_or_insert_default();
+            let told = view.own_update(echo.version, &update.state);
+            let mut news = vec![News::Settled(update.files)];
+            news.extend(self.told(told));
+            return news;
+        }
+        let told = match &mut self.view {
+            Some(view) if !self.blind => view.others_update(echo),
+            _ => Told::Nothing,
+        };
+        self.told(told).into_iter().collect()
+    }
+
+    fn delta(&mut self, delta: Delta, now: Instant) -> Vec<News> {
+        if let Some(request) = &mut self.in_flight
+            && request
+                .delta
+                .as_ref()
+                .is_none_or(|it| it.version < delta.version)
+        {
+            request.delta = Some(delta.clone());
+        }
+        let told = match &mut self.view {
+            Some(view) => view.delta(&delta),
+            None => Told::Nothing,
+        };
+        if told == Told::Gap {
+            let due = self
+                .looked_again
+                .is_none_or(|last| now >= last + LOOK_AGAIN);
+            if !due {
+                return Vec::new();
+            }
+            self.looked_again = Some(now);
+        }
+        self.told(told).into_iter().collect()
+    }
+
+    fn told(&mut self, told: Told) -> Option<News> {
+        match told {
+            Told::Nothing => None,
+            Told::News => Some(News::Wishes),
+            Told::Gap => {
+                self.refetch();
+                None
+            }
+        }
+    }
+
+    fn no_document(&mut self, rejected: &Rejected, now: Instant, jitter: f64) -> Vec<News> {
+        if self.answered(rejected.token.as_deref(), true).is_none() {
+            return Vec::new();
+        }
+        if rejected.code == 404 {
+            self.failures = 0;
+            self.view = Some(View::default());
+            return vec![News::Missing];
+        }
+        vec![self.again(rejected.reason(), now, jitter)]
+    }
+
+    fn no_update(&mut self, rejected: &Rejected, now: Instant, jitter: f64) -> Vec<News> {
+        let Some(InFlight {
+            request: Request::Update(update),
+            ..
+        }) = self.answered(rejected.token.as_deref(), false)
+        else {
+            return Vec::new();
+        };
+        match rejected.code {
+            404 | 409 if !self.blind => self.conflict(rejected.reason(), now, jitter),
+            400 | 413 => {
+                let what = self.outbox.refused(&update);
+                if what == GivenUp::default() {
+                    return Vec::new();
+                }
+                vec![News::GivenUp {
+                    what,
+                    reason: rejected.reason(),
+                }]
+            }
+            _ => vec![self.again(rejected.reason(), now, jitter)],
+        }
+    }
+
+    /// The cloud has moved on: look, and answer what is there now.
+    fn conflict(&mut self, reason: String, now: Instant, jitter: f64) -> Vec<News> {
+        self.conflicts = self.conflicts.saturating_add(1);
+        self.refetch();
+        if self.conflicts == 1 {
+            return Vec::new();
+        }
+        let pause = pause_after(self.conflicts - 1, jitter);
+        self.pause = Some(now + pause);
+        vec![News::Retry { reason, pause }]
+    }
+
+    /// Asks again after a pause. Whether an update that got no answer was carried out is seen in
+    /// the document.
+    fn again(&mut self, reason: String, now: Instant, jitter: f64) -> News {
+        self.in_flight = None;
+        self.refetch();
+        self.failures = self.failures.saturating_add(1);
+        let pause = pause_after(self.failures, jitter);
+        self.pause = Some(now + pause);
+        News::Retry { reason, pause }
+    }
+}
+
+fn request(sections: Value, version: Option<u64>, token: &str) -> Value {
+    let mut request = json!({ "state": sections, "clientToken": token });
+    if let Some(version) = version {
+        request["version"] = version.into();
+    }
+    request
+}
+
+/// Doubles with each failure; the jitter takes away up to all of it but keeps it from zero.
+fn pause_after(failures: u32, jitter: f64) -> Duration {
+    let whole = FIRST_PAUSE
+        .saturating_mul(2u32.saturating_pow(failures.saturating_sub(1)))
+        .min(LONGEST_PAUSE);
+    whole.mul_f64(0.1 + 0.9 * jitter.clamp(0.0, 1.0))
+}
+
+#[derive(Debug)]
+struct Tokens {
+    prefix: String,
+    count: u64,
+}
+
+impl Tokens {
+    fn next(&mut self) -> String {
+        self.count += 1;
+        format!("{}-{}", self.prefix, self.count)
+    }
+}
+
+#[cfg(test)]
+#[path = "thing_tests.rs"]
+mod tests;

@@ -1,0 +1,550 @@
+use super::*;
+use crate::shadow::outbox::{Report, Scope};
+use crate::spool::Name;
+use serde_json::Map;
+use std::ffi::OsStr;
+
+fn start() -> Instant {
+    Instant::now()
+}
+
+/// A conversation, with words for what happens in it.
+struct Talk {
+    thing: Thing,
+    now: Instant,
+}
+
+impl Talk {
+    /// Connected, nothing asked yet.
+    fn new() -> Talk {
+        let mut thing = Thing::new("us", false);
+        let now = start();
+        thing.connected(now);
+        Talk { thing, now }
+    }
+
+    /// Connected, and this document was fetched.
+    fn knowing(version: u64, state: Value) -> Talk {
+        let mut talk = Talk::new();
+        talk.answer_get(version, state);
+        talk
+    }
+
+    fn next(&mut self) -> Option<Action> {
+        self.thing.next(self.now)
+    }
+
+    #[track_caller]
+    fn get(&mut self) -> String {
+        match self.next() {
+            Some(Action::Get(request)) => token(&request),
+            other => panic!("not a get: {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn update(&mut self) -> Value {
+        match self.next() {
+            Some(Action::Update(request)) => request,
+            other => panic!("not an update: {other:?}"),
+        }
+    }
+
+    fn hear(&mut self, channel: Channel, message: Value) -> Vec<News> {
+        let payload = message.to_string();
+        self.thing
+            .received(channel, payload.as_bytes(), self.now, 1.0)
+    }
+
+    #[track_caller]
+    fn answer_get(&mut self, version: u64, state: Value) -> Vec<News> {
+        let token = self.get();
+        let answer = json!({"state": state, "version": version, "clientToken": token});
+        self.hear(Channel::GetAccepted, answer)
+    }
+
+    fn accept(&mut self, request: &Value, version: u64) -> Vec<News> {
+        let echo = json!({"state": request["state"], "version": version, "clientToken": request["clientToken"]});
+        self.hear(Channel::UpdateAccepted, echo)
+    }
+
+    fn reject(&mut self, request: &Value, code: i64) -> Vec<News> {
+        let answer = json!({"code": code, "message": "no", "clientToken": request["clientToken"]});
+        self.hear(Channel::UpdateRejected, answer)
+    }
+
+    fn delta(&mut self, version: u64, state: Value) -> Vec<News> {
+        self.hear(Channel::Delta, json!({"version": version, "state": state}))
+    }
+
+    fn others(&mut self, version: u64, state: Value) -> Vec<News> {
+        let echo = json!({"state": state, "version": version, "clientToken": "them-1"});
+        self.hear(Channel::UpdateAccepted, echo)
+    }
+
+    /// The service answers the wish that is there with this configuration.
+    fn answer_wish(&mut self, key: &str, config: Value) {
+        let answered = self.thing.view().unwrap().desired().get(key).cloned();
+        let report = Report {
+            config,
+            scope: Scope::Everything,
+            answered,
+        };
+        self.thing.outbox.report(key, report);
+    }
+
+    fn pass(&mut self, seconds: u64) -> Option<News> {
+        self.now += Duration::from_secs(seconds);
+        self.thing.overdue(self.now, 1.0)
+    }
+}
+
+fn token(request: &Value) -> String {
+    request["clientToken"].as_str().unwrap().to_owned()
+}
+
+fn file(name: &str) -> FileId {
+    FileId {
+        dir: 0,
+        name: Name::new(OsStr::new(name)),
+    }
+}
+
+#[test]
+fn the_document_is_fetched_first_and_nothing_else_is_asked_meanwhile() {
+    let mut talk = Talk::new();
+    talk.thing.outbox.patch(file("k"), "k", json!({"a": 1}));
+    let first = talk.get();
+    assert_eq!(talk.next(), None, "one request at a time");
+    assert!(first.starts_with("us-"));
+}
+
+#[test]
+fn nothing_is_asked_without_a_connection() {
+    let mut thing = Thing::new("us", false);
+    assert_eq!(thing.next(start()), None);
+    assert_eq!(thing.deadline(), None);
+}
+
+#[test]
+fn an_answered_wish_is_reported_and_cleared_with_the_version_it_answers() {
+    let mut talk = Talk::knowing(7, json!({"desired": {"net": {"a": 1}, "theirs": {"x": 1}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    let request = talk.update();
+    assert_eq!(
+        request["state"],
+        json!({"reported": {"net": {"a": 1}}, "desired": {"net": null}})
+    );
+    assert_eq!(request["version"], json!(7));
+    assert_eq!(talk.accept(&request, 8), [News::Settled(vec![])]);
+    assert_eq!(talk.next(), None, "all is said; what is not ours stays");
+    assert_eq!(talk.thing.view().unwrap().version(), Some(8));
+    assert!(talk.thing.view().unwrap().desired().contains_key("theirs"));
+}
+
+#[test]
+fn a_rejected_wish_is_cleared_without_a_report() {
+    let mut talk = Talk::knowing(
+        3,
+        json!({"desired": {"net": {"a": 2}}, "reported": {"net": {"a": 1}}}),
+    );
+    talk.answer_wish("net", json!({"a": 1}));
+    assert_eq!(talk.update()["state"], json!({"desired": {"net": null}}));
+}
+
+#[test]
+fn a_newer_wish_is_not_wiped() {
+    let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    assert_eq!(talk.delta(4, json!({"net": {"a": 2}})), [News::Wishes]);
+    let request = talk.update();
+    assert_eq!(
+        request["state"],
+        json!({"reported": {"net": {"a": 1}}}),
+        "the old answer clears nothing"
+    );
+    talk.accept(&request, 5);
+    talk.answer_wish("net", json!({"a": 2}));
+    assert_eq!(talk.update()["state"]["desired"], json!({"net": null}));
+}
+
+#[test]
+fn a_delta_behind_our_update_outlives_its_answer() {
+    let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    let request = talk.update();
+    // The cloud accepted ours as 4, then somebody wished again; the delta overtakes the answer.
+    assert_eq!(talk.delta(5, json!({"net": {"a": 2}})), [News::Wishes]);
+    talk.accept(&request, 4);
+    let view = talk.thing.view().unwrap();
+    assert_eq!(
+        (view.version(), &view.desired()["net"]),
+        (Some(5), &json!({"a": 2}))
+    );
+}
+
+#[test]
+fn a_conflict_looks_again_before_anything_is_sent() {
+    let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    let request = talk.update();
+    assert_eq!(talk.reject(&request, 409), []);
+    let news = talk.answer_get(9, json!({"desired": {"net": {"a": 2}}}));
+    assert_eq!(news, [News::Document]);
+    talk.answer_wish("net", json!({"a": 2}));
+    assert_eq!(talk.update()["version"], json!(9));
+}
+
+#[test]
+fn conflicts_in_a_row_slow_down_and_a_plain_report_gets_through_without_version() {
+    let mut talk = Talk::knowing(3, json!({}));
+    talk.answer_wish("net", json!({"a": 1}));
+    for version in 4..7 {
+        let request = talk.update();
+        assert!(request.get("version").is_some());
+        talk.reject(&request, 409);
+        talk.pass(20);
+        talk.answer_get(version, json!({}));
+        talk.answer_wish("net", json!({"a": 1}));
+    }
+    assert_eq!(talk.update().get("version"), None);
+}
+
+#[test]
+fn a_missing_shadow_is_told_and_then_made() {
+    let mut talk = Talk::new();
+    let token = talk.get();
+    let answer = json!({"code": 404, "message": "none", "clientToken": token});
+    assert_eq!(talk.hear(Channel::GetRejected, answer), [News::Missing]);
+    assert_eq!(talk.next(), None, "nothing to say, nothing is made");
+    talk.thing.outbox.seed(Map::new());
+    let request = talk.update();
+    assert_eq!(request["state"], json!({"reported": {}}));
+    assert_eq!(request.get("version"), None);
+    talk.accept(&request, 1);
+    assert_eq!(talk.next(), None);
+}
+
+#[test]
+fn silence_asks_again_with_growing_pauses() {
+    let mut talk = Talk::new();
+    let mut pauses = Vec::new();
+    for _ in 0..9 {
+        talk.get();
+        match talk.pass(10) {
+            Some(News::Retry { pause, .. }) => pauses.push(pause.as_secs()),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(talk.next(), None, "it rests");
+        assert_eq!(talk.pass(128), None);
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 128]);
+}
+
+#[test]
+fn what_became_of_an_unanswered_update_is_looked_up() {
+    let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    let request = talk.update();
+    talk.pass(10);
+    talk.pass(1);
+    assert_eq!(
+        talk.accept(&request, 4),
+        [News::Wishes],
+        "too late to settle anything, it is an echo like any other"
+    );
+    let news = talk.answer_get(4, json!({"reported": {"net": {"a": 1}}}));
+    assert_eq!(news, [News::Document]);
+    talk.answer_wish("net", json!({"a": 1}));
+    assert_eq!(talk.next(), None, "it had been accepted");
+}
+
+#[test]
+fn throttling_and_faults_of_the_cloud_are_tried_again() {
+    for code in [429, 500, 403, 415] {
+        let mut talk = Talk::knowing(3, json!({}));
+        talk.thing.outbox.patch(file("k"), "k", json!({"a": 1}));
+        let request = talk.update();
+        let news = talk.reject(&request, code);
+        assert!(matches!(news[..], [News::Retry { .. }]), "{code}: {news:?}");
+        assert_eq!(talk.next(), None);
+        talk.pass(1);
+        talk.answer_get(3, json!({}));
+        assert_eq!(talk.update()["state"], request["state"]);
+    }
+}
+
+#[test]
+fn a_lost_connection_fetches_anew_and_sends_what_is_still_true() {
+    let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    let request = talk.update();
+    talk.thing.disconnected();
+    assert_eq!(talk.next(), None);
+    talk.thing.connected(talk.now);
+    assert_eq!(
+        talk.accept(&request, 4),
+        [News::Wishes],
+        "an answer of another time settles nothing"
+    );
+    talk.answer_get(3, json!({"desired": {"net": {"a": 1}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    assert_eq!(talk.update()["state"], request["state"]);
+}
+
+#[test]
+fn connections_that_break_on_every_request_are_given_time_for_others() {
+    let mut talk = Talk::new();
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        let rests = talk.thing.next(talk.now).is_none();
+        if rests {
+            let until = talk.thing.deadline().unwrap();
+            waits.push((until - talk.now).as_secs());
+            talk.now = until;
+            talk.thing.overdue(until, 1.0);
+            talk.get();
+        } else {
+            waits.push(0);
+        }
+        talk.thing.disconnected();
+        talk.thing.connected(talk.now);
+    }
+    assert_eq!(waits, [0, 0, 1, 2, 4, 8]);
+}
+
+#[test]
+fn foreign_and_malformed_answers_settle_nothing() {
+    let mut talk = Talk::new();
+    let ours = talk.get();
+    for message in [
+        json!({"state": {}, "version": 3, "clientToken": "them-9"}),
+        json!({"state": {}, "version": 3}),
+    ] {
+        assert_eq!(talk.hear(Channel::GetAccepted, message), []);
+    }
+    for nonsense in [
+        json!({"state": {}, "clientToken": ours}),
+        json!({"state": [], "version": 3, "clientToken": ours}),
+        json!({"state": {"desired": 5}, "version": 3, "clientToken": ours}),
+        json!("text"),
+    ] {
+        let news = talk.hear(Channel::GetAccepted, nonsense);
+        assert!(matches!(news[..], [News::Nonsense(_)]), "{news:?}");
+    }
+    assert!(talk.thing.view().is_none());
+    assert!(
+        matches!(talk.pass(10), Some(News::Retry { .. })),
+        "it counts as silence"
+    );
+}
+
+#[test]
+fn deltas_count_once_and_in_the_order_of_their_versions() {
+    let mut talk = Talk::knowing(3, json!({}));
+    assert_eq!(talk.delta(5, json!({"net": {"a": 2}})), [News::Wishes]);
+    assert_eq!(talk.delta(5, json!({"net": {"a": 2}})), [], "twice");
+    assert_eq!(talk.delta(4, json!({"net": {"a": 1}})), [], "too late");
+    assert_eq!(talk.thing.view().unwrap().desired()["net"], json!({"a": 2}));
+}
+
+#[test]
+fn an_old_delta_makes_us_look_again_once_a_minute() {
+    let mut talk = Talk::knowing(30, json!({}));
+    talk.delta(2, json!({"net": {"a": 1}}));
+    talk.answer_get(2, json!({"desired": {"net": {"a": 1}}}));
+    assert_eq!(
+        talk.thing.view().unwrap().version(),
+        Some(2),
+        "it was made anew"
+    );
+    talk.delta(1, json!({}));
+    assert_eq!(talk.next(), None);
+    talk.now += LOOK_AGAIN;
+    talk.delta(1, json!({}));
+    talk.get();
+}
+
+#[test]
+fn a_wish_that_equals_what_is_reported_is_noticed_without_a_delta() {
+    let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 1}}}));
+    let news = talk.others(4, json!({"desired": {"net": {"a": 1}}}));
+    assert_eq!(news, [News::Wishes]);
+    talk.answer_wish("net", json!({"a": 1}));
+    assert_eq!(talk.update()["state"], json!({"desired": {"net": null}}));
+}
+
+#[test]
+fn echo_and_delta_of_one_update_may_come_in_any_order() {
+    for delta_first in [true, false] {
+        let mut talk = Talk::knowing(3, json!({"reported": {"b": 1}}));
+        if delta_first {
+            assert_eq!(talk.delta(4, json!({"a": 1})), [News::Wishes]);
+            assert_eq!(
+                talk.others(4, json!({"desired": {"a": 1, "b": 1}})),
+                [News::Wishes]
+            );
+        } else {
+            assert_eq!(
+                talk.others(4, json!({"desired": {"a": 1, "b": 1}})),
+                [News::Wishes]
+            );
+            assert_eq!(talk.delta(4, json!({"a": 1})), []);
+        }
+        assert_eq!(talk.next(), None);
+        assert_eq!(
+            Value::Object(talk.thing.view().unwrap().desired().clone()),
+            json!({"a": 1, "b": 1})
+        );
+    }
+}
+
+#[test]
+fn missing_echoes_are_made_up_for_by_a_fetch() {
+    let mut talk = Talk::knowing(3, json!({}));
+    assert_eq!(talk.others(7, json!({"desired": {"net": {"a": 1}}})), []);
+    talk.answer_get(7, json!({"desired": {"net": {"a": 1}}}));
+}
+
+#[test]
+fn a_delta_that_overtakes_the_document_is_not_lost() {
+    let mut talk = Talk::new();
+    let token = talk.get();
+    talk.delta(8, json!({"net": {"a": 2}}));
+    let answer =
+        json!({"state": {"desired": {"net": {"a": 1}}}, "version": 7, "clientToken": token});
+    assert_eq!(talk.hear(Channel::GetAccepted, answer), [News::Document]);
+    let view = talk.thing.view().unwrap();
+    assert_eq!(
+        (view.version(), &view.desired()["net"]),
+        (Some(8), &json!({"a": 2}))
+    );
+}
+
+#[test]
+fn of_several_files_only_the_one_to_blame_is_given_up() {
+    let mut talk = Talk::knowing(3, json!({}));
+    for name in ["1", "2", "3"] {
+        talk.thing
+            .outbox
+            .patch(file(name), name, json!({"from": name}));
+    }
+    let request = talk.update();
+    assert_eq!(request["state"]["reported"].as_object().unwrap().len(), 3);
+    assert_eq!(talk.reject(&request, 413), []);
+    let (mut version, mut settled, mut given_up) = (3, Vec::new(), Vec::new());
+    while let Some(Action::Update(request)) = talk.next() {
+        assert_eq!(request["state"]["reported"].as_object().unwrap().len(), 1);
+        let news = if request["state"]["reported"].get("2").is_some() {
+            talk.reject(&request, 413)
+        } else {
+            version += 1;
+            talk.accept(&request, version)
+        };
+        for news in news {
+            match news {
+                News::Settled(files) => settled.extend(files),
+                News::GivenUp { what, .. } => given_up.extend(what.files),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(
+        (settled, given_up),
+        (vec![file("1"), file("3")], vec![file("2")])
+    );
+}
+
+#[test]
+fn a_configuration_that_the_cloud_does_not_take_still_clears_its_wish() {
+    let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    talk.thing.outbox.taken_up(file("net"), "net", None);
+    let request = talk.update();
+    match &talk.reject(&request, 413)[..] {
+        [News::GivenUp { what, .. }] => {
+            assert_eq!(
+                (&what.files[..], &what.keys[..]),
+                (&[file("net")][..], &["net".to_owned()][..])
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    let request = talk.update();
+    assert_eq!(request["state"], json!({"desired": {"net": null}}));
+    talk.reject(&request, 400);
+    assert_eq!(
+        talk.next(),
+        None,
+        "and if even that is refused, there is an end to it"
+    );
+}
+
+#[test]
+fn updates_alone_are_sent_without_ever_fetching() {
+    let mut thing = Thing::new("us", true);
+    thing.connected(start());
+    let mut talk = Talk {
+        thing,
+        now: start(),
+    };
+    talk.thing
+        .outbox
+        .patch(file("k.1"), "k", json!({"a": 1, "b": null}));
+    talk.thing.outbox.patch(file("k.2"), "k", json!({"b": 2}));
+    let request = talk.update();
+    assert_eq!(
+        request["state"],
+        json!({"reported": {"k": {"a": 1, "b": 2}}})
+    );
+    assert_eq!(request.get("version"), None);
+    assert_eq!(
+        talk.accept(&request, 5),
+        [News::Settled(vec![file("k.1"), file("k.2")])]
+    );
+    talk.thing.outbox.patch(file("k.3"), "k", json!({"b": 3}));
+    assert_eq!(talk.update().get("version"), None);
+}
+
+#[test]
+fn files_that_one_patch_cannot_say_travel_one_after_the_other() {
+    let mut talk = Talk::knowing(3, json!({}));
+    talk.thing.outbox.patch(file("k.1"), "k", Value::Null);
+    talk.thing.outbox.patch(file("k.2"), "k", json!({"b": 2}));
+    let request = talk.update();
+    assert_eq!(request["state"], json!({"reported": {"k": null}}));
+    talk.accept(&request, 4);
+    assert_eq!(talk.update()["state"], json!({"reported": {"k": {"b": 2}}}));
+}
+
+#[test]
+fn a_file_whose_contents_the_cloud_has_is_settled_without_a_word() {
+    let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 1}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    talk.thing.outbox.taken_up(file("net"), "net", None);
+    assert_eq!(talk.next(), Some(Action::Settled(vec![file("net")])));
+    assert_eq!(talk.next(), None);
+}
+
+#[test]
+fn members_outside_its_keys_are_left_alone() {
+    let mut talk = Talk::knowing(
+        3,
+        json!({"reported": {"net": {"a": 1, "rssi": -70, "b": 5}}}),
+    );
+    let scope = Scope::These(vec!["a".into(), "b".into()]);
+    for (config, expect) in [
+        (json!({"a": 2, "b": 5, "noise": 1}), json!({"a": 2})),
+        (json!({"a": 1}), json!({"b": null})),
+        (Value::Null, json!({"a": null, "b": null})),
+    ] {
+        let report = Report {
+            config,
+            scope: scope.clone(),
+            answered: None,
+        };
+        talk.thing.outbox.report("net", report);
+        let update = talk.thing.outbox.next(talk.thing.view().unwrap()).unwrap();
+        assert_eq!(update.sections(), json!({"reported": {"net": expect}}));
+    }
+}
