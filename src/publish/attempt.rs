@@ -10,6 +10,7 @@ use super::message::{Composed, Message};
 use crate::mqtt::{Mqtt, PublishError, Refusal, Slot};
 use crate::shortage;
 use crate::spool::Name;
+use crate::spool::desk::Taken;
 use crate::spool::maildir::Opened;
 use crate::spool::order::Facts;
 use crate::spool::outcome::Outcome;
@@ -46,14 +47,12 @@ pub fn facts(opened: &Opened) -> Facts {
 }
 
 /// One attempt, from the open file to the broker's answer.
-pub async fn attempt(
-    options: Arc<Options>,
-    mqtt: Mqtt,
-    slot: Slot,
-    name: Name,
-    prioritised: bool,
-    opened: Opened,
-) -> Attempt {
+pub async fn attempt(options: Arc<Options>, mqtt: Mqtt, slot: Slot, taken: Taken) -> Attempt {
+    let Taken {
+        name,
+        prioritised,
+        opened,
+    } = taken;
     let (topic, outcome) = match compose(&options, &name, prioritised, &opened).await {
         Err(outcome) => (String::new(), outcome),
         Ok(Composed { publish, warnings }) => {

@@ -2,6 +2,7 @@
 //! when it was carried out or given up. `docs/INTERNALS.md` has the life of a file.
 
 mod being_written;
+pub mod desk;
 mod failed;
 pub mod intake;
 mod jam;
