@@ -16,7 +16,7 @@
 //! | [`certstore`] | certificates on disk (an edge) |
 //! | [`process`] | child processes with a deadline (an edge) |
 //! | [`format`] | JSON, SHELL and PLAINTEXT (an edge) |
-//! | [`clock`], [`exit`], [`identity`], [`logging`], [`shortage`] | the ground |
+//! | [`clock`], [`exit`], [`file`], [`identity`], [`logging`], [`shortage`] | the ground |
 //!
 //! The rule of direction: `main` and `daemon` use everything; features use edges and the ground, and
 //! never each other; edges use the ground. Files that begin with "Pure" use no clock, socket, file,
@@ -28,6 +28,7 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod exit;
+pub mod file;
 pub mod format;
 pub mod identity;
 pub mod logging;

@@ -1,75 +1,187 @@
 //! A child process with a deadline: its output is bounded, its whole process group is killed when
-//! the time is over, and what it says on stderr goes to the log.
+//! the time is over, and what it says goes to the log.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use log::info;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// So much of a command's stderr is logged.
-const MOST_STDERR: u64 = 8 * 1024;
+/// So much of what a command says is logged.
+const MOST_SAID: usize = 8 * 1024;
+/// How long a command's output may stay open after its end: something that it started in the
+/// background may hold it for ever.
+const AFTERWARDS: Duration = Duration::from_millis(100);
 
-/// Runs `program` without a shell and without arguments, in `/`, with `environment` added, and
-/// returns what it wrote to stdout.
-///
-/// # Errors
-/// It cannot be started, does not end within `limit`, ends with a failure, or writes more than
-/// `most` bytes. In each of these cases its process group is gone afterwards.
-pub async fn output(
-    program: &Path,
-    environment: &[(&str, OsString)],
+/// A command to run in `/`, with nothing on its standard input unless [`Task::stdin`] says so.
+#[derive(Debug)]
+pub struct Task {
+    /// What it is called in the log and in errors.
+    label: String,
+    command: Command,
+    stdin: Vec<u8>,
     limit: Duration,
-    most: u64,
-) -> Result<Vec<u8>> {
-    let mut child = Command::new(program)
-        .envs(environment.iter().map(|(name, value)| (name, value)))
+}
+
+/// A program without a shell and without arguments.
+pub fn program(path: &Path, limit: Duration) -> Task {
+    task(path.display().to_string(), Command::new(path), limit)
+}
+
+/// A line of a configuration file through `sh -c`. Nothing from the cloud may ever be in it.
+pub fn shell(label: &str, line: &str, limit: Duration) -> Task {
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(line);
+    task(label.to_owned(), command, limit)
+}
+
+fn task(label: String, mut command: Command, limit: Duration) -> Task {
+    command
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("cannot start {}", program.display()))?;
-    let group = Group::of(&child);
-    let finished = timeout(limit, finish(&mut child, program, most)).await;
-    drop(group);
-    match finished {
-        Ok(result) => result,
-        Err(_) => bail!(
-            "{} did not end within {} s and was killed",
-            program.display(),
-            limit.as_secs_f64()
-        ),
+        .process_group(0);
+    Task {
+        label,
+        command,
+        stdin: Vec::new(),
+        limit,
     }
 }
 
-async fn finish(child: &mut Child, program: &Path, most: u64) -> Result<Vec<u8>> {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (read, said) = tokio::join!(bounded(stdout, most), drained(stderr, MOST_STDERR));
-    log_lines(program, &said.unwrap_or_default());
-    let (contents, cut) =
-        read.with_context(|| format!("cannot read from {}", program.display()))?;
-    if cut {
-        bail!("{} printed more than {most} bytes", program.display());
+impl Task {
+    /// Adds a variable to the environment.
+    pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Task {
+        self.command.env(name, value);
+        self
     }
-    let status: ExitStatus = child
-        .wait()
-        .await
-        .with_context(|| format!("cannot wait for {}", program.display()))?;
-    if !status.success() {
-        bail!("{} failed: {status}", program.display());
+
+    /// What it may read. A command that does not read it is not to blame.
+    pub fn stdin(mut self, contents: Vec<u8>) -> Task {
+        self.stdin = contents;
+        self.command.stdin(Stdio::piped());
+        self
     }
-    Ok(contents)
+
+    /// Runs it and returns what it wrote to stdout.
+    ///
+    /// # Errors
+    /// It cannot be started, does not end within its limit, ends with a failure, or writes more
+    /// than `most` bytes. However this ends, its process group is gone afterwards.
+    pub async fn output(mut self, most: u64) -> Result<Vec<u8>> {
+        self.command.kill_on_drop(true);
+        let mut child = self.start()?;
+        let group = Group::of(&child);
+        let finished = timeout(self.limit, self.finish(&mut child, most)).await;
+        drop(group);
+        finished.unwrap_or_else(|_| Err(self.overdue()))
+    }
+
+    fn start(&mut self) -> Result<Child> {
+        self.command
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.label))
+    }
+
+    fn overdue(&self) -> anyhow::Error {
+        anyhow!(
+            "{} did not end within {} s and was killed",
+            self.label,
+            self.limit.as_secs_f64()
+        )
+    }
+
+    async fn finish(&self, child: &mut Child, most: u64) -> Result<Vec<u8>> {
+        let stdin = child.stdin.take();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let mut said = Vec::new();
+        let (_, read, _) = tokio::join!(
+            fed(stdin, &self.stdin),
+            bounded(stdout, most),
+            drained(stderr, &mut said)
+        );
+        self.log(&said);
+        let (contents, cut) = read.with_context(|| format!("cannot read from {}", self.label))?;
+        if cut {
+            bail!("{} printed more than {most} bytes", self.label);
+        }
+        let status = self.wait(child).await?;
+        if !status.success() {
+            bail!("{} failed: {status}", self.label);
+        }
+        Ok(contents)
+    }
+
+    async fn wait(&self, child: &mut Child) -> Result<ExitStatus> {
+        let status = child.wait().await;
+        status.with_context(|| format!("cannot wait for {}", self.label))
+    }
+
+    /// Runs it and logs what it says. What it leaves running in the background is left alone, and
+    /// so is the command itself when this is dropped.
+    ///
+    /// # Errors
+    /// It cannot be started, or did not end within its limit: its process group is killed then.
+    pub async fn run(mut self) -> Result<ExitStatus> {
+        let mut child = self.start()?;
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let ended = timeout(self.limit, self.accompany(&mut child, &mut out, &mut err)).await;
+        if ended.is_err() {
+            drop(Group::of(&child));
+            let _ = child.wait().await;
+        }
+        self.log(&out);
+        self.log(&err);
+        ended.unwrap_or_else(|_| Err(self.overdue()))
+    }
+
+    async fn accompany(
+        &self,
+        child: &mut Child,
+        out: &mut Vec<u8>,
+        err: &mut Vec<u8>,
+    ) -> Result<ExitStatus> {
+        let stdin = child.stdin.take();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let feed = fed(stdin, &self.stdin);
+        let listen = async { tokio::join!(feed, drained(stdout, out), drained(stderr, err)) };
+        tokio::pin!(listen);
+        let status = tokio::select! {
+            status = self.wait(child) => status,
+            _ = &mut listen => return self.wait(child).await,
+        };
+        let _ = timeout(AFTERWARDS, listen).await;
+        status
+    }
+
+    fn log(&self, said: &[u8]) {
+        for line in String::from_utf8_lossy(said)
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+        {
+            let line = line.replace(|c: char| c.is_control(), " ");
+            info!("{}: {line}", self.label);
+        }
+        if said.len() >= MOST_SAID {
+            info!("{}: (there was more)", self.label);
+        }
+    }
+}
+
+/// Writes all of it, if the command wants it.
+async fn fed(sink: Option<impl AsyncWrite + Unpin>, contents: &[u8]) {
+    if let Some(mut sink) = sink {
+        let _ = sink.write_all(contents).await;
+    }
 }
 
 /// Reads up to `most` bytes, and whether there was more.
@@ -83,26 +195,11 @@ async fn bounded(source: Option<impl AsyncRead + Unpin>, most: u64) -> io::Resul
     Ok((contents, cut))
 }
 
-/// The first `most` bytes of what must be read to its end, or its writer would be killed.
-async fn drained(source: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<Vec<u8>> {
-    let mut contents = Vec::new();
+/// Keeps the beginning of what must be read to its end, or its writer would be killed.
+async fn drained(source: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     if let Some(mut source) = source {
-        (&mut source).take(most).read_to_end(&mut contents).await?;
-        tokio::io::copy(&mut source, &mut tokio::io::sink()).await?;
-    }
-    Ok(contents)
-}
-
-fn log_lines(program: &Path, said: &[u8]) {
-    for line in String::from_utf8_lossy(said)
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-    {
-        info!(
-            "{}: {}",
-            program.display(),
-            line.replace(|c: char| c.is_control(), " ")
-        );
+        let _ = (&mut source).take(MOST_SAID as u64).read_to_end(kept).await;
+        let _ = tokio::io::copy(&mut source, &mut tokio::io::sink()).await;
     }
 }
 
@@ -147,9 +244,11 @@ mod tests {
 
     async fn run(text: &str, limit: Duration) -> Result<String> {
         let dir = tempfile::tempdir().unwrap();
-        let program = script(dir.path(), text);
-        let environment = [("GREETING", OsString::from("a'b"))];
-        output(&program, &environment, limit, 1000)
+        let path = script(dir.path(), text);
+        program(&path, limit)
+            .variable("GREETING", "a'b")
+            .stdin(b"some input\n".to_vec())
+            .output(1000)
             .await
             .map(|out| String::from_utf8(out).unwrap())
     }
@@ -169,7 +268,8 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_told_with_its_status() {
         assert!(error("exit 3", LIMIT).await.contains("exit status: 3"));
-        let missing = output(Path::new("/nonexistent/x"), &[], LIMIT, 10)
+        let missing = program(Path::new("/nonexistent/x"), LIMIT)
+            .output(10)
             .await
             .unwrap_err();
         assert!(format!("{missing:#}").contains("cannot start /nonexistent/x"));
@@ -182,7 +282,12 @@ mod tests {
         let text = format!("sleep 1000 & echo $! > {}; wait", pid.display());
         let message = error(&text, Duration::from_millis(500)).await;
         assert!(message.contains("did not end within 0.5 s"), "{message}");
-        let child = std::fs::read_to_string(&pid).unwrap();
+        assert_gone(&pid).await;
+    }
+
+    /// The process whose number is in this file has been killed.
+    async fn assert_gone(pid: &Path) {
+        let child = std::fs::read_to_string(pid).unwrap();
         let status = format!("/proc/{}/stat", child.trim());
         // Killed processes stay as zombies until their new parent reaps them.
         for _ in 0..500 {
@@ -209,5 +314,34 @@ mod tests {
                 .await
                 .contains("more than 1000 bytes")
         );
+    }
+
+    #[tokio::test]
+    async fn a_command_may_read_its_input_or_not() {
+        assert_eq!(run("cat", LIMIT).await.unwrap(), "some input\n");
+        assert_eq!(run("exec 0<&-; echo done", LIMIT).await.unwrap(), "done\n");
+    }
+
+    #[tokio::test]
+    async fn what_runs_on_in_the_background_holds_nothing_up_and_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid = dir.path().join("pid");
+        let line = format!("sleep 1000 & echo $! > {}", pid.display());
+        let status = shell("a test", &line, LIMIT).run().await.unwrap();
+        assert!(status.success());
+        let child = std::fs::read_to_string(&pid).unwrap();
+        let child = Pid::from_raw(child.trim().parse().unwrap());
+        nix::sys::signal::kill(child, Signal::SIGKILL).expect("it still runs");
+    }
+
+    #[tokio::test]
+    async fn a_shell_command_that_hangs_is_killed_with_its_children() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid = dir.path().join("pid");
+        let line = format!("sleep 1000 & echo $! > {}; wait", pid.display());
+        let limit = Duration::from_millis(500);
+        let error = shell("a test", &line, limit).run().await.unwrap_err();
+        assert!(error.to_string().contains("a test did not end"), "{error}");
+        assert_gone(&pid).await;
     }
 }

@@ -16,7 +16,7 @@ const ROWS: [&[&str]; 6] = [
     &["config"],
     &["cli", "publish", "shadow"],
     &["mqtt", "spool", "certstore", "process", "format"],
-    &["clock", "exit", "identity", "logging", "shortage"],
+    &["clock", "exit", "file", "identity", "logging", "shortage"],
 ];
 
 /// What a pure file may not name.

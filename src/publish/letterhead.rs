@@ -1,17 +1,16 @@
 //! The letterhead: a JSON object onto which messages are merged, from a file or from a command.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
-use nix::fcntl::OFlag;
 use serde_json::{Map, Value};
 
 use super::message::{Message, object};
+use crate::file;
 use crate::process;
 use crate::spool::Name;
 
@@ -44,8 +43,12 @@ impl Letterhead {
         match self {
             Letterhead::File(path) => read_object(path),
             Letterhead::Generator(command) => {
-                let environment = environment(about)?;
-                let printed = process::output(command, &environment, LIMIT, LARGEST).await?;
+                let task = environment(about)?
+                    .into_iter()
+                    .fold(process::program(command, LIMIT), |task, (name, value)| {
+                        task.variable(name, value)
+                    });
+                let printed = task.output(LARGEST).await?;
                 object(&printed).map_err(|why| malformed(command, &why))
             }
         }
@@ -74,36 +77,13 @@ impl Letterhead {
 
 /// Reads a letterhead file.
 fn read_object(path: &Path) -> Result<Map<String, Value>> {
-    object(&read(path)?).map_err(|why| malformed(path, &why))
+    let contents = file::read(path, LARGEST)
+        .with_context(|| format!("cannot read letterhead {}", path.display()))?;
+    object(&contents).map_err(|why| malformed(path, &why))
 }
 
 fn malformed(source: &Path, why: &str) -> anyhow::Error {
     anyhow!("letterhead of {} {why}", source.display())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    let context = || format!("cannot read letterhead {}", path.display());
-    // A FIFO without a writer must not hold up everything.
-    let nonblocking = OFlag::O_NONBLOCK.bits();
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nonblocking)
-        .open(path)
-        .with_context(context)?;
-    if !file.metadata().with_context(context)?.is_file() {
-        bail!(
-            "cannot read letterhead {}: not a regular file",
-            path.display()
-        );
-    }
-    let mut contents = Vec::new();
-    file.take(LARGEST + 1)
-        .read_to_end(&mut contents)
-        .with_context(context)?;
-    if contents.len() as u64 > LARGEST {
-        bail!("letterhead {} is larger than 1 MiB", path.display());
-    }
-    Ok(contents)
 }
 
 fn environment(about: &About<'_>) -> Result<Vec<(&'static str, OsString)>> {
