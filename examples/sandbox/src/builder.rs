@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::broker::{Broker, Service};
+use crate::broker::{Broker, Clock, Moment, Service};
+use crate::cloud::shadow::Shadows;
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::net::{Hub, Rules, Server, Tls};
@@ -63,7 +65,7 @@ impl Builder {
     }
 
     /// How many times faster than this machine's clock the cloud's clock runs: keep-alives, session and message expiry,
-    /// the pace of stored messages and the interval of CONNECTs shrink accordingly.
+    /// the pace of stored messages and the interval of CONNECTs shrink accordingly, and timestamps run ahead.
     ///
     /// # Panics
     /// When `speed` is not a positive number.
@@ -110,9 +112,24 @@ impl Builder {
         let tls = Tls::new(self.rules, pki.ca_certificate_pem(), &certificate, &key)?;
         let journal = Arc::new(Journal::new(self.keep));
         let largest = self.limits.packet;
-        let broker = Broker::new(self.limits, self.speed, self.services, Arc::clone(&journal));
+        let clock = Clock::new(moment(), self.speed);
+        let shadows = Shadows::new(self.limits.shadow.clone(), Arc::clone(&journal));
+        let mut services: Vec<Box<dyn Service>> = vec![Box::new(shadows.clone())];
+        services.extend(self.services);
+        let broker = Broker::new(self.limits, clock, services, Arc::clone(&journal));
         let hub = Arc::new(Hub::new(broker, journal, tls, pki.statuses(), largest));
         let server = Server::start(self.port, Arc::clone(&hub))?;
-        Ok(Sandbox::new(server, hub, pki))
+        Ok(Sandbox::new(server, hub, pki, shadows))
+    }
+}
+
+/// The cloud's clock begins with this machine's time.
+fn moment() -> Moment {
+    let epoch = SystemTime::UNIX_EPOCH;
+    // A clock before the epoch is as good as one at the epoch.
+    let cloud = epoch.elapsed().unwrap_or(Duration::ZERO);
+    Moment {
+        now: Instant::now(),
+        cloud,
     }
 }

@@ -38,17 +38,35 @@ impl Journal {
 
     pub(crate) fn write(&self, connection: u64, event: Event) {
         let book = &mut *self.book();
-        book.written += 1;
         book.publishes += usize::from(matches!(event, Event::Publish(_)));
         let client_id = match event {
             Event::Closed { .. } => book.clients.remove(&connection),
             _ => book.clients.get(&connection).cloned(),
         };
-        let sequence = book.written;
+        self.add(book, Some(connection), client_id, event);
+    }
+
+    /// Writes down an event that belongs to no connection.
+    pub(crate) fn note(&self, event: Event) {
+        let client_id = match &event {
+            Event::Shadow(event) => event.client_id.as_deref().map(Arc::from),
+            _ => None,
+        };
+        self.add(&mut self.book(), None, client_id, event);
+    }
+
+    fn add(
+        &self,
+        book: &mut Book,
+        connection: Option<u64>,
+        client_id: Option<Arc<str>>,
+        event: Event,
+    ) {
+        book.written += 1;
         book.records.push(Record {
-            sequence,
+            sequence: book.written,
             at: Instant::now(),
-            connection: Some(connection),
+            connection,
             client_id,
             event,
         });
@@ -56,6 +74,11 @@ impl Journal {
             book.records.drain(..self.keep);
         }
         self.grown.notify_all();
+    }
+
+    /// The sequence number of the last record.
+    pub(crate) fn last(&self) -> u64 {
+        self.book().written
     }
 
     /// Everything since the record with this sequence number, which is left out.

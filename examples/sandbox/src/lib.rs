@@ -17,19 +17,32 @@
 //! | file | subject |
 //! |---|---|
 //! | `sandbox.rs`, `builder.rs` | the handle, and what can be set before the start |
-//! | `broker/` | connections, sessions, publishes, subscriptions; its services are the cloud's own features |
+//! | `broker/` | connections, sessions, publishes, subscriptions, the cloud's clock; `service.rs` is the seam to `cloud/` |
+//! | `cloud/shadow/` | the device shadow service, and [`Shadow`], the handle that a test has on one |
 //! | `faults.rs`, `policy.rs`, `limits.rs`, `topic.rs` | pure: what goes wrong, what is denied, what is allowed, what matches |
 //! | `record.rs`, `journal.rs` | what was seen, and waiting for it |
 //! | `packet.rs`, `codec.rs` | packets, and their bytes: the only file that knows the MQTT library |
 //! | `net/` | thread, listener, TLS, one task for each connection |
 //! | `pki/` | throw-away certificates and certstores |
 //!
-//! Shadows, provisioning and jobs go into a folder `cloud/`, one file each, as a [`Service`]: the broker shows it each
-//! accepted publish and delivers what it answers. The sandbox shares no code with the daemon it tests: two independent
-//! readings of AWS's rules are the point.
+//! Every sandbox has the shadow service:
+//!
+//! ```
+//! # let sandbox = iotcore_sandbox::Sandbox::start()?;
+//! let shadow = sandbox.shadow("kitchen-light");
+//! shadow.desire(serde_json::json!({ "lamp": { "on": true } }));
+//! // ... until the device has reported it:
+//! shadow.wait_for(std::time::Duration::ZERO, |document| document["state"].get("delta").is_none());
+//! # anyhow::Ok(())
+//! ```
+//!
+//! Provisioning and jobs go into `cloud/` as well, each as a [`Service`]: the broker shows it each accepted publish and
+//! delivers what it answers, at once or when it is due. The sandbox shares no code with the daemon it tests: two
+//! independent readings of AWS's rules are the point.
 
 mod broker;
 mod builder;
+mod cloud;
 mod codec;
 mod faults;
 mod journal;
@@ -42,8 +55,12 @@ mod record;
 mod sandbox;
 mod topic;
 
-pub use broker::{Cut, Service};
+pub use broker::{Cut, Moment, Service};
 pub use builder::Builder;
+pub use cloud::shadow::{
+    FirstPrevious, Shadow, ShadowEvent, ShadowKind, ShadowLimits, ShadowName, ShadowOperation,
+    ShadowRejection,
+};
 pub use faults::{Fault, What, When};
 pub use limits::{DeniedSubscription, Limits};
 pub use packet::{CloudMessage, Properties, Version};

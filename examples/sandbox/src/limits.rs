@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::cloud::shadow::ShadowLimits;
+
 /// The rules of the broker. The default is AWS as documented.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -45,6 +47,8 @@ pub struct Limits {
     pub denied_subscription: DeniedSubscription,
     /// Beginnings of the `$` topics that exist. All others end the connection.
     pub reserved_topics: Vec<String>,
+    /// The rules of the shadow service.
+    pub shadow: ShadowLimits,
 }
 
 /// The two answers to a forbidden SUBSCRIBE of MQTT 3.1.1 that have been seen on AWS.
@@ -87,6 +91,7 @@ impl Default for Limits {
             ]
             .map(|feature| format!("$aws/{feature}"))
             .to_vec(),
+            shadow: ShadowLimits::default(),
         }
     }
 }

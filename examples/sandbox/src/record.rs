@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::cloud::shadow::ShadowEvent;
 use crate::packet::{CloudMessage, Properties, Version};
 
 /// One event. The events of one sandbox are in order.
@@ -99,6 +100,8 @@ pub enum Event {
     Closed {
         why: String,
     },
+    /// A request to a shadow, or something published about one.
+    Shadow(ShadowEvent),
 }
 
 /// A publish of a client that the broker accepted.
@@ -127,7 +130,7 @@ impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.event)?;
         match (&self.client_id, self.connection) {
-            _ if matches!(self.event, Event::Publish(_)) => Ok(()),
+            _ if matches!(self.event, Event::Publish(_) | Event::Shadow(_)) => Ok(()),
             (Some(client), Some(connection)) => write!(f, " [{client}, connection {connection}]"),
             (None, Some(connection)) => write!(f, " [connection {connection}]"),
             (_, None) => Ok(()),
@@ -197,6 +200,7 @@ impl fmt::Display for Event {
             Event::WillPublished { topic, payload } => {
                 write!(f, "will published to {topic}: {}", Shown(payload))
             }
+            Event::Shadow(event) => event.fmt(f),
             Event::Closed { why } => write!(f, "connection closed: {why}"),
         }
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::broker::Cut;
 use crate::builder::Builder;
+use crate::cloud::shadow::{Shadow, Shadows};
 use crate::faults::Fault;
 use crate::net::{Hub, Server};
 use crate::packet::CloudMessage;
@@ -18,11 +19,17 @@ pub struct Sandbox {
     server: Server,
     hub: Arc<Hub>,
     pki: Pki,
+    shadows: Shadows,
 }
 
 impl Sandbox {
-    pub(crate) fn new(server: Server, hub: Arc<Hub>, pki: Pki) -> Sandbox {
-        Sandbox { server, hub, pki }
+    pub(crate) fn new(server: Server, hub: Arc<Hub>, pki: Pki, shadows: Shadows) -> Sandbox {
+        Sandbox {
+            server,
+            hub,
+            pki,
+            shadows,
+        }
     }
 
     /// Starts on any free port with all of AWS's limits.
@@ -118,6 +125,29 @@ impl Sandbox {
         self.hub
             .broker()
             .publish_from_cloud(&message, Instant::now())
+    }
+
+    /// The classic shadow of a thing, whether it exists or not.
+    ///
+    /// # Panics
+    /// When AWS does not allow such a name.
+    pub fn shadow(&self, thing: &str) -> Shadow {
+        Shadow::new(Arc::clone(&self.hub), self.shadows.clone(), thing, None)
+    }
+
+    /// A named shadow of a thing, whether it exists or not.
+    ///
+    /// # Panics
+    /// When AWS does not allow such names.
+    pub fn named_shadow(&self, thing: &str, shadow: &str) -> Shadow {
+        let hub = Arc::clone(&self.hub);
+        Shadow::new(hub, self.shadows.clone(), thing, Some(shadow))
+    }
+
+    /// The most requests to the shadows of this thing that devices had in flight at the same time, as the cloud saw it:
+    /// it answers at once, so that more than one needs answers that are late or withheld.
+    pub fn most_in_flight(&self, thing: &str) -> usize {
+        self.shadows.most_in_flight(thing)
     }
 
     /// The client ids that are connected.

@@ -162,7 +162,7 @@ impl Broker {
         let terms =
             (connect.version == Version::V5).then(|| self.terms(expiry, keep_alive, assigned));
         self.online.insert(connect.client_id.clone(), number);
-        let (speed, window) = (self.speed, self.limits.outbound_window);
+        let (speed, window) = (self.clock.speed, self.limits.outbound_window);
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };

@@ -118,16 +118,4 @@ impl Broker {
             self.retained.insert(message.topic.clone(), message.clone());
         }
     }
-
-    /// Lets the cloud's own services see a publish, and delivers what they answer.
-    pub(super) fn ask_services(&mut self, client: &str, message: &CloudMessage, now: Instant) {
-        let answers: Vec<CloudMessage> = self
-            .services
-            .iter_mut()
-            .flat_map(|service| service.published(client, message))
-            .collect();
-        answers.iter().for_each(|answer| {
-            self.route(answer, now);
-        });
-    }
 }

@@ -87,6 +87,7 @@ impl Broker {
         if let Some(client) = client.filter(|client| self.online.get(&**client) == Some(&number)) {
             self.online.remove(&*client);
             self.suspend(&client, now);
+            self.tell_services_of_the_end(&client);
         }
         if let Some(will) = will {
             let (topic, payload) = (will.topic.clone(), will.payload.clone());

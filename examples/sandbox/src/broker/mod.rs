@@ -1,6 +1,7 @@
 //! What AWS IoT Core does with the packets of its clients. It is told facts (a connection opened, a packet came, time
 //! passed) and puts its answers into the outboxes of the connections. It knows no socket and asks no clock.
 
+mod clock;
 mod connect;
 mod connection;
 mod deliver;
@@ -15,8 +16,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
+pub(crate) use clock::Clock;
+pub use clock::Moment;
 pub use end::Cut;
 pub(crate) use end::Ending;
 pub use service::Service;
@@ -54,8 +57,9 @@ pub(crate) struct Line {
 
 pub(crate) struct Broker {
     limits: Limits,
-    /// How many times faster than real time the cloud's clock runs.
-    speed: f64,
+    clock: Clock,
+    /// Rung when the deadline of a service may have changed.
+    alarm: Arc<Notify>,
     journal: Arc<Journal>,
     connections: BTreeMap<u64, Connection>,
     online: BTreeMap<String, u64>,
@@ -75,13 +79,14 @@ pub(crate) struct Broker {
 impl Broker {
     pub(crate) fn new(
         limits: Limits,
-        speed: f64,
+        clock: Clock,
         services: Vec<Box<dyn Service>>,
         journal: Arc<Journal>,
     ) -> Broker {
         Broker {
             limits,
-            speed,
+            clock,
+            alarm: Arc::default(),
             journal,
             services,
             connections: BTreeMap::new(),
@@ -143,7 +148,7 @@ impl Broker {
             return self.after_packet(number, now);
         };
         if !matches!(packet, Incoming::Unsubscribe { .. }) {
-            connection.heard(self.speed, now);
+            connection.heard(self.clock.speed, now);
         }
         self.packet(number, &client, packet, now);
         self.after_packet(number, now);
@@ -207,6 +212,10 @@ impl Broker {
             );
         }
         self.pump(number, now);
+    }
+
+    pub(crate) fn alarm(&self) -> Arc<Notify> {
+        Arc::clone(&self.alarm)
     }
 
     /// The client ids that are connected.
@@ -281,6 +290,6 @@ impl Broker {
 
     /// How long `cloud` takes on the clocks of this machine.
     fn real(&self, cloud: Duration) -> Duration {
-        cloud.div_f64(self.speed)
+        self.clock.real(cloud)
     }
 }

@@ -241,6 +241,7 @@ impl Broker {
         }
         self.keep_retained(message);
         self.route(message, now);
-        self.ask_services(client, message, now);
+        let answers = self.ask_services(client, message, now);
+        self.route_all(&answers, now);
     }
 }

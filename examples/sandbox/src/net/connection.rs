@@ -146,15 +146,8 @@ async fn read(hub: &Hub, number: u64, reader: &mut ReadHalf<Stream>) -> String {
                 Ok(_) => {}
                 Err(error) => return format!("connection lost: {error}"),
             },
-            () = until(deadline) => hub.broker().tick(number, Instant::now()),
+            () = super::until(deadline) => hub.broker().tick(number, Instant::now()),
         }
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }
 

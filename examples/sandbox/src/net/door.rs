@@ -9,7 +9,7 @@ use anyhow::Context;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc as orders;
 
-use super::{Hub, connection};
+use super::{Hub, alarm, connection};
 
 /// How long the thread may take to carry out an order.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -100,6 +100,7 @@ async fn serve(
     hub: Arc<Hub>,
     mut orders: orders::UnboundedReceiver<Order>,
 ) {
+    tokio::spawn(alarm::serve(Arc::clone(&hub)));
     loop {
         tokio::select! {
             // No deadline: it serves until its handle is dropped.

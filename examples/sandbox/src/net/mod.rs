@@ -1,10 +1,12 @@
 //! The broker's thread: sockets, TLS and timers around the decisions of [`Broker`](crate::broker::Broker).
 
+mod alarm;
 mod connection;
 mod door;
 mod tls;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 pub(crate) use door::Server;
 pub(crate) use tls::{Rules, Tls};
@@ -43,5 +45,12 @@ impl Hub {
     /// The broker decides quickly and never waits: the lock is held for one decision.
     pub(crate) fn broker(&self) -> MutexGuard<'_, Broker> {
         self.broker.lock().expect("the broker has not panicked")
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use iotcore_sandbox::{CertificateKind, CloudMessage, Event, Sandbox, Service, Version};
+use iotcore_sandbox::{CertificateKind, CloudMessage, Event, Moment, Sandbox, Service, Version};
 use rumqttc::{Client, MqttOptions, QoS, TlsConfiguration, Transport};
 
 use crate::common::{BOTH, Device, Hello, SOON, Seen, builder, config, recorded, sandbox};
@@ -92,7 +92,12 @@ fn records_are_numbered_without_gaps() {
 struct Echo;
 
 impl Service for Echo {
-    fn published(&mut self, client_id: &str, message: &CloudMessage) -> Vec<CloudMessage> {
+    fn published(
+        &mut self,
+        client_id: &str,
+        message: &CloudMessage,
+        _: Moment,
+    ) -> Vec<CloudMessage> {
         let ours = message.topic.starts_with("$aws/things/");
         let answer = CloudMessage::new(
             format!("{}/accepted", message.topic),

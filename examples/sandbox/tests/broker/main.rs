@@ -7,5 +7,6 @@ mod handle;
 mod program;
 mod publish;
 mod sessions;
+mod shadow;
 mod subscribe;
 mod tls;

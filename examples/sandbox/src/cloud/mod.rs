@@ -1,0 +1,3 @@
+//! The cloud's own services, each in a folder of its own and each behind [`Service`](crate::Service).
+
+pub(crate) mod shadow;

@@ -1,0 +1,31 @@
+//! The device shadow service, classic and named, as AWS documents it; a test may make it hostile.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `name.rs` | pure: names of things and shadows, topics |
+//! | `request.rs`, `rejection.rs` | pure: what a request may be, and the codes and texts of those that are refused |
+//! | `document.rs`, `delta.rs` | pure: merging, metadata, differences |
+//! | `store.rs`, `answer.rs` | pure: the shadows with their versions, and what is published about them |
+//! | `service.rs`, `in_flight.rs` | requests of devices and operators, one after the other |
+//! | `handle.rs` | a shadow in the hands of a test |
+//! | `event.rs`, `limits.rs` | what is recorded, what can be set |
+
+mod answer;
+mod delta;
+mod document;
+mod event;
+mod handle;
+mod in_flight;
+mod limits;
+mod name;
+mod rejection;
+mod request;
+mod service;
+mod store;
+
+pub use event::{ShadowEvent, ShadowKind};
+pub use handle::Shadow;
+pub use limits::{FirstPrevious, ShadowLimits};
+pub use name::{ShadowName, ShadowOperation};
+pub use rejection::ShadowRejection;
+pub(crate) use service::Shadows;
