@@ -70,9 +70,15 @@ pub enum What {
     ReorderPubacks(usize),
     /// The publish is not accepted; MQTT 5 is told this code, 3.1.1 gets no PUBACK.
     PubackReason(u8),
-    /// The publish is accepted, and the connection closed instead of the PUBACK.
+    /// The connection is closed when the publish comes, which is not accepted: it might as well have been lost.
+    CloseBeforeAccepting,
+    /// The publish is accepted, and the connection closed before the cloud's services answer it. What they answer goes to
+    /// everybody else, and into a persistent session.
+    CloseBeforeAnswer,
+    /// The publish is accepted and answered by the cloud's services, and the connection closed instead of the PUBACK; a
+    /// publish of QoS 0 has none.
     CloseBeforePuback,
-    /// The connection is closed right after the PUBACK.
+    /// The connection is closed right after the PUBACK; after the answer, if the publish is one of QoS 0.
     CloseAfterPuback,
     /// After the PUBACK comes another one that nobody asked for.
     UnsolicitedPuback,
@@ -170,6 +176,8 @@ impl What {
             | What::DuplicatePuback
             | What::ReorderPubacks(_)
             | What::PubackReason(_)
+            | What::CloseBeforeAccepting
+            | What::CloseBeforeAnswer
             | What::CloseBeforePuback
             | What::CloseAfterPuback
             | What::UnsolicitedPuback => stage == Stage::Publish,

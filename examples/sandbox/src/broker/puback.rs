@@ -28,6 +28,9 @@ impl Broker {
             Some(What::SwallowPuback) => {
                 self.withhold(number, packet_id, "swallowed by the fault script")
             }
+            Some(What::CloseBeforeAnswer) => {
+                self.withhold(number, packet_id, "the fault script closed the connection");
+            }
             Some(What::CloseBeforePuback) => {
                 self.withhold(number, packet_id, "the fault script closes the connection");
                 self.end(number, "closed by the fault script", now);
@@ -56,6 +59,13 @@ impl Broker {
                 );
             }
             _ => self.send_puback(number, puback),
+        }
+    }
+
+    /// What `fault` has for a publish that wants no acknowledgement.
+    pub(super) fn after_unacknowledged(&mut self, number: u64, fault: Option<What>, now: Instant) {
+        if let Some(What::CloseBeforePuback | What::CloseAfterPuback) = fault {
+            self.end(number, "closed by the fault script", now);
         }
     }
 

@@ -69,9 +69,13 @@ impl Broker {
                 now,
             );
         }
-        self.take(number, client, &publish, now);
-        if let Some(packet_id) = publish.packet_id {
-            self.acknowledge(number, packet_id, fault, now);
+        if fault == Some(What::CloseBeforeAccepting) {
+            return self.close_before(number, &publish, now);
+        }
+        self.take(number, client, &publish, fault.as_ref(), now);
+        match publish.packet_id {
+            Some(packet_id) => self.acknowledge(number, packet_id, fault, now),
+            None => self.after_unacknowledged(number, fault, now),
         }
     }
 
@@ -218,8 +222,25 @@ impl Broker {
         }
     }
 
+    fn close_before(&mut self, number: u64, publish: &Publish, now: Instant) {
+        let (topic, reason) = (publish.message.topic.clone(), "closed by the fault script");
+        let refused = Event::PublishRefused {
+            topic,
+            reason: reason.to_owned(),
+        };
+        self.journal.write(number, refused);
+        self.end(number, reason, now);
+    }
+
     /// The publish is AWS's from here on.
-    fn take(&mut self, number: u64, client: &str, publish: &Publish, now: Instant) {
+    fn take(
+        &mut self,
+        number: u64,
+        client: &str,
+        publish: &Publish,
+        fault: Option<&What>,
+        now: Instant,
+    ) {
         let message = &publish.message;
         self.journal.write(
             number,
@@ -242,6 +263,9 @@ impl Broker {
         self.keep_retained(message);
         self.route(message, now);
         let answers = self.ask_services(client, message, now);
+        if fault == Some(&What::CloseBeforeAnswer) {
+            self.end(number, "closed by the fault script", now);
+        }
         self.route_all(&answers, now);
     }
 }

@@ -318,3 +318,49 @@ fn a_script_may_change_while_it_runs() {
     device.sees_nothing();
     assert_eq!(sandbox.wait_for_publishes(3, SOON).len(), 3);
 }
+
+/// What a device that publishes a request sees, and whether the cloud took it.
+fn cut_at_a_request(what: What, qos: u8) -> (Vec<Seen>, bool) {
+    let sandbox = with(Fault::once(
+        When::Topic("$aws/things/+/shadow/update".to_owned()),
+        what,
+    ));
+    let mut device = Device::connect(&sandbox, Version::V311, "pump");
+    device.subscribe(&[("$aws/things/t/shadow/update/accepted", 0)]);
+    let request = br#"{"state":{"reported":{"a":1}}}"#;
+    device.publish("$aws/things/t/shadow/update", request, qos);
+    let mut seen = vec![device.next()];
+    while seen.last() != Some(&Seen::Closed) {
+        seen.push(device.next());
+    }
+    (seen, sandbox.shadow("t").version().is_some())
+}
+
+#[test]
+fn a_connection_is_cut_at_each_point_of_a_request() {
+    let check = |what: What, answered: bool, acknowledged: bool, taken: bool| {
+        for qos in [0, 1] {
+            let (seen, took) = cut_at_a_request(what.clone(), qos);
+            let heard = seen.iter().any(|seen| matches!(seen, Seen::Publish { .. }));
+            let puback = seen.iter().any(|seen| matches!(seen, Seen::Puback { .. }));
+            let expected = (answered, acknowledged && qos == 1, taken);
+            assert_eq!((heard, puback, took), expected, "{what:?} {qos}");
+        }
+    };
+    check(What::CloseBeforeAccepting, false, false, false);
+    check(What::CloseBeforeAnswer, false, false, true);
+    check(What::CloseBeforePuback, true, false, true);
+    check(What::CloseAfterPuback, true, true, true);
+}
+
+#[test]
+fn an_answer_waits_in_a_persistent_session_that_was_cut_before_it() {
+    let sandbox = with(Fault::once(When::Always, What::CloseBeforeAnswer));
+    let hello = Hello::persistent(Version::V5, "pump");
+    let (mut device, _) = Device::hello(&sandbox, &hello);
+    device.subscribe(&[("$aws/things/t/shadow/get/rejected", 1)]);
+    device.publish("$aws/things/t/shadow/get", b"", 0);
+    assert_eq!(device.next(), Seen::Closed);
+    let (mut device, _) = Device::hello(&sandbox, &hello);
+    assert_eq!(device.message().0, "$aws/things/t/shadow/get/rejected");
+}
