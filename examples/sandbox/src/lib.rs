@@ -58,8 +58,8 @@ mod topic;
 pub use broker::{Cut, Moment, Service};
 pub use builder::Builder;
 pub use cloud::shadow::{
-    FirstPrevious, Shadow, ShadowEvent, ShadowKind, ShadowLimits, ShadowName, ShadowOperation,
-    ShadowRejection,
+    FirstPrevious, Garbage, Shadow, ShadowEvent, ShadowFault, ShadowKind, ShadowLimits, ShadowName,
+    ShadowOperation, ShadowRejection, ShadowTrouble,
 };
 pub use faults::{Fault, What, When};
 pub use limits::{DeniedSubscription, Limits};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::broker::Cut;
 use crate::builder::Builder;
-use crate::cloud::shadow::{Shadow, Shadows};
+use crate::cloud::shadow::{Shadow, ShadowFault, Shadows};
 use crate::faults::Fault;
 use crate::net::{Hub, Server};
 use crate::packet::CloudMessage;
@@ -142,6 +142,17 @@ impl Sandbox {
     pub fn named_shadow(&self, thing: &str, shadow: &str) -> Shadow {
         let hub = Arc::clone(&self.hub);
         Shadow::new(hub, self.shadows.clone(), thing, Some(shadow))
+    }
+
+    /// From now on this goes wrong with all shadows, after what was to go wrong before. For one of them:
+    /// [`Shadow::fault`].
+    pub fn shadow_fault(&self, fault: ShadowFault) {
+        self.shadows.add_fault(fault);
+    }
+
+    /// Nothing goes wrong with any shadow any more, but for late answers, which still come.
+    pub fn clear_shadow_faults(&self) {
+        self.shadows.clear_faults();
     }
 
     /// The most requests to the shadows of this thing that devices had in flight at the same time, as the cloud saw it:

@@ -1,8 +1,11 @@
-//! The shadow service, as a device and as an operator see it.
+//! The shadow service, as a device and as an operator see it, well-behaved and hostile.
 
 use std::time::Duration;
 
-use iotcore_sandbox::{Event, Sandbox, ShadowEvent, ShadowKind, ShadowOperation, Version};
+use iotcore_sandbox::{
+    Event, Garbage, Sandbox, ShadowEvent, ShadowFault, ShadowKind, ShadowOperation, ShadowTrouble,
+    Version,
+};
 use serde_json::{Value, json};
 
 use crate::common::{BOTH, Device, SOON, Seen, sandbox};
@@ -284,4 +287,215 @@ fn an_answer_is_in_the_outbox_before_the_puback() {
     device.publish("$aws/things/t/shadow/get", b"", 1);
     assert!(matches!(device.next(), Seen::Publish { .. }));
     assert!(matches!(device.next(), Seen::Puback { .. }));
+}
+
+/// A sandbox in which this goes wrong with all shadows, and a device there.
+fn troubled(fault: ShadowFault) -> (Sandbox, Twin) {
+    let sandbox = sandbox();
+    sandbox.shadow_fault(fault);
+    let twin = twin(&sandbox, Version::V311, CLASSIC);
+    (sandbox, twin)
+}
+
+const REPORT: &str = r#"{"state":{"reported":{"a":1}},"clientToken":"x"}"#;
+
+#[test]
+fn requests_are_rejected_at_will_and_not_carried_out() {
+    for code in [400, 409, 413, 429, 500] {
+        let fault = ShadowFault::always(ShadowTrouble::Reject(code)).times(2);
+        let (sandbox, mut twin) = troubled(fault.on(ShadowOperation::Update));
+        twin.ask("get", "");
+        assert_eq!(twin.hears().1["code"], 404, "it is not about this request");
+        for _ in 0..2 {
+            twin.ask("update", REPORT);
+            let refusal = &twin.hears_in_turn(&["update/rejected"])[0];
+            assert_eq!(
+                (&refusal["code"], &refusal["clientToken"]),
+                (&json!(code), &json!("x"))
+            );
+        }
+        assert_eq!(sandbox.shadow("t").version(), None);
+        twin.ask("update", REPORT);
+        twin.hears_in_turn(&["update/accepted", "update/documents"]);
+    }
+}
+
+#[test]
+fn an_answer_is_withheld_of_what_was_done_or_was_not() {
+    let check = |what: ShadowTrouble, heard: &[&str], version: Option<u64>, kind: ShadowKind| {
+        let (sandbox, mut twin) = troubled(ShadowFault::once(what));
+        twin.ask("update", REPORT);
+        twin.hears_in_turn(heard);
+        twin.device.sees_nothing();
+        assert_eq!(sandbox.shadow("t").version(), version);
+        let events = shadow_events(&sandbox);
+        let withheld = events
+            .iter()
+            .find(|event| event.kind == kind)
+            .expect("recorded");
+        assert_eq!(
+            (withheld.token.as_deref(), withheld.in_flight),
+            (Some("x"), 1)
+        );
+    };
+    let operation = ShadowOperation::Update;
+    check(
+        ShadowTrouble::Withhold,
+        &["update/documents"],
+        Some(1),
+        ShadowKind::Withheld(operation),
+    );
+    check(
+        ShadowTrouble::Ignore,
+        &[],
+        None,
+        ShadowKind::Ignored(operation),
+    );
+}
+
+#[test]
+fn the_eleventh_request_without_an_answer_is_one_too_many() {
+    let (sandbox, mut first) = troubled(ShadowFault::always(ShadowTrouble::Withhold));
+    (0..10).for_each(|_| first.ask("get", ""));
+    first.ask("get", "");
+    assert_eq!(first.hears_in_turn(&["get/rejected"])[0]["code"], 429);
+    assert_eq!(sandbox.most_in_flight("t"), 11);
+    assert_eq!(sandbox.most_in_flight("u"), 0);
+
+    sandbox.clear_shadow_faults();
+    first.device.say_goodbye();
+    assert_eq!(first.device.next(), Seen::Closed);
+    let mut second = twin(&sandbox, Version::V311, CLASSIC);
+    second.ask("get", "");
+    assert_eq!(
+        second.hears().1["code"],
+        404,
+        "what was withheld ended with its connection"
+    );
+}
+
+#[test]
+fn a_late_answer_is_overtaken_and_outlives_its_connection() {
+    let delay = ShadowTrouble::Delay(Duration::from_millis(30));
+    let (sandbox, mut first) = troubled(ShadowFault::always(delay).times(2));
+    first.ask("update", REPORT);
+    let heard = first.hears_in_turn(&["update/documents", "update/accepted"]);
+    assert_eq!(heard[1]["clientToken"], "x");
+
+    let mut other = Device::connect(&sandbox, Version::V5, "valve");
+    other.subscribe(&[("$aws/things/t/shadow/update/accepted", 1)]);
+    first.ask("update", REPORT);
+    first.hears_in_turn(&["update/documents"]);
+    first.device.say_goodbye();
+    assert_eq!(other.message().0, "$aws/things/t/shadow/update/accepted");
+    let in_flight: Vec<usize> = shadow_events(&sandbox)
+        .iter()
+        .map(|event| event.in_flight)
+        .collect();
+    assert_eq!(in_flight[..3], [1, 1, 0], "asked, documents, accepted");
+}
+
+#[test]
+fn answers_come_garbled() {
+    let heard = |garbage: Garbage| {
+        let fault = ShadowFault::once(ShadowTrouble::Garble(garbage));
+        let (sandbox, mut twin) = troubled(fault.on(ShadowOperation::Update));
+        twin.ask("update", REPORT);
+        let (topic, payload) = twin.device.message();
+        assert_eq!(topic, format!("{CLASSIC}/update/accepted"));
+        assert_eq!(sandbox.shadow("t").version(), Some(1), "it was carried out");
+        serde_json::from_str::<Value>(&payload).ok()
+    };
+    assert_eq!(heard(Garbage::NotJson), None);
+    assert_eq!(
+        heard(Garbage::MembersMissing),
+        Some(json!({ "clientToken": "x" }))
+    );
+    assert_eq!(
+        heard(Garbage::OtherToken).expect("JSON")["clientToken"],
+        "somebody-else"
+    );
+    assert_eq!(
+        heard(Garbage::NoToken).expect("JSON").get("clientToken"),
+        None
+    );
+    assert!(heard(Garbage::WrongTypes).expect("JSON")["version"].is_string());
+}
+
+#[test]
+fn the_publications_of_an_update_come_in_any_order_and_twice_the_same_way_each_time() {
+    let run = || {
+        let (sandbox, mut twin) = troubled(ShadowFault::always(ShadowTrouble::Shuffle(7)));
+        (0..20).for_each(|n| {
+            sandbox.shadow("t").desire(json!({ "a": n }));
+        });
+        sandbox.publish(&format!("{CLASSIC}/get/accepted"), b"{\"end\":1}", 1);
+        let mut heard = Vec::new();
+        loop {
+            let (end, content) = twin.hears();
+            if content.get("end").is_some() {
+                return heard;
+            }
+            heard.push((end, content["version"].clone()));
+        }
+    };
+    let heard = run();
+    let of = |version: u64| {
+        let version = json!(version);
+        let ends = heard
+            .iter()
+            .filter(|(end, told)| *told == version || end.ends_with("documents"));
+        ends.map(|(end, _)| end.as_str()).collect::<Vec<_>>()
+    };
+    assert!(heard.len() > 60, "some came twice");
+    assert!((1..=20).any(|version| of(version).first() == Some(&"update/delta")));
+    assert_eq!(run(), heard);
+}
+
+#[test]
+fn old_deltas_come_again() {
+    let sandbox = sandbox();
+    let shadow = sandbox.shadow("t");
+    shadow.fault(ShadowFault::once(ShadowTrouble::StaleDelta(1)));
+    let mut twin = twin(&sandbox, Version::V5, CLASSIC);
+    shadow.desire(json!({ "a": 1 }));
+    twin.hears_in_turn(&["update/accepted", "update/delta", "update/documents"]);
+    twin.ask("update", r#"{"state":{"reported":{"a":1}}}"#);
+    let heard = twin.hears_in_turn(&["update/accepted", "update/documents", "update/delta"]);
+    assert_eq!(
+        (&heard[2]["version"], &heard[2]["state"]),
+        (&json!(1), &json!({ "a": 1 }))
+    );
+
+    assert!(shadow.replay_delta(1));
+    assert_eq!(twin.hears_in_turn(&["update/delta"])[0]["version"], 1);
+    assert!(
+        !shadow.replay_delta(2),
+        "the second update left nothing to do"
+    );
+    let kinds: Vec<ShadowKind> = shadow_events(&sandbox)
+        .iter()
+        .map(|event| event.kind)
+        .collect();
+    assert_eq!(
+        kinds
+            .iter()
+            .filter(|kind| **kind == ShadowKind::StaleDelta)
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn a_fault_of_one_shadow_is_not_another_s() {
+    let sandbox = sandbox();
+    sandbox
+        .named_shadow("t", "s")
+        .fault(ShadowFault::always(ShadowTrouble::Ignore));
+    let mut twin = twin(&sandbox, Version::V311, CLASSIC);
+    twin.device
+        .publish(&format!("{NAMED}/update"), REPORT.as_bytes(), 0);
+    twin.ask("update", REPORT);
+    twin.hears_in_turn(&["update/accepted", "update/documents"]);
+    assert_eq!(sandbox.named_shadow("t", "s").version(), None);
 }

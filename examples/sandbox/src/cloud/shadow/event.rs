@@ -28,19 +28,14 @@ pub enum ShadowKind {
     Rejected(ShadowOperation, u16),
     Delta,
     Documents,
-}
-
-impl ShadowKind {
-    /// What the topic ends with.
-    pub(super) fn topic_end(self) -> String {
-        match self {
-            ShadowKind::Request(operation) => operation.word().to_owned(),
-            ShadowKind::Accepted(operation) => format!("{}/accepted", operation.word()),
-            ShadowKind::Rejected(operation, _) => format!("{}/rejected", operation.word()),
-            ShadowKind::Delta => "update/delta".to_owned(),
-            ShadowKind::Documents => "update/documents".to_owned(),
-        }
-    }
+    /// It was neither carried out nor will it be answered, says the fault script.
+    Ignored(ShadowOperation),
+    /// This is the answer that will not be given, says the fault script.
+    Withheld(ShadowOperation),
+    /// Something was published instead of the answer.
+    Garbled(ShadowOperation),
+    /// A delta was published that is not of now.
+    StaleDelta,
 }
 
 impl fmt::Display for ShadowEvent {
@@ -70,6 +65,10 @@ impl fmt::Display for ShadowKind {
             }
             ShadowKind::Delta => write!(f, "delta"),
             ShadowKind::Documents => write!(f, "documents"),
+            ShadowKind::Ignored(operation) => write!(f, "{} ignored", operation.word()),
+            ShadowKind::Withheld(operation) => write!(f, "{} not answered", operation.word()),
+            ShadowKind::Garbled(operation) => write!(f, "{} garbled", operation.word()),
+            ShadowKind::StaleDelta => write!(f, "stale delta"),
         }
     }
 }

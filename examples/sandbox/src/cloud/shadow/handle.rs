@@ -1,14 +1,17 @@
 //! One shadow in the hands of a test, which is its operator.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::desk::Asked;
+use super::fault::ShadowFault;
 use super::name::{ShadowName, ShadowOperation};
 use super::rejection::ShadowRejection;
 use super::service::Shadows;
+use crate::broker::Moment;
 use crate::net::Hub;
-use std::sync::Arc;
 
 /// One shadow, whether it exists or not. What is done through this handle is done as over HTTPS: devices see its
 /// `accepted`, `delta` and `documents`, and nothing of what was refused or only read.
@@ -127,14 +130,42 @@ impl Shadow {
         }
     }
 
+    /// From now on this goes wrong with this shadow, after what was to go wrong before.
+    pub fn fault(&self, fault: ShadowFault) {
+        let name = Some(self.name.clone());
+        self.shadows.desk().script.add(name, fault);
+    }
+
+    /// Publishes the delta message of this version once more, as it was. False if there was none, or it is too long ago.
+    pub fn replay_delta(&self, version: u64) -> bool {
+        let mut found = false;
+        self.hub.broker().let_cloud(Instant::now(), |at| {
+            let asked = self.asked(ShadowOperation::Update, Value::Null, at);
+            let delta = self.shadows.desk().old_delta(&asked, version);
+            found = delta.is_some();
+            delta.into_iter().collect()
+        });
+        found
+    }
+
     fn ask(&self, operation: ShadowOperation, request: Value) -> Result<Value, ShadowRejection> {
         let mut outcome = Ok(Value::Null);
         self.hub.broker().let_cloud(Instant::now(), |at| {
-            let mut desk = self.shadows.desk();
-            let (answer, messages) = desk.by_operator(&self.name, operation, request, at.cloud);
+            let asked = self.asked(operation, request, at);
+            let (answer, messages) = self.shadows.desk().by_operator(&asked);
             outcome = answer;
             messages
         });
         outcome
+    }
+
+    fn asked(&self, operation: ShadowOperation, content: Value, at: Moment) -> Asked {
+        Asked {
+            name: self.name.clone(),
+            operation,
+            client: None,
+            content: Ok(content),
+            at,
+        }
     }
 }
