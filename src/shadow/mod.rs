@@ -4,6 +4,8 @@
 mod answer;
 pub mod document;
 mod outbox;
+pub mod definitions;
+pub mod javascript;
 pub mod script;
 pub mod service;
 mod thing;

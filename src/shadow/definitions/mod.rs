@@ -1,0 +1,89 @@
+//! The service definitions of a directory: `*.js` and `*.json` files become services. What is wrong
+//! with one of them never stops the others.
+
+mod check;
+mod files;
+mod nearest;
+mod object;
+
+pub use self::check::KEYS;
+pub use self::object::Exported;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use self::check::Checked;
+use self::files::Files;
+use super::javascript;
+use super::script::Script;
+use super::service::Service;
+
+/// What a directory defines.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// In the order of their file names; no two have the same key.
+    pub services: Vec<Service>,
+    /// One sentence for each file that is skipped, or is used although something in it is ignored.
+    pub problems: Vec<String>,
+}
+
+/// Reads all definitions of `dir`, in the byte order of their file names.
+///
+/// Names that begin with a dot are ignored; those that begin with an underscore are there to be
+/// required by others. Runs JavaScript: blocks, for a few seconds for each definition that does not
+/// end by itself.
+pub fn load(dir: &Path) -> Loaded {
+    let mut loaded = Loaded::default();
+    let files = match Files::read(dir) {
+        Ok(files) => files,
+        Err(problem) => {
+            loaded.problems.push(problem);
+            return loaded;
+        }
+    };
+    loaded.problems.extend(files.problems);
+    let sources = Arc::new(files.sources);
+    for file in sources.keys().filter(|file| !file.starts_with('_')) {
+        let script = Script {
+            file: file.clone(),
+            sources: Arc::clone(&sources),
+        };
+        loaded.add(&dir.join(file), &script);
+    }
+    loaded
+}
+
+impl Loaded {
+    fn add(&mut self, path: &Path, script: &Script) {
+        let path = path.display();
+        match definition(script) {
+            Err(why) => self.problems.push(format!("{path} is skipped: {why}")),
+            Ok(Checked { service, ignored }) => {
+                if !ignored.is_empty() {
+                    self.problems
+                        .push(format!("{path}: {}", ignored.join("; ")));
+                }
+                match self.services.iter().find(|other| other.key == service.key) {
+                    None => self.services.push(service),
+                    Some(first) => self.problems.push(format!(
+                        "{path} is skipped: key '{}' belongs to {} already, give it another key or remove one of them",
+                        service.key, first.file
+                    )),
+                }
+            }
+        }
+    }
+}
+
+fn definition(script: &Script) -> Result<Checked, String> {
+    let exported = if script.file.ends_with(".js") {
+        javascript::exported(script)?
+    } else {
+        Exported::from_json(script.text())?
+    };
+    check::service(exported, script)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,69 @@
+//! One call of a definition: with its limits, the environment, and its words to the log.
+
+use std::time::Duration;
+
+use log::{debug, error, info, warn};
+use serde_json::{Map, Value};
+
+use super::answer;
+use super::engine::{self, Level, Limits, Said, Task};
+use crate::shadow::definitions::Exported;
+use crate::shadow::script::{Script, Verdict};
+
+const LIMITS: Limits = Limits {
+    time: Duration::from_secs(5),
+    memory: 8 * 1024 * 1024,
+    // A quarter of what a thread of the blocking pool has.
+    stack: 512 * 1024,
+};
+
+/// Runs a definition and looks at what it exports. Blocks, for 5 s at most.
+///
+/// # Errors
+/// It does not load, with file, line and column where they are known.
+pub fn exported(script: &Script) -> Result<Exported, String> {
+    let ran = engine::run(script, &environment(), &Task::Load, &LIMITS);
+    log_all(&script.file, &ran.said);
+    answer::exported(ran.answer)
+}
+
+/// Asks the definition's `validate` about a configuration. Blocks, for 5 s at most.
+///
+/// Where the result is the configuration that was given, so are its numbers: the interpreter's
+/// shorter ones replace only what the function changed.
+pub fn validate(script: &Script, configuration: &Value) -> Verdict {
+    validate_within(script, configuration, &LIMITS)
+}
+
+fn validate_within(script: &Script, configuration: &Value, limits: &Limits) -> Verdict {
+    let task = Task::Validate(configuration.to_string());
+    let ran = engine::run(script, &environment(), &task, limits);
+    log_all(&script.file, &ran.said);
+    answer::verdict(ran.answer, configuration)
+}
+
+/// The daemon's environment as a JSON object.
+fn environment() -> String {
+    let variables: Map<String, Value> = std::env::vars_os()
+        .map(|(name, value)| {
+            let value = value.to_string_lossy().into_owned();
+            (name.to_string_lossy().into_owned(), Value::String(value))
+        })
+        .collect();
+    Value::Object(variables).to_string()
+}
+
+fn log_all(file: &str, said: &[Said]) {
+    for Said { level, text } in said {
+        match level {
+            Level::Error => error!("{file}: {text}"),
+            Level::Warn => warn!("{file}: {text}"),
+            Level::Info => info!("{file}: {text}"),
+            Level::Debug => debug!("{file}: {text}"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "call_tests.rs"]
+mod tests;
