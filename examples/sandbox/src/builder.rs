@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::broker::{Broker, Clock, Moment, Service};
-use crate::cloud::shadow::Shadows;
+use crate::cloud::shadow::{Disk, Shadows};
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::net::{Hub, Rules, Server, Tls};
@@ -17,6 +17,7 @@ use crate::sandbox::Sandbox;
 pub struct Builder {
     port: u16,
     dir: Option<PathBuf>,
+    shadow_dir: Option<PathBuf>,
     limits: Limits,
     speed: f64,
     keep: usize,
@@ -30,6 +31,7 @@ impl Default for Builder {
         Builder {
             port: 0,
             dir: None,
+            shadow_dir: None,
             limits: Limits::default(),
             speed: 1.0,
             keep: usize::MAX,
@@ -50,6 +52,17 @@ impl Builder {
     /// Where the certificates are. A CA that is there already is used again. Default: a temporary directory.
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Builder {
         self.dir = Some(dir.as_ref().to_path_buf());
+        self
+    }
+
+    /// Keeps the shadows as files in this directory, which is made if need be: `THING.desired.json` and
+    /// `THING.reported.json`, for named shadows `THING~NAME.desired.json` and so on, replaced after each change. Who
+    /// edits a `.desired.json`, in place or by renaming, is an operator: within a second what the file says is desired,
+    /// and nothing else; a new file makes a new shadow. A file that is no JSON object is an
+    /// [`Event::ShadowFile`](crate::Event::ShadowFile) and otherwise ignored until it is mended. Files that are there at
+    /// the start are shadows from the start, with versions from 1. Default: no files.
+    pub fn shadow_dir(mut self, dir: impl AsRef<Path>) -> Builder {
+        self.shadow_dir = Some(dir.as_ref().to_path_buf());
         self
     }
 
@@ -118,8 +131,12 @@ impl Builder {
         services.extend(self.services);
         let broker = Broker::new(self.limits, clock, services, Arc::clone(&journal));
         let hub = Arc::new(Hub::new(broker, journal, tls, pki.statuses(), largest));
+        let disk = match &self.shadow_dir {
+            Some(dir) => Some(Disk::start(dir, Arc::clone(&hub), shadows.clone())?),
+            None => None,
+        };
         let server = Server::start(self.port, Arc::clone(&hub))?;
-        Ok(Sandbox::new(server, hub, pki, shadows))
+        Ok(Sandbox::new(server, hub, pki, shadows, disk))
     }
 }
 

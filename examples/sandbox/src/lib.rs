@@ -1,5 +1,6 @@
 //! A local AWS IoT Core: a broker with mutual TLS that keeps AWS's limits, deviations and ways to fail, for running and
-//! testing a device daemon without a cloud. One thread, loopback only, everything in memory.
+//! testing a device daemon without a cloud. One thread, loopback only, everything in memory, but for shadows, which may
+//! be files as well.
 //!
 //! ```
 //! use iotcore_sandbox::{Fault, Sandbox, What, When};
@@ -18,7 +19,7 @@
 //! |---|---|
 //! | `sandbox.rs`, `builder.rs` | the handle, and what can be set before the start |
 //! | `broker/` | connections, sessions, publishes, subscriptions, the cloud's clock; `service.rs` is the seam to `cloud/` |
-//! | `cloud/shadow/` | the device shadow service, and [`Shadow`], the handle that a test has on one |
+//! | `cloud/shadow/` | the device shadow service, [`Shadow`], the handle that a test has on one, [`ShadowFault`], what goes wrong |
 //! | `faults.rs`, `policy.rs`, `limits.rs`, `topic.rs` | pure: what goes wrong, what is denied, what is allowed, what matches |
 //! | `record.rs`, `journal.rs` | what was seen, and waiting for it |
 //! | `packet.rs`, `codec.rs` | packets, and their bytes: the only file that knows the MQTT library |

@@ -7,14 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use iotcore_sandbox::{Issued, Sandbox};
+use iotcore_sandbox::{Event, Issued, Sandbox};
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "usage: iotcore-sandbox [--port PORT] [--dir DIR]
 
 A local AWS IoT Core on localhost. Writes its CA and a certstore for a device into DIR
 (default: ./iotcore-sandbox), listens on PORT (default: 8883), prints what happens, and
-ends on Ctrl-C.";
+ends on Ctrl-C.
+
+Keeps the shadows of things in DIR/shadow: THING.desired.json and THING.reported.json, or
+THING~NAME.desired.json and THING~NAME.reported.json for named ones. Edit a .desired.json,
+or make a new one, to change what is desired.";
 
 struct Options {
     port: u16,
@@ -30,6 +34,7 @@ fn main() -> anyhow::Result<()> {
     let sandbox = Sandbox::builder()
         .port(options.port)
         .dir(&options.dir)
+        .shadow_dir(options.dir.join("shadow"))
         .keep_records(10_000)
         .start()?;
     greet(&sandbox, &options.dir)?;
@@ -70,6 +75,7 @@ fn greet(sandbox: &Sandbox, dir: &Path) -> anyhow::Result<()> {
     println!("listening on {}:{}", sandbox.host(), sandbox.port());
     println!("CA certificate: {}", sandbox.pki().ca_file().display());
     println!("certstore: {} with certificate {id}", certstore.display());
+    println!("shadows: {}", dir.join("shadow").display());
     Ok(())
 }
 
@@ -111,7 +117,10 @@ fn follow(sandbox: &Sandbox, interrupted: &AtomicBool) {
         for record in sandbox.records_after(last, Duration::from_millis(200)) {
             last = record.sequence;
             // Nobody reads any more: go on serving.
-            let _ = writeln!(std::io::stdout(), "{record}");
+            let _ = match record.event {
+                Event::ShadowFile { .. } => writeln!(std::io::stderr(), "{record}"),
+                _ => writeln!(std::io::stdout(), "{record}"),
+            };
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Pure: what the broker has seen and done, as a test reads it and as a person reads it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -102,6 +103,11 @@ pub enum Event {
     },
     /// A request to a shadow, or something published about one.
     Shadow(ShadowEvent),
+    /// A file of a shadow is not taken, or cannot be written. It is left as it is until it is mended.
+    ShadowFile {
+        file: PathBuf,
+        why: String,
+    },
 }
 
 /// A publish of a client that the broker accepted.
@@ -201,6 +207,7 @@ impl fmt::Display for Event {
                 write!(f, "will published to {topic}: {}", Shown(payload))
             }
             Event::Shadow(event) => event.fmt(f),
+            Event::ShadowFile { file, why } => write!(f, "ignored {}: {why}", file.display()),
             Event::Closed { why } => write!(f, "connection closed: {why}"),
         }
     }

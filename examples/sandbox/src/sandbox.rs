@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::broker::Cut;
 use crate::builder::Builder;
-use crate::cloud::shadow::{Shadow, ShadowFault, Shadows};
+use crate::cloud::shadow::{Disk, Shadow, ShadowFault, Shadows};
 use crate::faults::Fault;
 use crate::net::{Hub, Server};
 use crate::packet::CloudMessage;
@@ -20,15 +20,23 @@ pub struct Sandbox {
     hub: Arc<Hub>,
     pki: Pki,
     shadows: Shadows,
+    _disk: Option<Disk>,
 }
 
 impl Sandbox {
-    pub(crate) fn new(server: Server, hub: Arc<Hub>, pki: Pki, shadows: Shadows) -> Sandbox {
+    pub(crate) fn new(
+        server: Server,
+        hub: Arc<Hub>,
+        pki: Pki,
+        shadows: Shadows,
+        disk: Option<Disk>,
+    ) -> Sandbox {
         Sandbox {
             server,
             hub,
             pki,
             shadows,
+            _disk: disk,
         }
     }
 

@@ -8,5 +8,6 @@ mod program;
 mod publish;
 mod sessions;
 mod shadow;
+mod shadow_files;
 mod subscribe;
 mod tls;

@@ -4,14 +4,18 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-fn start(dir: &Path) -> (Child, BufReader<ChildStdout>) {
+fn command(dir: &Path) -> Command {
     let program = env!("CARGO_BIN_EXE_iotcore-sandbox");
     let mut command = Command::new(program);
     command
         .args(["--port", "0", "--dir"])
         .arg(dir)
         .stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    command
+}
+
+fn start(dir: &Path) -> (Child, BufReader<ChildStdout>) {
+    let mut child = command(dir).spawn().unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
     (child, output)
 }
@@ -46,6 +50,11 @@ fn it_says_where_everything_is_and_what_happens() {
         .unwrap();
     assert!(line(&mut output).starts_with("CA certificate: "));
     assert!(line(&mut output).starts_with("certstore: "));
+    let shadows = dir.path().join("shadow");
+    assert_eq!(
+        line(&mut output),
+        format!("shadows: {}\n", shadows.display())
+    );
     let endpoint = std::fs::read_to_string(dir.path().join("certstore/endpoint.txt")).unwrap();
     assert_eq!(endpoint, format!("localhost:{port}\n"));
 
@@ -64,6 +73,33 @@ fn it_keeps_its_certificates() {
         last
     };
     assert_eq!(certstore(), certstore());
+}
+
+#[test]
+fn it_makes_shadows_of_files_and_complains_about_broken_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let shadows = dir.path().join("shadow");
+    std::fs::create_dir(&shadows).unwrap();
+    std::fs::write(shadows.join("t.desired.json"), "{\"a\":1}").unwrap();
+    std::fs::write(shadows.join("u.desired.json"), "{a}").unwrap();
+    let mut child = command(dir.path()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    (0..4).for_each(|_| drop(line(&mut output)));
+    assert_eq!(
+        line(&mut output),
+        "shadow t: update asked, 0 in flight (for an operator)\n"
+    );
+    let ignored = format!(
+        "ignored {}: not JSON",
+        shadows.join("u.desired.json").display()
+    );
+    assert!(line(&mut errors).starts_with(&ignored));
+    interrupt(child);
+    assert_eq!(
+        std::fs::read_to_string(shadows.join("t.reported.json")).unwrap(),
+        "{}\n"
+    );
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::answer::{self, Occasion};
+use super::asked::Asked;
 use super::event::{ShadowEvent, ShadowKind};
 use super::fault::{Script, ShadowTrouble, Stage};
 use super::in_flight::{InFlight, Ticket};
@@ -15,8 +15,8 @@ use super::name::{ShadowName, ShadowOperation};
 use super::publication::{Dice, Publication};
 use super::rejection::ShadowRejection;
 use super::request;
+use super::service::Bell;
 use super::store::Store;
-use crate::broker::Moment;
 use crate::journal::Journal;
 use crate::packet::CloudMessage;
 use crate::record::Event;
@@ -29,21 +29,11 @@ pub(super) struct Desk {
     pub store: Store,
     pub in_flight: InFlight,
     pub script: Script,
+    pub bell: Option<Bell>,
     limits: ShadowLimits,
     journal: Arc<Journal>,
     late: Vec<Late>,
     deltas: BTreeMap<ShadowName, Vec<Value>>,
-}
-
-/// A request as it is on the desk.
-#[derive(Clone)]
-pub(super) struct Asked {
-    pub name: ShadowName,
-    pub operation: ShadowOperation,
-    /// `None` for an operator.
-    pub client: Option<String>,
-    pub content: Result<Value, ShadowRejection>,
-    pub at: Moment,
 }
 
 /// An answer that waits.
@@ -60,6 +50,7 @@ impl Desk {
             store: Store::new(limits.clone()),
             in_flight: InFlight::default(),
             script: Script::default(),
+            bell: None,
             limits,
             journal,
             late: Vec::new(),
@@ -129,16 +120,23 @@ impl Desk {
             }
             ShadowOperation::Delete => {
                 let content = self.store.delete(name, asked.echo(), at)?;
+                self.ring();
                 Ok(vec![accepted(content)])
             }
             ShadowOperation::Update => {
                 let updated = self.store.update(name, asked.content()?, at)?;
+                self.ring();
                 let delta = updated.delta.map(Publication::delta);
                 let documents = Publication::documents(updated.documents);
                 let all = [Some(accepted(updated.accepted)), delta, Some(documents)];
                 Ok(all.into_iter().flatten().collect())
             }
         }
+    }
+
+    fn ring(&self) {
+        // A bell that rings already need not be rung, nor one that nobody hears any more.
+        let _ = self.bell.as_ref().map(|bell| bell.try_send(()));
     }
 
     /// What is left to be published at once of what was to be published, the answer first.
@@ -215,6 +213,12 @@ impl Desk {
         }
     }
 
+    /// The members of what is desired; `None` if there is no shadow.
+    pub(super) fn desired(&self, name: &ShadowName) -> Option<Map<String, Value>> {
+        let document = self.store.document(name);
+        document.map(|document| document.desired.state.clone())
+    }
+
     /// The delta of this version once more, if it is still known.
     pub(super) fn old_delta(&mut self, asked: &Asked, version: u64) -> Option<CloudMessage> {
         let mut old = self.deltas.get(&asked.name)?.iter();
@@ -260,24 +264,5 @@ impl Desk {
             version: version.and_then(Value::as_u64),
             in_flight: self.in_flight.count(&asked.name.thing),
         }));
-    }
-}
-
-impl Asked {
-    fn content(&self) -> Result<&Value, ShadowRejection> {
-        self.content.as_ref().map_err(Clone::clone)
-    }
-
-    /// What may be echoed of it; null if it is unreadable.
-    fn echo(&self) -> &Value {
-        self.content.as_ref().unwrap_or(&Value::Null)
-    }
-
-    fn rejected(&self, rejection: &ShadowRejection) -> Publication {
-        let content = match &self.content {
-            Ok(content) => Occasion::of(content, self.at.cloud).rejected(rejection),
-            Err(_) => answer::of_unreadable(rejection),
-        };
-        Publication::rejected(self.operation, rejection.code, content)
     }
 }

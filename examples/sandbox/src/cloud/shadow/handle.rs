@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::desk::Asked;
+use super::asked::Asked;
 use super::fault::ShadowFault;
+use super::mirror::changes;
 use super::name::{ShadowName, ShadowOperation};
 use super::rejection::ShadowRejection;
 use super::service::Shadows;
@@ -35,6 +36,10 @@ impl Shadow {
     ) -> Shadow {
         let name = ShadowName::new(thing, shadow);
         let name = name.unwrap_or_else(|| panic!("AWS allows no shadow {thing:?} {shadow:?}"));
+        Shadow::of(hub, shadows, name)
+    }
+
+    pub(super) fn of(hub: Arc<Hub>, shadows: Shadows, name: ShadowName) -> Shadow {
         Shadow { hub, shadows, name }
     }
 
@@ -65,6 +70,29 @@ impl Shadow {
                 .expect("an answer has a version"),
             Err(rejection) => panic!("{request} to {}: {rejection}", self.name),
         }
+    }
+
+    /// Makes `wanted` what is desired, whatever was desired before, and the shadow, if there is none. What is desired
+    /// then.
+    pub(super) fn desire_exactly(
+        &self,
+        wanted: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, ShadowRejection> {
+        let mut outcome = Ok(Map::new());
+        self.hub.broker().let_cloud(Instant::now(), |at| {
+            let mut desk = self.shadows.desk();
+            let current = desk.desired(&self.name);
+            let changes = changes(&current.clone().unwrap_or_default(), wanted);
+            let (answer, messages) = if current.is_some() && changes.is_empty() {
+                (Ok(Value::Null), Vec::new())
+            } else {
+                let request = json!({ "state": { "desired": changes } });
+                desk.by_operator(&self.asked(ShadowOperation::Update, request, at))
+            };
+            outcome = answer.map(|_| desk.desired(&self.name).unwrap_or_default());
+            messages
+        });
+        outcome
     }
 
     /// Carries out a whole request, `state` and all: what `update/accepted` says, or why it is refused.

@@ -46,6 +46,14 @@ impl Store {
         }
     }
 
+    /// The shadows that exist.
+    pub(super) fn documents(&self) -> impl Iterator<Item = (&ShadowName, &Document)> {
+        self.shadows.iter().filter_map(|(name, entry)| match entry {
+            Entry::Alive(document) => Some((name, document)),
+            Entry::Deleted { .. } => None,
+        })
+    }
+
     /// The answer to a `get`.
     pub(super) fn get(
         &self,

@@ -1,0 +1,39 @@
+//! Pure: a request as it lies on the desk, readable or not.
+
+use serde_json::Value;
+
+use super::answer::{self, Occasion};
+use super::name::{ShadowName, ShadowOperation};
+use super::publication::Publication;
+use super::rejection::ShadowRejection;
+use crate::broker::Moment;
+
+/// Who asks what of which shadow, and when.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub name: ShadowName,
+    pub operation: ShadowOperation,
+    /// `None` for an operator.
+    pub client: Option<String>,
+    pub content: Result<Value, ShadowRejection>,
+    pub at: Moment,
+}
+
+impl Asked {
+    pub(super) fn content(&self) -> Result<&Value, ShadowRejection> {
+        self.content.as_ref().map_err(Clone::clone)
+    }
+
+    /// What may be echoed of it; null if it is unreadable.
+    pub(super) fn echo(&self) -> &Value {
+        self.content.as_ref().unwrap_or(&Value::Null)
+    }
+
+    pub(super) fn rejected(&self, rejection: &ShadowRejection) -> Publication {
+        let content = match &self.content {
+            Ok(content) => Occasion::of(content, self.at.cloud).rejected(rejection),
+            Err(_) => answer::of_unreadable(rejection),
+        };
+        Publication::rejected(self.operation, rejection.code, content)
+    }
+}
