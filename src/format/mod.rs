@@ -1,7 +1,18 @@
-//! Pure: the formats of configuration and update files.
+//! Pure: the formats of configuration and update files: a JSON value becomes bytes and comes back.
+//! What a file is for, and where it lies, is known elsewhere.
+
+mod json;
+mod plaintext;
+mod shell;
 
 use std::fmt;
 use std::str::FromStr;
+
+use serde_json::Value;
+
+/// Deeper values are refused. The cloud allows far less, JSON readers somewhat more, and nothing that
+/// walks a value may run out of stack.
+const MOST_LEVELS: usize = 100;
 
 /// How a configuration is written and an update is read (manual, FORMATS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +20,96 @@ pub enum Format {
     Json,
     Plaintext,
     Shell,
+}
+
+/// A configuration as its file holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    pub bytes: Vec<u8>,
+    /// What was left out and why, one sentence each, for the log. Never more than 21.
+    pub warnings: Vec<String>,
+}
+
+impl Rendered {
+    fn whole(bytes: Vec<u8>) -> Rendered {
+        Rendered {
+            bytes,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Format {
+    /// Writes `value`, the configuration without nulls; `Value::Null` is no configuration at all and
+    /// gives `{}` in JSON and nothing in the others. The same value always gives the same bytes.
+    ///
+    /// # Errors
+    /// Why this format cannot hold the value: its type, two members that become the same variable
+    /// (both named), a NUL in a variable, `null` in an array.
+    pub fn render(self, value: &Value) -> Result<Rendered, String> {
+        if deeper_than(value, MOST_LEVELS) {
+            return Err(format!("nested more than {MOST_LEVELS} levels deep"));
+        }
+        match self {
+            Format::Json => json::render(value),
+            Format::Plaintext => plaintext::render(value),
+            Format::Shell => shell::render(value),
+        }
+    }
+
+    /// Reads a file. `known` is what this file was last known to say (written or reported),
+    /// `Value::Null` if nothing. Contents, and in SHELL every line, whose text is what `known` renders
+    /// to are that document's value, with its type and its place. What was left out of a rendering
+    /// does not come back.
+    ///
+    /// # Errors
+    /// What is wrong with the contents, with the line where there are lines.
+    pub fn parse(self, contents: &[u8], known: &Value) -> Result<Value, String> {
+        let known = if deeper_than(known, MOST_LEVELS) {
+            &Value::Null
+        } else {
+            known
+        };
+        match self {
+            Format::Json => json::parse(contents, known),
+            Format::Plaintext => plaintext::parse(contents, known),
+            Format::Shell => shell::parse(contents, known),
+        }
+    }
+}
+
+fn deeper_than(value: &Value, levels: usize) -> bool {
+    let deeper = |inner: &Value| deeper_than(inner, levels - 1);
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(deeper),
+        Value::Object(members) => levels == 0 || members.values().any(deeper),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// What a person calls the type of a value.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Text from outside, escaped and cut for a message.
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut shown = String::new();
+    for c in text.chars() {
+        if shown.len() >= LONGEST {
+            return shown + "...";
+        }
+        shown.extend(c.escape_debug());
+    }
+    shown
 }
 
 impl FromStr for Format {
@@ -35,3 +136,7 @@ impl fmt::Display for Format {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
