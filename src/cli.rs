@@ -167,37 +167,29 @@ pub struct Cli {
     #[arg(long, value_name = "COMMAND", help_heading = "Messages")]
     pub default_letterhead_generator: Option<String>,
 
-    /// Fleet provisioning configuration
-    #[arg(long, value_name = "FILE", help_heading = "Not supported yet")]
-    pub fleetprov: Option<String>,
-
     /// Service definitions for a thing's shadow [+]
-    #[arg(
-        long,
-        value_name = "THING[/SHADOW]:DIR",
-        help_heading = "Not supported yet"
-    )]
+    #[arg(long, value_name = "THING[/SHADOW]:DIR", help_heading = "Shadows")]
     pub services: Vec<String>,
 
     /// Shadow updates from an action directory [+]
-    #[arg(
-        long,
-        value_name = "THING[/SHADOW]:DIR",
-        help_heading = "Not supported yet"
-    )]
+    #[arg(long, value_name = "THING[/SHADOW]:DIR", help_heading = "Shadows")]
     pub updates: Vec<String>,
 
     /// Command that seeds a shadow that does not exist [+]
-    #[arg(
-        long,
-        value_name = "THING[/SHADOW]:COMMAND",
-        help_heading = "Not supported yet"
-    )]
+    #[arg(long, value_name = "THING[/SHADOW]:COMMAND", help_heading = "Shadows")]
     pub defaultshadow: Vec<String>,
 
     /// An empty array deletes, like "DELETE"
-    #[arg(long, help_heading = "Not supported yet")]
+    #[arg(long, help_heading = "Shadows")]
     pub empty_array_as_delete_request: bool,
+
+    /// Command requests from an action directory
+    #[arg(long, value_name = "DIR", help_heading = "Commands")]
+    pub commands: Option<String>,
+
+    /// Fleet provisioning configuration
+    #[arg(long, value_name = "FILE", help_heading = "Not supported yet")]
+    pub fleetprov: Option<String>,
 
     /// Write received messages to a file or FIFO [+]
     #[arg(long, value_name = "TOPIC:PATH", help_heading = "Not supported yet")]
@@ -210,10 +202,6 @@ pub struct Cli {
     /// Keep received messages in a durable inbox [+]
     #[arg(long, value_name = "TOPIC:DIR", help_heading = "Not supported yet")]
     pub subscribe_spool: Vec<String>,
-
-    /// Command requests from an action directory
-    #[arg(long, value_name = "DIR", help_heading = "Not supported yet")]
-    pub commands: Option<String>,
 
     /// Services that secure tunnels may reach [+]
     #[arg(

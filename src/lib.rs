@@ -11,12 +11,13 @@
 //! | [`daemon`] | the composition root: tasks, signals, the way out |
 //! | [`publish`] | `--messages`: files become messages (a feature) |
 //! | [`shadow`] | `--services` and `--updates`: settings become files, updates become reported state (a feature) |
+//! | [`command`] | `--commands` (a feature) |
 //! | [`mqtt`] | the connection (an edge) |
 //! | [`spool`] | action directories (an edge) |
 //! | [`certstore`] | certificates on disk (an edge) |
 //! | [`process`] | child processes with a deadline (an edge) |
-//! | [`format`] | JSON, SHELL and PLAINTEXT (an edge) |
-//! | [`clock`], [`exit`], [`file`], [`identity`], [`logging`], [`shortage`] | the ground |
+//! | [`mod@format`] | JSON, SHELL and PLAINTEXT (an edge) |
+//! | [`clock`], [`exit`], [`mod@file`], [`identity`], [`logging`], [`repeats`], [`shortage`] | the ground |
 //!
 //! The rule of direction: `main` and `daemon` use everything; features use edges and the ground, and
 //! never each other; edges use the ground. Files that begin with "Pure" use no clock, socket, file,
@@ -25,6 +26,7 @@
 pub mod certstore;
 pub mod cli;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod daemon;
 pub mod exit;
@@ -35,6 +37,7 @@ pub mod logging;
 pub mod mqtt;
 pub mod process;
 pub mod publish;
+pub mod repeats;
 pub mod shadow;
 pub mod shortage;
 pub mod spool;

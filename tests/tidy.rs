@@ -14,9 +14,11 @@ const ROWS: [&[&str]; 6] = [
     &["main"],
     &["daemon"],
     &["config"],
-    &["cli", "publish", "shadow"],
+    &["cli", "publish", "shadow", "command"],
     &["mqtt", "spool", "certstore", "process", "format"],
-    &["clock", "exit", "file", "identity", "logging", "shortage"],
+    &[
+        "clock", "exit", "file", "identity", "logging", "repeats", "shortage",
+    ],
 ];
 
 /// What a pure file may not name.
@@ -168,6 +170,15 @@ fn only_the_connection_knows_the_mqtt_and_tls_crates() {
                 .any(|word| line.contains(word));
             assert!(!named, "{}:{number}", source.path.display());
         }
+    }
+}
+
+#[test]
+fn only_one_file_knows_the_javascript_interpreter() {
+    for source in sources() {
+        let engine = source.path.ends_with("shadow/javascript/engine.rs");
+        let named = source.lines().any(|(_, line)| line.contains("rquickjs"));
+        assert_eq!(named, engine, "{}", source.path.display());
     }
 }
 

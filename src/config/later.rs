@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use super::Problems;
-use super::split::{filter_and_path, shadow_and_path, tunnel_mapping};
+use super::split::{filter_and_path, tunnel_mapping};
 use crate::cli::Cli;
 
 pub fn refuse(cli: &Cli, problems: &mut Problems) {
@@ -15,11 +15,7 @@ pub fn refuse(cli: &Cli, problems: &mut Problems) {
             Ok(text.to_owned())
         }
     };
-    let shadow = shadow_and_path;
     each("fleetprov", &cli.fleetprov, any, problems);
-    each("services", &cli.services, shadow, problems);
-    each("updates", &cli.updates, shadow, problems);
-    each("defaultshadow", &cli.defaultshadow, shadow, problems);
     each(
         "subscribe-write",
         &cli.subscribe_write,
@@ -38,7 +34,6 @@ pub fn refuse(cli: &Cli, problems: &mut Problems) {
         filter_and_path,
         problems,
     );
-    each("commands", &cli.commands, any, problems);
     each(
         "tunnelmappings",
         &cli.tunnelmappings,
@@ -47,11 +42,6 @@ pub fn refuse(cli: &Cli, problems: &mut Problems) {
     );
     each("tunnelproxy", &cli.tunnelproxy, any, problems);
     each("tunnelcadir", &cli.tunnelcadir, any, problems);
-    if cli.empty_array_as_delete_request {
-        problems
-            .0
-            .push("--empty-array-as-delete-request: not supported yet".to_owned());
-    }
 }
 
 fn each<'a, T: Debug>(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::split::dir_and_value;
-use super::{Problems, number, resolved, seconds, trimmed};
+use super::{Problems, number, seconds, trimmed};
 use crate::cli::Cli;
 use crate::mqtt::WINDOW_MESSAGES;
 use crate::publish::{Letterhead, Options};
@@ -22,7 +22,6 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<Options> {
         .iter()
         .map(|dir| trimmed(dir).to_owned())
         .collect();
-    check_directories(&dirs, problems);
     let mut settings = Settings {
         dirs: &dirs,
         problems,
@@ -87,22 +86,6 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<Options> {
             letterhead: letterheads.of(index),
         })
         .collect()
-}
-
-fn check_directories(dirs: &[String], problems: &mut Problems) {
-    let mut seen: HashMap<PathBuf, &String> = HashMap::new();
-    for dir in dirs {
-        if dir.is_empty() {
-            problems.add("messages", dir, "is empty, name a directory");
-        } else if let Some(other) = seen.insert(resolved(dir.as_ref()), dir) {
-            let why = if other == dir {
-                "given twice, every directory once".to_owned()
-            } else {
-                format!("the same directory as {other}, every directory once")
-            };
-            problems.add("messages", dir, &why);
-        }
-    }
 }
 
 /// One setting: by directory, and the default.

@@ -1,18 +1,22 @@
 //! From the command line to a configuration in which everything is typed, resolved and known to be
 //! possible. All usage errors are born here, and all of them are told at once.
 
+mod directories;
 mod later;
 mod messages;
+mod shadows;
 mod split;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use self::directories::Directories;
 use crate::cli::Cli;
 use crate::identity::Endpoint;
 use crate::mqtt::{LastWill, Version};
 use crate::publish::{self, topic};
+use crate::shadow;
 
 /// Everything that the daemon needs to know. Files and directories are not looked at yet.
 #[derive(Debug)]
@@ -27,6 +31,9 @@ pub struct Config {
     pub last_will: Option<LastWill>,
     pub attempts: u32,
     pub messages: Vec<publish::Options>,
+    pub shadows: Vec<shadow::Options>,
+    /// The action directory of commands.
+    pub commands: Option<PathBuf>,
     pub check: bool,
 }
 
@@ -68,13 +75,31 @@ impl Config {
                 })
                 .unwrap_or(5),
             messages: messages::resolve(cli, &mut problems),
+            shadows: shadows::resolve(cli, &mut problems),
+            commands: cli.commands.as_deref().map(|dir| trimmed(dir).into()),
             check: cli.check,
         };
+        config.claim_directories(&mut problems);
         later::refuse(cli, &mut problems);
         if problems.0.is_empty() {
             Ok(config)
         } else {
             Err(problems.0)
+        }
+    }
+}
+
+impl Config {
+    fn claim_directories(&self, problems: &mut Problems) {
+        let mut directories = Directories::default();
+        for messages in &self.messages {
+            directories.claim("messages", &messages.dir, problems);
+        }
+        for dir in self.shadows.iter().flat_map(|shadow| &shadow.updates) {
+            directories.claim("updates", dir, problems);
+        }
+        if let Some(dir) = &self.commands {
+            directories.claim("commands", dir, problems);
         }
     }
 }

@@ -256,21 +256,55 @@ fn a_setting_is_given_once_for_a_directory() {
 fn options_of_features_to_come_are_checked_and_refused_never_ignored() {
     for option in [
         "--fleetprov=/f",
-        "--services=thing:/s",
-        "--updates=thing/shadow:/u",
-        "--defaultshadow=thing:/bin/cmd",
         "--subscribe-write=a/+:/f",
         "--subscribe-exec=a/#:/c",
         "--subscribe-spool=a:/d",
-        "--commands=/c",
         "--tunnelmappings=thing:SSH=22",
         "--tunnelproxy=/p",
         "--tunnelcadir=/c",
-        "--empty-array-as-delete-request",
     ] {
         problem(&[option], &[option, "not supported yet"]);
     }
     problem(&["--services=bad thing:/s"], &["contains ' '"]);
     problem(&["--subscribe-write=a/#/b:/f"], &["last level"]);
     problem(&["--tunnelmappings=thing:SSH=x"], &["port 'x'"]);
+}
+
+#[test]
+fn what_concerns_one_shadow_is_put_together() {
+    let config = config(&[
+        "--services=pump:1:/svc",
+        "--services=pump:1/radio:/radio",
+        "--updates=pump:1:/updates/",
+        "--defaultshadow=pump:1:/bin/seed --all",
+        "--empty-array-as-delete-request",
+        "--commands=/commands",
+    ])
+    .unwrap();
+    let [classic, named] = &config.shadows[..] else {
+        panic!("two shadows")
+    };
+    assert_eq!(classic.id.to_string(), "pump:1");
+    assert_eq!(classic.services, [Path::new("/svc")]);
+    assert_eq!(classic.updates, [Path::new("/updates")]);
+    assert_eq!(classic.default_shadow.as_deref(), Some("/bin/seed --all"));
+    assert!(classic.rules.empty_array_deletes);
+    assert_eq!(named.id.to_string(), "pump:1/radio");
+    assert_eq!(named.services, [Path::new("/radio")]);
+    assert_eq!(config.commands.as_deref(), Some(Path::new("/commands")));
+}
+
+#[test]
+fn an_action_directory_has_one_owner() {
+    for (more, part) in [
+        (["--messages=/m", "--updates=thing:/m"], "serves --messages"),
+        (["--updates=a:/u", "--updates=b:/u/"], "given twice"),
+        (["--updates=a:/u", "--commands=/u"], "serves --updates"),
+    ] {
+        problem(&more, &[part]);
+    }
+    problem(
+        &["--defaultshadow=a:/x", "--defaultshadow=a:/y"],
+        &["given twice"],
+    );
 }

@@ -6,6 +6,7 @@ use super::certificates::{candidates, endpoint, none};
 use crate::config::Config;
 use crate::identity::Endpoint;
 use crate::mqtt::Roots;
+use crate::spool::layout;
 
 /// One sentence for each problem.
 pub fn check(config: &Config) -> Vec<String> {
@@ -32,6 +33,12 @@ pub fn check(config: &Config) -> Vec<String> {
     }
     for options in &config.messages {
         problems.0.extend(options.problems());
+    }
+    for options in &config.shadows {
+        problems.0.extend(options.problems());
+    }
+    if let Some(dir) = &config.commands {
+        problems.of(layout::check(dir));
     }
     problems.0
 }

@@ -3,22 +3,25 @@
 
 mod certificates;
 mod check;
+mod signals;
 
 use std::time::Duration;
 
-use anyhow::Context;
 use log::info;
 use tokio::runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
+use crate::command::{Command, Commands, Request};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::mqtt::{self, End, Mqtt};
 use crate::publish::{Jammed, Publisher};
+use crate::shadow::Agent;
 use crate::shortage;
 
 pub use check::check;
+use signals::{Signals, Told};
 
 /// Runs until a signal or until a task ends.
 pub fn run(config: Config) -> Exit {
@@ -37,6 +40,7 @@ pub fn run(config: Config) -> Exit {
 }
 
 async fn supervise(config: &Config) -> Result<Exit, Exit> {
+    let mut signals = Signals::new().map_err(Exit::Broken)?;
     let endpoint = certificates::endpoint(config).map_err(Exit::Config)?;
     let (tls, certificate) = certificates::choose(config, &endpoint)?;
     let options = mqtt::Options {
@@ -49,26 +53,88 @@ async fn supervise(config: &Config) -> Result<Exit, Exit> {
         attempts: config.attempts,
     };
     let (mqtt, session) = Mqtt::new(options, tls);
-    let mut publishers = JoinSet::new();
-    for options in &config.messages {
-        let publisher = Publisher::new(options.clone(), mqtt.clone()).map_err(unusable)?;
-        publishers.spawn(publisher.run());
-    }
-    let mut signals = Signals::new().map_err(Exit::Broken)?;
+    let mut tasks = Tasks::start(config, &mqtt).map_err(unusable)?;
     let mut session = tokio::spawn(session.run());
-    let exit = tokio::select! {
-        exit = signals.stop() => exit,
-        end = &mut session => ended(end),
-        Some(jammed) = publishers.join_next() => match jammed {
-            Ok(Jammed(dir)) => Exit::Jammed(dir),
-            Err(fault) => broken(fault),
-        },
+    let exit = loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Stop(signal) => break Exit::Stopped(signal),
+                Told::Refetch => match tasks.refetch() {
+                    Ok(()) => info!("SIGHUP: fetching every shadow again"),
+                    Err(why) => info!("SIGHUP: {why}"),
+                },
+            },
+            end = &mut session => break ended(end),
+            Some(request) = tasks.requests.recv() => tasks.carry_out(request),
+            Some(jammed) = tasks.publishers.join_next() => break match jammed {
+                Ok(Jammed(dir)) => Exit::Jammed(dir),
+                Err(fault) => broken(fault),
+            },
+            Some(Err(fault)) = tasks.others.join_next() => break broken(fault),
+        }
     };
-    leave(&exit, &mqtt, publishers, session).await;
+    leave(&exit, &mqtt, tasks, session).await;
     if exit.rotates() {
         certificates::rotate(config, certificate);
     }
     Ok(exit)
+}
+
+/// Everything that runs beside the session.
+struct Tasks {
+    publishers: JoinSet<Jammed>,
+    /// Shadows and commands: they end only with a fault, or because the session has ended.
+    others: JoinSet<()>,
+    shadows: usize,
+    refetch: watch::Sender<u64>,
+    requests: mpsc::Receiver<Request>,
+}
+
+impl Tasks {
+    fn start(config: &Config, mqtt: &Mqtt) -> anyhow::Result<Tasks> {
+        let (refetch, refetched) = watch::channel(0);
+        // One command is carried out at a time.
+        let (commands, requests) = mpsc::channel(1);
+        let mut tasks = Tasks {
+            publishers: JoinSet::new(),
+            others: JoinSet::new(),
+            shadows: config.shadows.len(),
+            refetch,
+            requests,
+        };
+        for options in &config.messages {
+            let publisher = Publisher::new(options.clone(), mqtt.clone())?;
+            tasks.publishers.spawn(publisher.run());
+        }
+        for options in &config.shadows {
+            let agent = Agent::new(options.clone(), mqtt.clone(), refetched.clone())?;
+            tasks.others.spawn(agent.run());
+        }
+        if let Some(dir) = &config.commands {
+            tasks.others.spawn(Commands::open(dir, commands)?.run());
+        }
+        Ok(tasks)
+    }
+
+    fn carry_out(&self, request: Request) {
+        let outcome = match request.command {
+            Command::Refetch => self.refetch(),
+            Command::Reprovision => Err("fleet provisioning is not configured".to_owned()),
+            Command::OpenTunnel(_) | Command::CloseTunnel(_) => {
+                Err("secure tunnels are not configured".to_owned())
+            }
+        };
+        // Its sender waits for the answer, or is leaving.
+        let _ = request.answer.send(outcome);
+    }
+
+    fn refetch(&self) -> Result<(), String> {
+        if self.shadows == 0 {
+            return Err("there is no shadow to fetch, none is configured".to_owned());
+        }
+        self.refetch.send_modify(|count| *count += 1);
+        Ok(())
+    }
 }
 
 /// A directory that cannot be used: a person must act, or the machine has to recover.
@@ -94,43 +160,11 @@ fn broken(fault: JoinError) -> Exit {
 }
 
 /// Stops taking requests; then says goodbye, or leaves the will to the broker.
-async fn leave(
-    exit: &Exit,
-    mqtt: &Mqtt,
-    mut publishers: JoinSet<Jammed>,
-    session: JoinHandle<End>,
-) {
-    publishers.abort_all();
+async fn leave(exit: &Exit, mqtt: &Mqtt, mut tasks: Tasks, session: JoinHandle<End>) {
+    tasks.publishers.abort_all();
+    tasks.others.abort_all();
     if exit.says_goodbye() {
         mqtt.disconnect().await;
     }
     session.abort();
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Signals> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Signals {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hang_up: listen(SignalKind::hangup())?,
-        })
-    }
-
-    /// Resolves when asked to stop.
-    async fn stop(&mut self) -> Exit {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return Exit::Stopped("SIGTERM"),
-                _ = self.interrupt.recv() => return Exit::Stopped("SIGINT"),
-                _ = self.hang_up.recv() => info!("SIGHUP: no shadow to fetch again"),
-            }
-        }
-    }
 }

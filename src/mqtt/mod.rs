@@ -19,6 +19,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::identity::Endpoint;
@@ -36,6 +37,8 @@ use subscriptions::Subscriber;
 /// unacknowledged on one connection; ten are left for what is not a message file.
 pub const WINDOW_MESSAGES: usize = WINDOW as usize;
 const WINDOW: u32 = 90;
+/// Requests to the cloud's services, beside the messages.
+const REQUESTS: usize = 8;
 /// Their payloads together, in KiB: what a slow link can carry within a keep-alive.
 const WINDOW_KIB: usize = 1024;
 /// Requests on their way to the session. More than the window, so that a full mailbox means no
@@ -117,6 +120,7 @@ pub struct Mqtt {
     link: watch::Receiver<Link>,
     messages: Arc<Semaphore>,
     kib: Arc<Semaphore>,
+    services: Arc<Semaphore>,
 }
 
 impl Mqtt {
@@ -129,6 +133,7 @@ impl Mqtt {
             link,
             messages: Arc::new(Semaphore::new(WINDOW_MESSAGES)),
             kib: Arc::new(Semaphore::new(WINDOW_KIB)),
+            services: Arc::new(Semaphore::new(REQUESTS)),
         };
         (mqtt, Session::new(options, tls, mailbox, link_sender))
     }
@@ -156,6 +161,28 @@ impl Mqtt {
         let kib =
             u32::try_from(publish.payload.len().div_ceil(1024).clamp(1, WINDOW_KIB)).unwrap_or(1);
         let room = acquire(&self.kib, kib).await;
+        let answer = self.send(publish).await;
+        drop((room, slot));
+        answer
+    }
+
+    /// Publishes a request to one of the cloud's services: small, with QoS 1, beside the window of
+    /// the messages, so that a full one does not hold it up. Ends as [`Mqtt::publish`] does.
+    pub async fn request(&self, topic: &str, payload: Bytes) -> Result<(), PublishError> {
+        let room = acquire(&self.services, 1).await;
+        let publish = Publish {
+            topic: topic.to_owned(),
+            payload,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: Properties::default(),
+        };
+        let answer = self.send(publish).await;
+        drop(room);
+        answer
+    }
+
+    async fn send(&self, publish: Publish) -> Result<(), PublishError> {
         let (reply, answer) = oneshot::channel();
         let gone = PublishError::Disconnected { suspect: false };
         if self
@@ -166,9 +193,7 @@ impl Mqtt {
         {
             return Err(gone);
         }
-        let answer = answer.await.unwrap_or(Err(gone));
-        drop((room, slot));
-        answer
+        answer.await.unwrap_or(Err(gone))
     }
 
     /// Subscribes now and after every reconnect, until the subscription is dropped. Up to
@@ -182,10 +207,23 @@ impl Mqtt {
         qos: QoS,
         capacity: usize,
     ) -> Result<Subscription, &'static str> {
-        if let Some(why) = invalid_filter(filter) {
+        self.subscribe_all(&[filter], qos, capacity).await
+    }
+
+    /// One subscription to several filters. A message comes once, however many of them it fits.
+    ///
+    /// # Errors
+    /// Why one of them is not a topic filter.
+    pub async fn subscribe_all(
+        &self,
+        filters: &[&str],
+        qos: QoS,
+        capacity: usize,
+    ) -> Result<Subscription, &'static str> {
+        if let Some(why) = filters.iter().find_map(|filter| invalid_filter(filter)) {
             return Err(why);
         }
-        let (subscriber, subscription) = subscriptions::pair(filter, qos, capacity);
+        let (subscriber, subscription) = subscriptions::pair(filters, qos, capacity);
         // Without a session the subscription ends at once, which its reader sees.
         let _ = self.requests.send(Request::Subscribe(subscriber)).await;
         Ok(subscription)

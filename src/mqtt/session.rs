@@ -12,11 +12,12 @@ use tokio::time::timeout;
 
 use super::backoff::{Backoff, Next};
 use super::connection::Connection;
-use super::failure::{Class, Ending, Repeats, worth_a_line};
+use super::failure::{Class, Ending};
 use super::subscriptions::Subscriptions;
 use super::wire::{self, Events, Seen};
 use super::{Link, Options, PublishError, Request, Tls, Version};
 use crate::clock::{now, reached};
+use crate::repeats::{Repeats, worth_a_line};
 
 const DNS: Duration = Duration::from_secs(10);
 /// Above the client's own timeout: only for the case that the client does not keep it.

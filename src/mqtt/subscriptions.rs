@@ -9,13 +9,14 @@ use tokio::sync::{mpsc, watch};
 use super::router::{FILTERS_PER_SUBSCRIBE, matches};
 use super::{Message, QoS};
 
-/// What became of a filter on the present connection.
+/// What became of a subscription on the present connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SubscriptionState {
-    /// No connection, or the SUBACK is still to come.
+    /// No connection, or a SUBACK is still to come.
     Pending,
+    /// The broker has acknowledged every filter of it.
     Active,
-    /// The broker's reason. Asked again on the next connection.
+    /// The broker's reason to refuse one. Asked again on the next connection.
     Refused(String),
 }
 
@@ -31,26 +32,59 @@ pub struct Subscription {
 
 /// The session's end.
 pub(crate) struct Subscriber {
-    filter: String,
+    filters: Vec<Filter>,
     qos: QoS,
     messages: mpsc::Sender<Message>,
     state: watch::Sender<SubscriptionState>,
     missed: watch::Sender<u64>,
+}
+
+struct Filter {
+    text: String,
+    state: SubscriptionState,
     /// Part of a SUBSCRIBE packet on this connection, or acknowledged on one whose session lives.
     asked: bool,
 }
 
-pub(crate) fn pair(filter: &str, qos: QoS, capacity: usize) -> (Subscriber, Subscription) {
+impl Subscriber {
+    fn matches(&self, topic: &str) -> bool {
+        self.filters
+            .iter()
+            .any(|filter| matches(&filter.text, topic))
+    }
+
+    /// Tells the reader, if anything has changed for it.
+    fn tell(&self) {
+        let refused = self.filters.iter().map(|filter| &filter.state);
+        let whole = refused.fold(SubscriptionState::Active, |whole, state| {
+            match (&whole, state) {
+                (SubscriptionState::Refused(_), _) | (_, SubscriptionState::Active) => whole,
+                (_, state) => state.clone(),
+            }
+        });
+        self.state.send_if_modified(|state| {
+            let changed = *state != whole;
+            *state = whole;
+            changed
+        });
+    }
+}
+
+pub(crate) fn pair(filters: &[&str], qos: QoS, capacity: usize) -> (Subscriber, Subscription) {
     let (messages, received) = mpsc::channel(capacity);
     let (state, observed) = watch::channel(SubscriptionState::Pending);
     let (missed, count) = watch::channel(0);
+    let filters = filters.iter().map(|filter| Filter {
+        text: (*filter).to_owned(),
+        state: SubscriptionState::Pending,
+        asked: false,
+    });
     let subscriber = Subscriber {
-        filter: filter.to_owned(),
+        filters: filters.collect(),
         qos,
         messages,
         state,
         missed,
-        asked: false,
     };
     (
         subscriber,
@@ -82,11 +116,13 @@ impl Subscriptions {
         self.subscribers
             .retain(|subscriber| !subscriber.messages.is_closed());
         for subscriber in &mut self.subscribers {
-            subscriber.asked =
-                session_present && *subscriber.state.borrow() == SubscriptionState::Active;
-            if !subscriber.asked {
-                subscriber.state.send_replace(SubscriptionState::Pending);
+            for filter in &mut subscriber.filters {
+                filter.asked = session_present && filter.state == SubscriptionState::Active;
+                if !filter.asked {
+                    filter.state = SubscriptionState::Pending;
+                }
             }
+            subscriber.tell();
         }
     }
 
@@ -94,13 +130,12 @@ impl Subscriptions {
     /// count as asked for from now on.
     pub fn unasked(&mut self) -> Vec<Vec<(String, QoS)>> {
         let mut filters: Vec<(String, QoS)> = Vec::new();
-        for subscriber in self.subscribers.iter_mut().filter(|one| !one.asked) {
-            subscriber.asked = true;
-            if !filters
-                .iter()
-                .any(|(filter, _)| *filter == subscriber.filter)
-            {
-                filters.push((subscriber.filter.clone(), subscriber.qos));
+        for subscriber in &mut self.subscribers {
+            for filter in subscriber.filters.iter_mut().filter(|one| !one.asked) {
+                filter.asked = true;
+                if !filters.iter().any(|(text, _)| *text == filter.text) {
+                    filters.push((filter.text.clone(), subscriber.qos));
+                }
             }
         }
         filters
@@ -117,19 +152,22 @@ impl Subscriptions {
             match codes.get(index).unwrap_or(&missing) {
                 Ok(()) => {
                     info!("subscribed to '{filter}'");
-                    self.settle(filter, SubscriptionState::Active);
+                    self.settle(filter, &SubscriptionState::Active);
                 }
                 Err(reason) => {
                     warn!("subscription to '{filter}' failed: {reason}");
-                    self.settle(filter, SubscriptionState::Refused(reason.clone()));
+                    self.settle(filter, &SubscriptionState::Refused(reason.clone()));
                 }
             }
         }
     }
 
-    fn settle(&mut self, filter: &str, state: SubscriptionState) {
-        for subscriber in self.subscribers.iter().filter(|one| one.filter == filter) {
-            subscriber.state.send_replace(state.clone());
+    fn settle(&mut self, text: &str, state: &SubscriptionState) {
+        for subscriber in &mut self.subscribers {
+            for filter in subscriber.filters.iter_mut().filter(|it| it.text == text) {
+                filter.state = state.clone();
+            }
+            subscriber.tell();
         }
     }
 
@@ -139,15 +177,15 @@ impl Subscriptions {
         for subscriber in self
             .subscribers
             .iter()
-            .filter(|one| matches(&one.filter, &message.topic))
+            .filter(|one| one.matches(&message.topic))
         {
             if let Err(mpsc::error::TrySendError::Full(_)) =
                 subscriber.messages.try_send(message.clone())
             {
                 subscriber.missed.send_modify(|count| *count += 1);
                 warn!(
-                    "dropped a message for '{}': its reader does not keep up",
-                    subscriber.filter
+                    "dropped a message on '{}': its reader does not keep up",
+                    message.topic
                 );
             }
         }
@@ -173,7 +211,7 @@ mod tests {
         let readers = filters
             .iter()
             .map(|filter| {
-                let (subscriber, reader) = pair(filter, QoS::AtLeastOnce, 1);
+                let (subscriber, reader) = pair(&[filter], QoS::AtLeastOnce, 1);
                 all.add(subscriber);
                 reader
             })
@@ -234,6 +272,32 @@ mod tests {
         assert_eq!(states[1], SubscriptionState::Refused("no".into()));
         assert!(
             matches!(&states[2], SubscriptionState::Refused(why) if why.contains("does not mention"))
+        );
+    }
+
+    #[test]
+    fn a_subscription_to_several_filters_is_active_when_all_are() {
+        let mut all = Subscriptions::default();
+        let (subscriber, mut reader) = pair(&["a", "b"], QoS::AtLeastOnce, 4);
+        all.add(subscriber);
+        all.connected(false);
+        assert_eq!(all.unasked().len(), 1, "in one packet");
+        all.acknowledged(&vec!["a".into()], &[Ok(())]);
+        assert_eq!(*reader.state.borrow(), SubscriptionState::Pending);
+        all.acknowledged(&vec!["b".into()], &[Ok(())]);
+        assert_eq!(*reader.state.borrow(), SubscriptionState::Active);
+        for topic in ["a", "b", "c"] {
+            all.received(&message(topic));
+        }
+        let heard: Vec<String> = std::iter::from_fn(|| reader.messages.try_recv().ok())
+            .map(|message| message.topic)
+            .collect();
+        assert_eq!(heard, ["a", "b"]);
+        all.connected(false);
+        all.acknowledged(&vec!["a".into(), "b".into()], &[Ok(()), Err("no".into())]);
+        assert_eq!(
+            *reader.state.borrow(),
+            SubscriptionState::Refused("no".into())
         );
     }
 

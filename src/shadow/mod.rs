@@ -1,15 +1,67 @@
 //! `--services`, `--updates` and `--defaultshadow`: settings of a thing's shadow become files and
 //! notified services, and their updates become reported state.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `agent` | the task of one shadow |
+//! | `thing`, `view`, `outbox`, `answer`, `topics` | the conversation with the cloud (pure) |
+//! | `services`, `keeper`, `notices`, `marker`, `memory` | what a service does with its settings |
+//! | `plan`, `document` | settings compared and merged (pure) |
+//! | `updates` | update files |
+//! | `definitions`, `javascript`, `service`, `validate` | what a service is, and its last word |
 
+mod agent;
 mod answer;
-pub mod document;
-mod outbox;
 pub mod definitions;
-pub mod javascript;
+pub mod document;
+mod javascript;
+mod keeper;
+mod marker;
+mod memory;
+mod notices;
+mod outbox;
+mod plan;
 pub mod script;
 pub mod service;
+mod services;
 mod thing;
 mod topics;
+mod updates;
+mod validate;
 mod view;
 
+use std::path::PathBuf;
+
+pub use agent::Agent;
+pub use document::Rules;
 pub use topics::ShadowId;
+
+use crate::spool::layout;
+
+/// One shadow, and everything that concerns it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub id: ShadowId,
+    /// Directories of service definitions.
+    pub services: Vec<PathBuf>,
+    /// Action directories of updates.
+    pub updates: Vec<PathBuf>,
+    /// A line for `sh -c` that prints the default shadow.
+    pub default_shadow: Option<String>,
+    pub rules: Rules,
+}
+
+impl Options {
+    /// What a start would stumble over. Runs definitions, and changes nothing on disk.
+    pub fn problems(&self) -> Vec<String> {
+        let directories = self.updates.iter().map(|dir| layout::check(dir));
+        let mut problems: Vec<String> = directories
+            .filter_map(|result| result.err())
+            .map(|problem| format!("{problem:#}"))
+            .collect();
+        for dir in &self.services {
+            problems.extend(definitions::load(dir).problems);
+        }
+        problems
+    }
+}

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use serde_json::{Map, Value};
 
 use super::answer::Sections;
-use super::document::{compose, composes, diff, kept, merge};
+use super::document::{compose, composes, diff, kept};
+use super::plan::only;
 use super::view::View;
 use crate::spool::Name;
 
@@ -55,8 +56,8 @@ struct File {
 pub struct Update {
     pub state: Sections,
     pub files: Vec<FileId>,
-    /// The keys whose service reports.
-    keys: Vec<String>,
+    /// The keys whose service reports, with the wish that is cleared.
+    keys: BTreeMap<String, Option<Value>>,
     seed: bool,
     create: bool,
     /// How many things it says that can be refused by themselves.
@@ -93,6 +94,19 @@ impl Outbox {
         self.reports.insert(key.to_owned(), report);
     }
 
+    /// The wish that a service has answered last.
+    pub fn answered(&self, key: &str) -> Option<&Value> {
+        self.reports.get(key)?.answered.as_ref()
+    }
+
+    /// The cloud has no wish for this service any more. The same wish is a new one when it comes
+    /// again.
+    pub fn withdrawn(&mut self, key: &str) {
+        if let Some(report) = self.reports.get_mut(key) {
+            report.answered = None;
+        }
+    }
+
     /// An update file for a key without service. Repetition is harmless.
     pub fn patch(&mut self, id: FileId, key: &str, patch: Value) {
         self.add(File {
@@ -123,10 +137,6 @@ impl Outbox {
     pub fn seed(&mut self, members: Map<String, Value>) {
         self.seed = (!members.is_empty()).then_some(members);
         self.create = true;
-    }
-
-    pub fn files_waiting(&self) -> usize {
-        self.files.len()
     }
 
     /// Files whose contents the cloud has already, as far as is known.
@@ -198,10 +208,11 @@ impl Outbox {
         if let Some(change) = self.change(key, view) {
             update.state.reported.insert(key.to_owned(), change);
         }
-        if self.clears(key, view) {
+        let wish = view.desired().get(key).filter(|_| self.clears(key, view));
+        if wish.is_some() {
             update.state.desired.insert(key.to_owned(), Value::Null);
         }
-        update.keys.push(key.to_owned());
+        update.keys.insert(key.to_owned(), wish.cloned());
         update.parts += 1;
     }
 
@@ -217,7 +228,7 @@ impl Outbox {
     /// Files in their order, as long as there is room and one update can say it.
     fn add_files(&self, update: &mut Update) {
         for file in &self.files {
-            let reported = file.of_service && update.keys.contains(&file.key);
+            let reported = file.of_service && update.keys.contains_key(&file.key);
             if !(reported || self.has_room(update)) {
                 continue;
             }
@@ -231,6 +242,13 @@ impl Outbox {
     /// The cloud has accepted it.
     pub fn accepted(&mut self, update: &Update) {
         self.files.retain(|file| !update.files.contains(&file.id));
+        for (key, wish) in &update.keys {
+            if let Some(report) = self.reports.get_mut(key)
+                && report.answered == *wish
+            {
+                report.answered = None;
+            }
+        }
         if update.create {
             self.create = false;
         }
@@ -255,12 +273,12 @@ impl Outbox {
         } else if update.create {
             self.create = false;
         }
-        for key in &update.keys {
+        for key in update.keys.keys() {
             self.report_refused(key, update);
         }
         GivenUp {
             files: update.files.clone(),
-            keys: update.keys.clone(),
+            keys: update.keys.keys().cloned().collect(),
             seed: update.create,
         }
     }
@@ -324,38 +342,4 @@ fn size(state: &Sections) -> usize {
 
 fn known(document: &Value) -> Value {
     kept(document).unwrap_or(Value::Null)
-}
-
-/// The document with these members only.
-pub fn only(document: &Value, keys: &[String]) -> Value {
-    match document {
-        Value::Object(members) => Value::Object(
-            members
-                .iter()
-                .filter(|(key, _)| keys.contains(key))
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
-        ),
-        other => other.clone(),
-    }
-}
-
-/// What the document says beyond these members.
-pub fn beyond(document: &Value, keys: &[String]) -> Option<Value> {
-    let Value::Object(members) = document else {
-        return None;
-    };
-    let rest: Map<String, Value> = members
-        .iter()
-        .filter(|(key, _)| !keys.contains(key))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    (!rest.is_empty()).then_some(Value::Object(rest))
-}
-
-/// `base` with a patch merged into it.
-pub fn merged(base: &Value, patch: &Value) -> Value {
-    let mut document = base.clone();
-    merge(&mut document, patch);
-    document
 }

@@ -52,7 +52,7 @@ pub enum News {
 #[derive(Debug)]
 enum Request {
     Get,
-    Update(Update),
+    Update(Box<Update>),
 }
 
 #[derive(Debug)]
@@ -108,6 +108,11 @@ impl Thing {
             conflicts: 0,
             losses: 0,
         }
+    }
+
+    /// Whether the document is never fetched.
+    pub fn is_blind(&self) -> bool {
+        self.blind
     }
 
     /// What the cloud holds. `None` before the first answer.
@@ -169,7 +174,7 @@ impl Thing {
         let free = !update.clears() && self.conflicts >= MOST_CONFLICTS;
         let version = view.version().filter(|_| !free && !self.blind);
         let sections = update.sections();
-        let token = self.send(Request::Update(update), now);
+        let token = self.send(Request::Update(Box::new(update)), now);
         Some(Action::Update(request(sections, version, &token)))
     }
 

@@ -3,7 +3,7 @@
 //! out on disk and logged.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use log::{Level, debug, error, info, log, warn};
@@ -28,6 +28,16 @@ pub struct Taken {
     pub prioritised: bool,
     /// To be kept until it is settled, so that its identity stays unique.
     pub opened: Opened,
+}
+
+/// The facts of requests that are taken by name alone.
+pub fn without_priority(opened: &Opened) -> Facts {
+    Facts {
+        identity: opened.identity,
+        modified: SystemTime::UNIX_EPOCH,
+        priority: None,
+        slot: None,
+    }
 }
 
 /// The requests of one action directory.

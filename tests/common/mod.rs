@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod mosquitto;
+pub mod services;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -86,3 +86,7 @@ pub fn parse(contents: &[u8], known: &Value) -> Result<Value, String> {
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "laws_tests.rs"]
+mod laws_tests;

@@ -113,7 +113,7 @@ fn what_a_shell_would_replace_or_run_is_an_error_that_names_the_line() {
         ("a=1\nb=(*)", replaced),
         ("a=1\nb=({1,2})", replaced),
         ("a=1\nexport b=*", replaced),
-        ("a=1\nb=2 & c=3", more),
+        ("a=1\nb=2& c=3", more),
         ("a=1\nb=2 | c=3", other),
         ("a=1\nb=x(y)", more),
         ("a=1\nb=x>y", more),

@@ -87,3 +87,7 @@ fn definition(script: &Script) -> Result<Checked, String> {
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+
+#[cfg(all(test, feature = "javascript"))]
+#[path = "examples_tests.rs"]
+mod examples;

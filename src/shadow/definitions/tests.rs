@@ -7,7 +7,6 @@ use nix::unistd::mkfifo;
 use tempfile::TempDir;
 
 use super::*;
-use crate::shadow::service::Validation;
 
 fn directory(files: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
@@ -211,13 +210,13 @@ fn definitions_in_javascript_stand_beside_those_in_json() {
     ]);
     let loaded = load(dir.path());
     assert_eq!(keys(&loaded), ["a", "b"]);
-    let Validation::Script(script) = &loaded.services[0].validation else {
+    let crate::shadow::service::Validation::Script(script) = &loaded.services[0].validation else {
         panic!("a script");
     };
     assert_eq!(script.file, "a.js");
     let expected = [
-        "c.js is skipped: c.js:3:3: SyntaxError: expecting '}'",
-        "d.js is skipped: d.js:1:16: never",
+        "c.js is skipped: c.js:3:3: SyntaxError: Unexpected identifier 'timeout'",
+        "d.js is skipped: d.js:1:20: never",
         "e.js is skipped: key 'a' belongs to a.js already, give it another key or remove one of them",
     ];
     assert_eq!(problems(&loaded, &dir), expected);

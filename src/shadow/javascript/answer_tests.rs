@@ -21,14 +21,14 @@ fn check(given: &str, before: &str, returned: &str, expected: &str) {
 
 #[test]
 fn numbers_that_were_not_touched_stay_as_they_were() {
-    let given = r#"{"big":12345678901234567890,"one":1.0,"list":[1.0,2.50],"deep":{"e":1e2}}"#;
+    let given = r#"{"big":12345678901234567890,"one":1.0,"list":[1.0,2.50],"deep":{"e":1e+2}}"#;
     let before = r#"{"big":12345678901234567000,"one":1,"list":[1,2.5],"deep":{"e":100}}"#;
     check(given, before, before, given);
     check(
         given,
         before,
         r#"{"big":12345678901234567000,"one":2,"list":[1,3],"deep":{"e":100,"new":1}}"#,
-        r#"{"big":12345678901234567890,"one":2,"list":[1.0,3],"deep":{"e":1e2,"new":1}}"#,
+        r#"{"big":12345678901234567890,"one":2,"list":[1.0,3],"deep":{"e":1e+2,"new":1}}"#,
     );
     check(
         given,

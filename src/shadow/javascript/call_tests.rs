@@ -144,7 +144,7 @@ fn what_does_not_load_is_told_with_file_line_and_column() {
         ),
         (
             "module.exports = { key: '\\ud800' }",
-            "exports what is not JSON here: unexpected end of hex escape at line 1 column 14",
+            "exports what is not JSON here: unexpected end of hex escape at line 1 column 15",
         ),
     ] {
         assert_eq!(refused(text), expected, "{text}");
@@ -313,11 +313,11 @@ fn a_wrong_require_names_what_is_wanted() {
         ),
         (
             "\n require('./_throws')",
-            "_throws.js:3:10: TypeError: cannot read property 'x' of undefined",
+            "_throws.js:3:1: TypeError: cannot read property 'x' of undefined",
         ),
         (
             "\n try { require('./_throws') } catch {} require('./_throws')",
-            "_throws.js:3:10: TypeError: cannot read property 'x' of undefined",
+            "_throws.js:3:1: TypeError: cannot read property 'x' of undefined",
         ),
     ] {
         assert_eq!(exported(&script(text)).expect_err(text), expected, "{text}");
@@ -567,4 +567,19 @@ fn a_validate_that_is_gone_is_told() {
     assert_eq!(verdict, failed("there is no validate any more"));
     let verdict = validate(&script("syntax error"), &json!({}));
     assert_eq!(verdict, failed("a.js:1:8: SyntaxError: expecting ';'"));
+}
+
+#[test]
+fn the_memory_may_end_anywhere() {
+    for body in [
+        "const x = []; for (;;) x.push({ a: ['x' + x.length], f: () => x, m: new Map([[x, 1]]) });",
+        "const x = []; for (;;) x.push(/a+/.exec('aaa'), async () => x, 10n ** 50n, new WeakRef(x));",
+        "const x = []; try { for (;;) x.push('ab'.repeat(100) + x.length); } catch {} return x;",
+    ] {
+        for memory in (450_000..600_000).step_by(3_001) {
+            let limits = Limits { memory, ..LIMITS };
+            let verdict = validate_within(&validating(body), &json!({}), &limits);
+            assert!(!matches!(verdict, Verdict::Accepted(_)), "{memory}: {body}");
+        }
+    }
 }

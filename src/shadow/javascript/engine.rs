@@ -201,10 +201,10 @@ fn note(lines: &mut Vec<Said>, level: &str, text: &str) {
         "debug" => Level::Debug,
         _ => Level::Info,
     };
-    let text = match lines.len() {
-        MOST_LINES.. => return,
-        // The last one there is room for.
-        99 => format!("says more than {MOST_LINES} lines, the rest is left out"),
+    let room = MOST_LINES.saturating_sub(lines.len());
+    let text = match room {
+        0 => return,
+        1 => format!("says more than {MOST_LINES} lines, the rest is left out"),
         _ => shortened(text),
     };
     lines.push(Said { level, text });

@@ -7,7 +7,8 @@
   // A definition may replace what it likes, but not what its answer is written with.
   const { parse, stringify } = JSON;
   const HEAD = '(function (exports, require, module) {';
-  const NO_MEMORY = /^(out of memory|string too long)/;
+  // Where there is no memory for the message either, it is empty.
+  const NO_MEMORY = /^($|out of memory|string too long)/;
   const NO_STACK = 'Maximum call stack size exceeded';
   const END = ': at its end';
   const modules = new Map();

@@ -19,7 +19,7 @@ pub(super) struct Store {
 }
 
 enum Entry {
-    Alive(Document),
+    Alive(Box<Document>),
     Deleted { version: u64, at: Duration },
 }
 
@@ -49,7 +49,7 @@ impl Store {
     /// The shadows that exist.
     pub(super) fn documents(&self) -> impl Iterator<Item = (&ShadowName, &Document)> {
         self.shadows.iter().filter_map(|(name, entry)| match entry {
-            Entry::Alive(document) => Some((name, document)),
+            Entry::Alive(document) => Some((name, document.as_ref())),
             Entry::Deleted { .. } => None,
         })
     }
@@ -89,7 +89,8 @@ impl Store {
             delta: occasion.delta(&after),
             documents: occasion.documents(before.as_ref(), &after, self.limits.first_previous),
         };
-        self.shadows.insert(name.clone(), Entry::Alive(after));
+        self.shadows
+            .insert(name.clone(), Entry::Alive(Box::new(after)));
         Ok(updated)
     }
 

@@ -1,0 +1,50 @@
+//! Pure: a message that comes again and again is told once and then counted.
+
+/// Decides which repetitions of one message are worth a line: the first, and then at 2, 4, 8, …
+/// in a row. A different message starts afresh.
+#[derive(Debug, Default)]
+pub struct Repeats {
+    last: String,
+    count: u32,
+}
+
+impl Repeats {
+    /// How often `message` has come in a row now.
+    pub fn count(&mut self, message: &str) -> u32 {
+        if self.last != message {
+            self.last = message.to_owned();
+            self.count = 0;
+        }
+        self.count = self.count.saturating_add(1);
+        self.count
+    }
+
+    pub fn clear(&mut self) {
+        *self = Repeats::default();
+    }
+}
+
+/// Whether the `count`th repetition is worth a line.
+pub fn worth_a_line(count: u32) -> bool {
+    count.is_power_of_two()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_failure_is_told_once_and_then_counted() {
+        let mut repeats = Repeats::default();
+        let told: Vec<u32> = (0..20)
+            .map(|_| repeats.count("tcp: refused"))
+            .filter(|n| worth_a_line(*n))
+            .collect();
+        assert_eq!(told, [1, 2, 4, 8, 16]);
+        assert_eq!(
+            repeats.count("dns: no such host"),
+            1,
+            "another failure is told at once"
+        );
+    }
+}

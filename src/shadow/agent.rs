@@ -1,0 +1,398 @@
+//! The task of one shadow: hears what the cloud says, lets the services answer, and sends what is
+//! to be told. What to say when is decided by [`Thing`].
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use log::{Level, debug, error, info, log, warn};
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::Options;
+use super::definitions;
+use super::outbox::{FileId, GivenUp};
+use super::services::{Change, Services};
+use super::thing::{Action, News, Thing};
+use super::topics::Channel;
+use super::updates::{Update, Updates};
+use crate::clock::{now, reached};
+use crate::mqtt::{Link, Message, Mqtt, PublishError, QoS, Subscription, SubscriptionState};
+use crate::process;
+use crate::repeats::{Repeats, worth_a_line};
+use crate::spool::outcome::Outcome;
+
+/// Messages that may wait. More are dropped and made up for by a fetch.
+const MAILBOX: usize = 64;
+/// The default shadow's command has this long.
+const SEED_LIMIT: Duration = Duration::from_secs(5);
+/// What a default shadow may take.
+const LARGEST_SEED: u64 = 64 * 1024;
+/// After trouble with an outfile we look again.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Owns one shadow: the conversation, its services and its update directories.
+pub struct Agent {
+    options: Options,
+    mqtt: Mqtt,
+    link: watch::Receiver<Link>,
+    refetch: watch::Receiver<u64>,
+    thing: Thing,
+    services: Services,
+    updates: Updates,
+    /// The connection that the conversation knows of.
+    connection: Option<u64>,
+    sending: JoinSet<(Value, Result<(), PublishError>)>,
+    /// The newest request, to tell its failure from that of an older one.
+    asked: Option<Value>,
+    missed: u64,
+    retries: Repeats,
+    nonsense: Repeats,
+}
+
+impl Agent {
+    /// Loads the definitions, reports what is wrong with them, and prepares the directories. Must
+    /// be called within the runtime. `refetch` changes when the document is to be fetched again.
+    ///
+    /// # Errors
+    /// A directory cannot be used.
+    pub fn new(options: Options, mqtt: Mqtt, refetch: watch::Receiver<u64>) -> Result<Agent> {
+        let mut services = Vec::new();
+        for dir in &options.services {
+            std::fs::read_dir(dir).with_context(|| {
+                format!("cannot read the service definitions in {}", dir.display())
+            })?;
+            let loaded = definitions::load(dir);
+            for problem in loaded.problems {
+                error!("{problem}");
+            }
+            services.extend(loaded.services);
+        }
+        let updates = Updates::open(&options.updates)?;
+        let blind = options.services.is_empty() && options.default_shadow.is_none();
+        Ok(Agent {
+            thing: Thing::new(&format!("{:016x}", fastrand::u64(..)), blind),
+            services: Services::new(services, options.rules),
+            updates,
+            link: mqtt.link(),
+            refetch,
+            mqtt,
+            options,
+            connection: None,
+            sending: JoinSet::new(),
+            asked: None,
+            missed: 0,
+            retries: Repeats::default(),
+            nonsense: Repeats::default(),
+        })
+    }
+
+    /// Keeps both sides in line. Ends only with the session; dropping the future loses nothing.
+    pub async fn run(mut self) {
+        let Some(mut subscription) = self.subscribe().await else {
+            return;
+        };
+        loop {
+            self.link_changed(&subscription);
+            self.take_updates().await;
+            self.converse();
+            let deadline = [self.thing.deadline(), self.updates.deadline()]
+                .into_iter()
+                .flatten()
+                .min();
+            tokio::select! {
+                // An answer that is there already comes before its deadline.
+                biased;
+                message = subscription.messages.recv() => match message {
+                    Some(message) => self.heard(&message, &subscription).await,
+                    None => return,
+                },
+                Ok(()) = self.link.changed() => {}
+                Ok(()) = subscription.state.changed() => {}
+                Some(Ok((request, answer))) = self.sending.join_next() => {
+                    self.sent(&request, answer).await;
+                }
+                ended = self.services.notified() => {
+                    self.services.settle(ended, &mut self.thing.outbox);
+                }
+                notice = self.updates.notice() => self.updates.noticed(notice).await,
+                Ok(()) = self.refetch.changed() => self.thing.refetch(),
+                () = reached(deadline) => {
+                    let news = self.thing.overdue(now(), fastrand::f64());
+                    self.learned(news.into_iter().collect()).await;
+                }
+            }
+        }
+    }
+
+    async fn subscribe(&self) -> Option<Subscription> {
+        let topics: Vec<String> = self
+            .channels()
+            .iter()
+            .map(|it| self.options.id.topic(*it))
+            .collect();
+        let filters: Vec<&str> = topics.iter().map(String::as_str).collect();
+        match self
+            .mqtt
+            .subscribe_all(&filters, QoS::AtLeastOnce, MAILBOX)
+            .await
+        {
+            Ok(subscription) => Some(subscription),
+            Err(why) => {
+                error!("cannot follow the shadow of {}: {why}", self.options.id);
+                None
+            }
+        }
+    }
+
+    fn channels(&self) -> &'static [Channel] {
+        if self.thing.is_blind() {
+            &Channel::UPDATE
+        } else {
+            &Channel::ALL
+        }
+    }
+
+    /// A conversation begins when there is a connection and all topics are subscribed.
+    fn link_changed(&mut self, subscription: &Subscription) {
+        let present = match *self.link.borrow_and_update() {
+            Link::Up(number) => Some(number),
+            Link::Down => None,
+        };
+        if self.connection.is_some() && self.connection != present {
+            self.connection = None;
+            self.thing.disconnected();
+        }
+        let active = *subscription.state.borrow() == SubscriptionState::Active;
+        if present.is_some() && active && self.connection.is_none() {
+            self.connection = present;
+            self.updates.link_up();
+            self.thing.connected(now());
+        }
+    }
+
+    /// Sends what there is to send.
+    fn converse(&mut self) {
+        while let Some(action) = self.thing.next(now()) {
+            match action {
+                Action::Get(request) => self.send(self.options.id.get(), request),
+                Action::Update(request) => self.send(self.options.id.update(), request),
+                Action::Settled(files) => self.delivered(&files),
+            }
+        }
+    }
+
+    fn send(&mut self, topic: String, request: Value) {
+        let (mqtt, payload) = (self.mqtt.clone(), request.to_string());
+        let token = request["clientToken"].clone();
+        debug!("asking {topic} with token {token}");
+        self.asked = Some(token.clone());
+        self.sending
+            .spawn(async move { (token, mqtt.request(&topic, payload.into()).await) });
+    }
+
+    /// The broker has taken a request, or has not.
+    async fn sent(&mut self, token: &Value, answer: Result<(), PublishError>) {
+        if let Err(PublishError::Refused { reason, .. }) = answer
+            && self.asked.as_ref() == Some(token)
+        {
+            let news = self.thing.unsent(&reason, now(), fastrand::f64());
+            self.learned(news.into_iter().collect()).await;
+        }
+    }
+
+    async fn heard(&mut self, message: &Message, subscription: &Subscription) {
+        let missed = *subscription.missed.borrow();
+        if missed != self.missed {
+            self.missed = missed;
+            self.thing.refetch();
+        }
+        let channel = Channel::ALL
+            .into_iter()
+            .find(|it| self.options.id.topic(*it) == message.topic);
+        if let Some(channel) = channel {
+            let news = self
+                .thing
+                .received(channel, &message.payload, now(), fastrand::f64());
+            self.learned(news).await;
+        }
+    }
+
+    async fn learned(&mut self, news: Vec<News>) {
+        for news in news {
+            match news {
+                News::Document => {
+                    self.retries.clear();
+                    self.consider(true).await;
+                    self.services.greet();
+                }
+                News::Wishes => self.consider(false).await,
+                News::Missing => {
+                    self.seed().await;
+                    self.services.greet();
+                }
+                News::Settled(files) => {
+                    self.retries.clear();
+                    self.delivered(&files);
+                    self.consider(false).await;
+                }
+                News::GivenUp { what, reason } => self.given_up(what, &reason),
+                News::Retry { reason, pause } => self.retry(&reason, pause),
+                News::Nonsense(why) => self.nonsense(&why),
+            }
+        }
+    }
+
+    async fn consider(&mut self, all: bool) {
+        let Some(view) = self.thing.view().cloned() else {
+            return;
+        };
+        let well = self
+            .services
+            .consider(&view, all, &mut self.thing.outbox)
+            .await;
+        self.services.fire(&view);
+        self.look_again_unless(well);
+    }
+
+    fn look_again_unless(&mut self, well: bool) {
+        if !well {
+            self.thing.refetch_at(now() + LOOK_AGAIN);
+        }
+    }
+
+    /// There is no shadow: the default one is handed to the services and becomes the first report.
+    async fn seed(&mut self) {
+        let id = &self.options.id;
+        info!("there is no shadow of {id}");
+        let document = match &self.options.default_shadow {
+            None => None,
+            Some(command) => Some(default_shadow(command, &id.to_string()).await),
+        };
+        let make = document.is_some();
+        let document = document
+            .unwrap_or_else(|| Ok(Map::new()))
+            .unwrap_or_else(|fault| {
+                error!("the default shadow of {id} stays empty: {fault:#}");
+                Map::new()
+            });
+        let outbox = &mut self.thing.outbox;
+        let (rest, well) = self.services.seed(document, outbox).await;
+        if make {
+            let rest = self.options.rules.normalise(rest.into());
+            let rest = super::document::without_nulls(rest);
+            self.thing
+                .outbox
+                .seed(rest.as_object().cloned().unwrap_or_default());
+        }
+        self.look_again_unless(well);
+    }
+
+    /// Takes up update files as soon as it is known what the cloud holds.
+    async fn take_updates(&mut self) {
+        let Some(view) = self.thing.view().cloned() else {
+            return;
+        };
+        let mut of_services: Vec<(String, Vec<Change>)> = Vec::new();
+        for update in self.updates.take() {
+            let Some(patch) = self.read(&update) else {
+                continue;
+            };
+            let Update { id, key, .. } = update;
+            if self.services.of(&key).is_none() {
+                self.thing.outbox.patch(id, &key, patch);
+                continue;
+            }
+            let change = Change { id, patch };
+            match of_services.iter_mut().find(|(other, _)| *other == key) {
+                Some((_, changes)) => changes.push(change),
+                None => of_services.push((key, vec![change])),
+            }
+        }
+        for (key, changes) in of_services {
+            let outbox = &mut self.thing.outbox;
+            let outcome = self.services.change(&key, changes, &view, outbox).await;
+            for id in outcome.done {
+                let done = format!("carried out '{}'", id.name);
+                self.updates.settle_as(&id, Outcome::Delivered, &done);
+            }
+            for (id, reason) in outcome.rejected {
+                self.updates.settle(&id, Outcome::Unusable(reason));
+            }
+            for (id, reason) in outcome.postponed {
+                self.updates.settle(&id, Outcome::Postponed(reason));
+            }
+        }
+    }
+
+    /// The patch in an update file. One that has none is given up.
+    fn read(&mut self, update: &Update) -> Option<Value> {
+        let format = self
+            .services
+            .of(&update.key)
+            .map(|service| service.informat);
+        match update.patch(format.unwrap_or(crate::format::Format::Json)) {
+            Ok(patch) => Some(self.options.rules.normalise(patch)),
+            Err(why) => {
+                self.updates.settle(&update.id, Outcome::Unusable(why));
+                None
+            }
+        }
+    }
+
+    fn delivered(&mut self, files: &[FileId]) {
+        for id in files {
+            self.updates.settle(id, Outcome::Delivered);
+        }
+    }
+
+    fn given_up(&mut self, what: GivenUp, reason: &str) {
+        let reason = format!("the cloud refuses it: {reason}");
+        for id in &what.files {
+            self.updates.settle(id, Outcome::Denied(reason.clone()));
+        }
+        for key in &what.keys {
+            error!("{key}: the configuration is in force but cannot be reported, {reason}");
+        }
+        if what.seed {
+            error!(
+                "the default shadow of {} cannot be made, {reason}",
+                self.options.id
+            );
+        }
+    }
+
+    fn retry(&mut self, reason: &str, pause: Duration) {
+        let count = self.retries.count(reason);
+        let level = if worth_a_line(count) {
+            Level::Warn
+        } else {
+            Level::Debug
+        };
+        log!(
+            level,
+            "the shadow of {} is asked for again in {:.0} s: {reason}",
+            self.options.id,
+            pause.as_secs_f64()
+        );
+    }
+
+    fn nonsense(&mut self, why: &str) {
+        if worth_a_line(self.nonsense.count(why)) {
+            warn!(
+                "ignored a message about the shadow of {}: {why}",
+                self.options.id
+            );
+        }
+    }
+}
+
+/// The thing's name is on the command's standard input.
+async fn default_shadow(command: &str, thing: &str) -> Result<Map<String, Value>> {
+    let task = process::shell("defaultshadow", command, SEED_LIMIT);
+    let printed = task
+        .stdin(format!("{thing}\n").into_bytes())
+        .output(LARGEST_SEED)
+        .await?;
+    serde_json::from_slice(&printed).context("what defaultshadow printed is not a JSON object")
+}

@@ -1,0 +1,214 @@
+//! One service at work: reads its outfile, asks validation, replaces the outfile.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use log::warn;
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+
+use super::document::same;
+use super::marker;
+use super::memory;
+use super::outbox::Scope;
+use super::plan::{self, Present, Write};
+use super::script::Verdict;
+use super::service::{Output, Service};
+use super::validate::verdict;
+use crate::file;
+
+/// Outfiles above this size are not ours.
+const LARGEST: u64 = 1024 * 1024;
+/// Of an outfile that is made new.
+const MODE: u32 = 0o644;
+
+/// What became of what was asked for.
+#[derive(Debug)]
+pub struct Settled {
+    /// In force now.
+    pub config: Value,
+    /// The outfile has changed in a way that the service is told of.
+    pub notify: bool,
+    /// The patches that were turned down, with the reason.
+    pub rejected: Vec<(usize, String)>,
+}
+
+/// Owns the outfile of one service.
+#[derive(Debug)]
+pub struct Keeper {
+    pub service: Service,
+    /// Where the outfile really is. `None`: it is never written.
+    outfile: Option<PathBuf>,
+    /// What was last written, where the file alone does not tell.
+    known: Option<Value>,
+    /// What was last said about the outfile, so that it is said once.
+    complaint: Option<String>,
+}
+
+impl Keeper {
+    pub fn new(service: Service) -> Keeper {
+        let outfile = match &service.output {
+            Output::Ephemeral => None,
+            Output::File { path, .. } => {
+                // A link stays, and what it points to is replaced.
+                let real = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+                (real != Path::new("/dev/null")).then_some(real)
+            }
+        };
+        let known = outfile.as_deref().and_then(memory::read);
+        Keeper {
+            service,
+            outfile,
+            known,
+            complaint: None,
+        }
+    }
+
+    pub fn outfile(&self) -> Option<&Path> {
+        self.outfile.as_deref()
+    }
+
+    pub fn is_ephemeral(&self) -> bool {
+        matches!(self.service.output, Output::Ephemeral)
+    }
+
+    /// Which members the service answers for.
+    pub fn scope(&self) -> Scope {
+        match &self.service.output {
+            Output::Ephemeral => Scope::Nothing,
+            Output::File { keys: None, .. } => Scope::Everything,
+            Output::File {
+                keys: Some(keys), ..
+            } => Scope::These(keys.clone()),
+        }
+    }
+
+    /// Takes up these patches one after the other, and replaces the outfile if that has changed
+    /// anything. `reported` is what the cloud knows of this service.
+    ///
+    /// # Errors
+    /// The outfile cannot be read or written now: nothing has changed, try again later.
+    pub async fn settle(&mut self, patches: &[Value], reported: &Value) -> Result<Settled> {
+        let present = self.present(reported)?;
+        let mut config = present.base.clone();
+        let mut rejected = Vec::new();
+        for (index, patch) in patches.iter().enumerate() {
+            match self.judge(&config, patch).await? {
+                Ok(accepted) => config = accepted,
+                Err(reason) => rejected.push((index, reason)),
+            }
+        }
+        let notify = self.write(&present, &config).await?;
+        Ok(Settled {
+            config,
+            notify,
+            rejected,
+        })
+    }
+
+    /// The configuration with this patch, or why it is turned down.
+    async fn judge(&self, config: &Value, patch: &Value) -> Result<Result<Value, String>> {
+        let asked = plan::asked_for(config, patch);
+        if same(&asked, config) && !self.is_ephemeral() {
+            return Ok(Ok(asked));
+        }
+        let accepted = match verdict(&self.service, asked).await? {
+            Verdict::Accepted(config) => config,
+            Verdict::Remove => Value::Null,
+            Verdict::Rejected(reason) | Verdict::Failed(reason) => return Ok(Err(reason)),
+        };
+        Ok(plan::rendered(&self.service, &accepted).map(|_| accepted))
+    }
+
+    fn present(&mut self, reported: &Value) -> Result<Present> {
+        let (Some(path), Output::File { format, .. }) = (&self.outfile, &self.service.output)
+        else {
+            // Without a file the cloud's word is all there is.
+            let value = match self.is_ephemeral() {
+                true => Value::Null,
+                false => plan::written(&self.service, reported),
+            };
+            return Ok(Present {
+                bytes: None,
+                base: value.clone(),
+                value,
+            });
+        };
+        let bytes = match file::read(path, LARGEST) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(Present {
+                    bytes: None,
+                    value: Value::Null,
+                    base: Value::Null,
+                });
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+        };
+        let reported = plan::written(&self.service, reported);
+        let known = self.known.as_ref().unwrap_or(&reported);
+        let parsed = plan::parsed(*format, &bytes, known);
+        let (value, base) = match parsed {
+            Ok(value) => (value.clone(), value),
+            Err(why) => {
+                let complaint = format!("{} is not {format}: {why}", path.display());
+                self.complain(complaint);
+                (Value::Null, reported)
+            }
+        };
+        Ok(Present {
+            bytes: Some(bytes),
+            value: plan::written(&self.service, &value),
+            base: plan::written(&self.service, &base),
+        })
+    }
+
+    fn complain(&mut self, complaint: String) {
+        if self.complaint.as_ref() != Some(&complaint) {
+            warn!("{complaint}; it is made anew from what was last reported");
+            self.complaint = Some(complaint);
+        }
+    }
+
+    /// Replaces the outfile if need be, and tells whether to notify.
+    async fn write(&mut self, present: &Present, config: &Value) -> Result<bool> {
+        let rendered = plan::rendered(&self.service, config).map_err(anyhow::Error::msg)?;
+        let Some(rendered) = rendered else {
+            return Ok(false);
+        };
+        let write = plan::compare(&self.service, present, config, rendered.bytes);
+        let Write::These { bytes, notify } = write else {
+            return Ok(false);
+        };
+        for warning in rendered.warnings {
+            warn!("{}: {warning}", self.service.key);
+        }
+        if let Some(path) = self.outfile.clone() {
+            let written = plan::written(&self.service, config);
+            let known = plan::worth_knowing(&self.service, &bytes, &written).then_some(written);
+            let remembered = known.clone();
+            let replaced = spawn_blocking(move || {
+                // First: what the new file means must not be lost.
+                memory::write(&path, remembered.as_ref())?;
+                replace(&path, &bytes, notify)
+            });
+            replaced.await.context("a thread failed")??;
+            self.known = known;
+        }
+        Ok(notify)
+    }
+}
+
+fn replace(path: &Path, bytes: &[u8], notify: bool) -> Result<()> {
+    let owed = marker::starts(path).is_some();
+    let marked = if notify { marker::set(path) } else { Ok(()) };
+    let replaced = marked.and_then(|()| file::replace(path, bytes, MODE));
+    if replaced.is_err() && !owed {
+        let _ = marker::clear(path);
+    }
+    replaced.with_context(|| format!("cannot write {}", path.display()))
+}

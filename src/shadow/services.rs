@@ -1,0 +1,347 @@
+//! The services of one shadow: each answers for its own key, and what goes wrong with one is no
+//! matter of the others.
+
+use std::collections::BTreeMap;
+
+use log::{Level, info, log, warn};
+use serde_json::{Map, Value};
+
+use super::document::Rules;
+use super::keeper::{Keeper, Settled};
+use super::notices::{Ended, Notices, Run};
+use super::outbox::{FileId, Outbox, Report};
+use super::plan;
+use super::service::Service;
+use super::view::View;
+use crate::repeats::{Repeats, worth_a_line};
+
+/// An update file, read.
+#[derive(Debug)]
+pub struct Change {
+    pub id: FileId,
+    pub patch: Value,
+}
+
+/// What became of update files of one service.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Their contents are in force, and on their way to the cloud.
+    pub taken_up: Vec<FileId>,
+    /// Carried out: there is nothing to tell the cloud.
+    pub done: Vec<FileId>,
+    pub rejected: Vec<(FileId, String)>,
+    /// Something is in the way for now.
+    pub postponed: Vec<(FileId, String)>,
+}
+
+#[derive(Debug)]
+struct Served {
+    keeper: Keeper,
+    troubles: Repeats,
+    /// Notified at the first fetch, if it asks for that.
+    greeted: bool,
+    /// Told to the cloud when the notify command has ended, because there is no outfile that would
+    /// remember the change.
+    held: Option<Held>,
+    /// A wish of an ephemeral service, carried out as soon as the cloud has cleared it.
+    one_shot: Option<Value>,
+}
+
+#[derive(Debug)]
+struct Held {
+    report: Report,
+    files: Vec<(FileId, Option<Value>)>,
+}
+
+/// All services of one shadow.
+#[derive(Debug)]
+pub struct Services {
+    served: BTreeMap<String, Served>,
+    notices: Notices,
+    rules: Rules,
+}
+
+impl Services {
+    pub fn new(services: Vec<Service>, rules: Rules) -> Services {
+        let mut notices = Notices::default();
+        let mut served = BTreeMap::new();
+        for service in services {
+            let keeper = Keeper::new(service);
+            if let Some(outfile) = keeper.outfile() {
+                notices.catch_up(&keeper.service, outfile);
+            }
+            let key = keeper.service.key.clone();
+            served.insert(key, Served::new(keeper));
+        }
+        Services {
+            served,
+            notices,
+            rules,
+        }
+    }
+
+    /// The service that a key belongs to.
+    pub fn of(&self, key: &str) -> Option<&Service> {
+        Some(&self.served.get(key)?.keeper.service)
+    }
+
+    /// Answers the wishes of the document; with `all`, brings every service in line with it.
+    /// `false`: something is in the way, look again later.
+    pub async fn consider(&mut self, view: &View, all: bool, outbox: &mut Outbox) -> bool {
+        let mut well = true;
+        for (key, served) in &mut self.served {
+            let wish = view.desired().get(key);
+            if wish.is_none() {
+                outbox.withdrawn(key);
+            }
+            let settled = wish.is_none() || wish == outbox.answered(key);
+            if (settled && !all) || served.is_at_it(wish) {
+                continue;
+            }
+            let reported = view.reported().get(key).unwrap_or(&Value::Null);
+            let patches: Vec<Value> = wish
+                .map(|wish| self.rules.normalise(wish.clone()))
+                .into_iter()
+                .collect();
+            match served.keeper.settle(&patches, reported).await {
+                Ok(settled) => {
+                    served.troubles.clear();
+                    served.answer(wish, settled, outbox, &mut self.notices);
+                }
+                Err(trouble) => {
+                    served.tell(&trouble);
+                    well = false;
+                }
+            }
+        }
+        well
+    }
+
+    /// The first document is known: services that ask for it are notified once.
+    pub fn greet(&mut self) {
+        for served in self.served.values_mut() {
+            let asks = served.keeper.service.initial_notify;
+            let busy = self.notices.is_busy(&served.keeper.service.key);
+            if asks && !served.greeted && !busy {
+                self.notices.notify(served.run(None));
+            }
+            served.greeted = true;
+        }
+    }
+
+    /// There is no shadow yet: hands out the parts of the default one. Gives what belongs to no
+    /// service.
+    pub async fn seed(
+        &mut self,
+        mut document: Map<String, Value>,
+        outbox: &mut Outbox,
+    ) -> (Map<String, Value>, bool) {
+        let mut well = true;
+        for (key, served) in &mut self.served {
+            let patches: Vec<Value> = document
+                .remove(key)
+                .map(|patch| self.rules.normalise(patch))
+                .into_iter()
+                .collect();
+            if served.keeper.is_ephemeral() {
+                continue;
+            }
+            match served.keeper.settle(&patches, &Value::Null).await {
+                Ok(settled) => served.answer(None, settled, outbox, &mut self.notices),
+                Err(trouble) => {
+                    served.tell(&trouble);
+                    well = false;
+                }
+            }
+        }
+        (document, well)
+    }
+
+    /// Takes up update files of one service, in their order.
+    pub async fn change(
+        &mut self,
+        key: &str,
+        changes: Vec<Change>,
+        view: &View,
+        outbox: &mut Outbox,
+    ) -> Outcome {
+        let Some(served) = self.served.get_mut(key) else {
+            return Outcome::default();
+        };
+        let reported = view.reported().get(key).unwrap_or(&Value::Null);
+        let (ids, patches): (Vec<FileId>, Vec<Value>) = changes
+            .into_iter()
+            .map(|change| (change.id, change.patch))
+            .unzip();
+        match served.keeper.settle(&patches, reported).await {
+            Ok(settled) => served.changed(ids, &patches, settled, outbox, &mut self.notices),
+            Err(trouble) => Outcome {
+                postponed: ids
+                    .into_iter()
+                    .map(|id| (id, format!("{trouble:#}")))
+                    .collect(),
+                ..Outcome::default()
+            },
+        }
+    }
+
+    /// Carries out the wishes of ephemeral services that the cloud no longer holds.
+    pub fn fire(&mut self, view: &View) {
+        for (key, served) in &mut self.served {
+            if let Some(config) = served
+                .one_shot
+                .take_if(|_| !view.desired().contains_key(key))
+            {
+                self.notices.notify(served.run(Some(config)));
+            }
+        }
+    }
+
+    /// Waits for a notify command to end. May be dropped while it waits.
+    pub async fn notified(&mut self) -> Ended {
+        self.notices.ended().await
+    }
+
+    /// A notify command has ended.
+    pub fn settle(&mut self, ended: Ended, outbox: &mut Outbox) {
+        let key = ended.key.clone();
+        let served = self.served.get_mut(&key);
+        if self.notices.settle(ended)
+            && let Some(served) = served
+            && let Some(held) = served.held.take()
+        {
+            outbox.report(&key, held.report);
+            for (id, rest) in held.files {
+                outbox.taken_up(id, &key, rest);
+            }
+        }
+    }
+}
+
+impl Served {
+    fn new(keeper: Keeper) -> Served {
+        Served {
+            keeper,
+            troubles: Repeats::default(),
+            greeted: false,
+            held: None,
+            one_shot: None,
+        }
+    }
+
+    /// The answer to this very wish is being carried out.
+    fn is_at_it(&self, wish: Option<&Value>) -> bool {
+        let held = self.held.as_ref();
+        held.is_some_and(|held| held.report.answered.as_ref() == wish)
+    }
+
+    fn tell(&mut self, trouble: &anyhow::Error) {
+        let text = format!("{trouble:#}");
+        let count = self.troubles.count(&text);
+        let level = if worth_a_line(count) {
+            Level::Error
+        } else {
+            Level::Debug
+        };
+        log!(level, "{}: {text}", self.keeper.service.key);
+    }
+
+    fn run(&self, stdin: Option<Value>) -> Run {
+        Run::new(&self.keeper.service, self.keeper.outfile(), stdin)
+    }
+
+    fn report(&self, config: Value, answered: Option<Value>) -> Report {
+        Report {
+            config,
+            scope: self.keeper.scope(),
+            answered,
+        }
+    }
+
+    /// A wish was taken up, or turned down.
+    fn answer(
+        &mut self,
+        wish: Option<&Value>,
+        settled: Settled,
+        outbox: &mut Outbox,
+        notices: &mut Notices,
+    ) {
+        let key = self.keeper.service.key.clone();
+        for (_, reason) in &settled.rejected {
+            warn!("{key}: what the cloud wants is turned down: {reason}");
+        }
+        let report = self.report(settled.config.clone(), wish.cloned());
+        if self.keeper.is_ephemeral() {
+            let accepted = settled.rejected.is_empty();
+            self.one_shot = wish
+                .filter(|_| accepted && !settled.config.is_null())
+                .map(|_| settled.config);
+            return outbox.report(&key, report);
+        }
+        self.put(report, Vec::new(), settled.notify, outbox, notices);
+    }
+
+    /// Tells the service and the cloud.
+    fn put(
+        &mut self,
+        report: Report,
+        files: Vec<(FileId, Option<Value>)>,
+        notify: bool,
+        outbox: &mut Outbox,
+        notices: &mut Notices,
+    ) {
+        let key = self.keeper.service.key.clone();
+        if notify {
+            info!("{key}: the configuration has changed");
+            self.greeted = true;
+            notices.notify(self.run(None));
+        }
+        let remembered = self.keeper.outfile().is_some();
+        if let Some(held) = &mut self.held {
+            held.report = report;
+            held.files.extend(files);
+        } else if notify && !remembered {
+            self.held = Some(Held { report, files });
+        } else {
+            outbox.report(&key, report);
+            for (id, rest) in files {
+                outbox.taken_up(id, &key, rest);
+            }
+        }
+    }
+
+    fn changed(
+        &mut self,
+        ids: Vec<FileId>,
+        patches: &[Value],
+        settled: Settled,
+        outbox: &mut Outbox,
+        notices: &mut Notices,
+    ) -> Outcome {
+        let key = self.keeper.service.key.clone();
+        let mut outcome = Outcome::default();
+        let mut files = Vec::new();
+        for (index, (id, patch)) in ids.into_iter().zip(patches).enumerate() {
+            let reason = settled.rejected.iter().find(|(at, _)| *at == index);
+            if let Some((_, reason)) = reason {
+                outcome.rejected.push((id, reason.clone()));
+            } else if self.keeper.is_ephemeral() {
+                outcome.done.push(id);
+            } else {
+                let rest = plan::beyond(&self.keeper.service, patch, &settled.config);
+                outcome.taken_up.push(id.clone());
+                files.push((id, rest));
+            }
+        }
+        if self.keeper.is_ephemeral() {
+            if !outcome.done.is_empty() && !settled.config.is_null() {
+                notices.notify(self.run(Some(settled.config)));
+            }
+            return outcome;
+        }
+        let answered = outbox.answered(&key).cloned();
+        let report = self.report(settled.config, answered);
+        self.put(report, files, settled.notify, outbox, notices);
+        outcome
+    }
+}

@@ -1,0 +1,183 @@
+//! Update files: from their directories to the cloud, in the order of their names.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::outbox::FileId;
+use crate::clock::now;
+use crate::format::Format;
+use crate::spool::desk::{Desk, Taken, without_priority};
+use crate::spool::intake::Notice;
+use crate::spool::maildir::Opened;
+use crate::spool::order::Order;
+use crate::spool::outcome::{Outcome, Readiness};
+use crate::spool::queue;
+
+/// Files whose contents are on their way to the cloud at one time.
+pub const MOST_WAITING: usize = 32;
+/// A larger patch fits into no message.
+const LARGEST_PATCH: usize = 120 * 1024;
+/// Requests that were given up and are kept.
+const KEEP_FAILED: usize = 10;
+/// After a postponed file; a little longer than the pause of the file itself.
+const REST: Duration = Duration::from_millis(2100);
+/// Updates wait for the cloud as long as it takes.
+const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The update directories of one shadow.
+pub struct Updates {
+    desks: Vec<Desk>,
+    /// Files that were handed out.
+    opened: HashMap<FileId, Opened>,
+    /// Nothing is handed out before this: what was postponed keeps its place in the order.
+    rest: Option<Instant>,
+}
+
+/// A file that was handed out.
+pub struct Update {
+    pub id: FileId,
+    pub key: String,
+    contents: Vec<u8>,
+}
+
+impl Updates {
+    /// Prepares the directories. Must be called within the runtime.
+    pub fn open(dirs: &[PathBuf]) -> Result<Updates> {
+        let options = queue::Options {
+            order: Order::Lexical,
+            window: MOST_WAITING,
+            retries: u32::MAX,
+            jam: NEVER,
+        };
+        let desks: Result<Vec<Desk>> = dirs
+            .iter()
+            .map(|dir| Desk::open(dir, KEEP_FAILED, options, without_priority))
+            .collect();
+        Ok(Updates {
+            desks: desks?,
+            opened: HashMap::new(),
+            rest: None,
+        })
+    }
+
+    /// Waits for something that [`Updates::noticed`] is to be told. May be dropped while it waits.
+    pub async fn notice(&mut self) -> (usize, Notice) {
+        let mut waits: Vec<_> = self
+            .desks
+            .iter_mut()
+            .map(|desk| Box::pin(desk.notice()))
+            .collect();
+        let first = poll_fn(|context| {
+            for (index, wait) in waits.iter_mut().enumerate() {
+                if let Poll::Ready(notice) = pin!(wait).poll(context) {
+                    return Poll::Ready((index, notice));
+                }
+            }
+            Poll::Pending
+        });
+        first.await
+    }
+
+    pub async fn noticed(&mut self, (index, notice): (usize, Notice)) {
+        if let Some(desk) = self.desks.get_mut(index) {
+            desk.noticed(notice).await;
+        }
+    }
+
+    /// The link is up: looks for what the watch has missed.
+    pub fn link_up(&mut self) {
+        self.desks.iter_mut().for_each(Desk::link_up);
+    }
+
+    /// When to call [`Updates::take`] again, if nothing else happens.
+    pub fn deadline(&self) -> Option<Instant> {
+        let desks = self.desks.iter().filter_map(Desk::deadline);
+        desks.chain(self.rest).min()
+    }
+
+    /// Hands out files as long as there is room. Those that name no key are given up.
+    pub fn take(&mut self) -> Vec<Update> {
+        let mut updates = Vec::new();
+        if self.rest.is_some_and(|until| now() < until) {
+            return updates;
+        }
+        self.rest = None;
+        for index in 0..self.desks.len() {
+            while self.desks[index].readiness() != Readiness::Nothing
+                && self.opened.len() < MOST_WAITING
+            {
+                if let Some(taken) = self.desks[index].take() {
+                    updates.extend(self.read(index, taken));
+                }
+            }
+        }
+        updates
+    }
+
+    fn read(&mut self, dir: usize, taken: Taken) -> Option<Update> {
+        let Taken { name, opened, .. } = taken;
+        let contents = opened.read();
+        let id = FileId {
+            dir,
+            name: name.clone(),
+        };
+        self.opened.insert(id.clone(), opened);
+        let text = name.as_os_str().to_str();
+        let key = text.and_then(|text| text.split('.').next());
+        match (key, contents) {
+            (Some(key), Ok(contents)) => Some(Update {
+                key: key.to_owned(),
+                id,
+                contents,
+            }),
+            (None, _) => {
+                self.settle(&id, Outcome::Unusable("its name is not UTF-8".to_owned()));
+                None
+            }
+            (_, Err(error)) => {
+                self.settle(&id, Outcome::Postponed(format!("cannot be read: {error}")));
+                None
+            }
+        }
+    }
+
+    /// What became of a file.
+    pub fn settle(&mut self, id: &FileId, outcome: Outcome) {
+        let done = format!("the cloud has the update '{}'", id.name);
+        self.settle_as(id, outcome, &done);
+    }
+
+    /// The same, with the words for the log in case it was carried out.
+    pub fn settle_as(&mut self, id: &FileId, outcome: Outcome, done: &str) {
+        let (Some(opened), Some(desk)) = (self.opened.remove(id), self.desks.get_mut(id.dir))
+        else {
+            return;
+        };
+        if matches!(outcome, Outcome::Postponed(_)) {
+            self.rest = Some(now() + REST);
+        }
+        desk.settle(&id.name, opened, outcome, done);
+    }
+}
+
+impl Update {
+    /// # Errors
+    /// Why it is no update.
+    pub fn patch(&self, format: Format) -> Result<Value, String> {
+        if self.contents.len() > LARGEST_PATCH {
+            return Err(format!(
+                "is larger than {} KiB, which no update can hold",
+                LARGEST_PATCH / 1024
+            ));
+        }
+        let patch = format.parse(&self.contents, &Value::Null);
+        patch.map_err(|why| format!("is not {format}: {why}"))
+    }
+}
