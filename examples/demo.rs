@@ -10,7 +10,8 @@ use chariotd::cli::Cli;
 use chariotd::config::Config;
 use chariotd::exit::Exit;
 use chariotd::{daemon, logging};
-use iotcore_sandbox::{Event, Record, Sandbox};
+use iotcore_sandbox::{Event, Record, Sandbox, ShadowKind, ShadowOperation};
+use serde_json::json;
 
 fn main() -> Result<()> {
     logging::start();
@@ -18,15 +19,25 @@ fn main() -> Result<()> {
         .prefix("chariotd-demo-")
         .tempdir()
         .context("cannot make a directory")?;
-    let sandbox = Sandbox::start()?;
+    let sandbox = Sandbox::builder()
+        .shadow_dir(dir.path().join("cloud"))
+        .start()?;
     sandbox
         .pki()
         .write_certstore(&dir.path().join("certs"), sandbox.port());
     let messages = dir.path().join("messages");
     fs::create_dir(&messages).context("cannot make the messages directory")?;
 
+    let services = dir.path().join("services");
+    fs::create_dir_all(&services).context("cannot make the services directory")?;
+    fs::create_dir(dir.path().join("updates")).context("cannot make the updates directory")?;
+    fs::write(services.join("lamp.js"), lamp(dir.path())).context("cannot write lamp.js")?;
+    sandbox
+        .shadow("demo-thing")
+        .desire(json!({"lamp": {"color": "green"}}));
+
     let config = configuration(&sandbox, dir.path())?;
-    explain(&sandbox, &messages);
+    explain(&sandbox, dir.path());
     let exit = thread::scope(|scope| {
         let device = scope.spawn(|| daemon::run(config));
         watch(&sandbox, || device.is_finished());
@@ -48,30 +59,45 @@ fn configuration(sandbox: &Sandbox, dir: &Path) -> Result<Config> {
         cacert: Some(sandbox.pki().ca_file().display().to_string()),
         certstore: Some(dir.join("certs").display().to_string()),
         messages: vec![dir.join("messages").display().to_string()],
+        services: vec![format!("demo-thing:{}", dir.join("services").display())],
+        updates: vec![format!("demo-thing:{}", dir.join("updates").display())],
         ..Cli::default()
     };
     Config::new(&cli).map_err(|problems| anyhow!(problems.join("; ")))
 }
 
-fn explain(sandbox: &Sandbox, messages: &Path) {
+/// A service whose configuration is a file to be sourced by a shell.
+fn lamp(dir: &Path) -> String {
+    format!(
+        "module.exports = {{\n  key: 'lamp',\n  outfile: '{outfile}',\n  outformat: 'SHELL',\n  \
+         notifycmd: '. {outfile}; echo the lamp is now $color',\n\n  \
+         validate(lamp) {{\n    if (lamp.color === 'black') throw new Error('a lamp is never black');\n  }},\n}};\n",
+        outfile = dir.join("lamp.conf").display()
+    )
+}
+
+fn explain(sandbox: &Sandbox, dir: &Path) {
     println!(
         "A local AWS IoT Core listens on localhost:{port}. chariotd connects to it with a certificate\n\
-         from {certs} and publishes what is moved into\n\
-         {new}.\n\
+         from {dir}/certs.\n\
          Paste these into another terminal, one after the other:\n\n\
-         cd {messages}\n\n\
+         cd {dir}\n\n\
          # 1. a message\n\
-         echo '{{\"topic\":\"demo/kitchen\",\"payload\":{{\"celsius\":21.5}}}}' > tmp/first && mv tmp/first new/\n\n\
+         echo '{{\"topic\":\"demo/kitchen\",\"payload\":{{\"celsius\":21.5}}}}' > messages/tmp/first && mv messages/tmp/first messages/new/\n\n\
          # 2. a hundred messages\n\
-         for n in $(seq 100); do echo \"{{\\\"topic\\\":\\\"demo/count\\\",\\\"payload\\\":$n}}\" > tmp/$n; mv tmp/$n new/; done\n\n\
+         for n in $(seq 100); do echo \"{{\\\"topic\\\":\\\"demo/count\\\",\\\"payload\\\":$n}}\" > messages/tmp/$n; mv messages/tmp/$n messages/new/; done\n\n\
          # 3. a bad one: it goes to failed/, with the reason beside it\n\
-         echo 'not JSON' > tmp/bad && mv tmp/bad new/; sleep 1; cat failed/.bad.reason\n\n\
+         echo 'not JSON' > messages/tmp/bad && mv messages/tmp/bad messages/new/; sleep 1; cat messages/failed/.bad.reason\n\n\
+         # 4. a setting changed in the cloud becomes lamp.conf, and its service is told\n\
+         echo '{{\"lamp\":{{\"color\":\"red\"}}}}' > cloud/demo-thing.desired.json; sleep 2; cat lamp.conf\n\n\
+         # 5. one that the service turns down\n\
+         echo '{{\"lamp\":{{\"color\":\"black\"}}}}' > cloud/demo-thing.desired.json; sleep 2; cat lamp.conf\n\n\
+         # 6. an update of the device becomes reported state in the cloud\n\
+         echo '{{\"hours\":7}}' > updates/tmp/lamp.1 && mv updates/tmp/lamp.1 updates/new/; sleep 1; cat cloud/demo-thing.reported.json\n\n\
          Ctrl-C ends the demo. Lines that begin with \"cloud\" tell what the cloud sees, the others are\n\
          the daemon's log.\n",
         port = sandbox.port(),
-        certs = messages.with_file_name("certs").display(),
-        new = messages.join("new").display(),
-        messages = messages.display(),
+        dir = dir.display(),
     );
 }
 
@@ -93,8 +119,11 @@ fn watch(sandbox: &Sandbox, over: impl Fn() -> bool) {
 
 fn tell(record: &Record) {
     match &record.event {
-        Event::Publish(publish) => {
+        Event::Publish(publish) if !publish.topic.starts_with('$') => {
             println!("cloud: received {} on {}", publish.text(), publish.topic);
+        }
+        Event::Shadow(event) if event.kind == ShadowKind::Accepted(ShadowOperation::Update) => {
+            println!("cloud: the shadow of {} has changed", event.name);
         }
         Event::Connect { .. } => println!("cloud: a device connects"),
         Event::DisconnectReceived { .. } => println!("cloud: the device says goodbye"),

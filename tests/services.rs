@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
 use common::services::THING;
+use common::tmpfs::Tmpfs;
 use common::{Device, LONG, drop_file, is_root, names, sandbox, wait_for};
 use iotcore_sandbox::{Sandbox, Shadow};
 use nix::sys::signal::Signal;
@@ -687,4 +688,58 @@ fn no_more_than_one_request_of_a_thing_is_in_flight() {
                 .is_some_and(|line| line == r#"{"a":99}"#)
         },
     );
+}
+
+#[test]
+fn a_full_or_read_only_file_system_costs_time_and_nothing_else() {
+    for read_only in [true, false] {
+        let (sandbox, shadow) = cloud(json!({"reported": {"net": {"a": 1}}}));
+        let mut device = Device::new(&sandbox);
+        let dir = device.path("disk");
+        let Some(disk) = Tmpfs::mount(&dir, "64k") else {
+            return;
+        };
+        let outfile = dir.join("net.conf");
+        fs::write(&outfile, r#"{"a":1}"#).unwrap();
+        device
+            .service("net", json!({"outfile": outfile}))
+            .service("good", json!({}));
+        if read_only {
+            disk.read_only(true);
+        } else {
+            disk.fill();
+        }
+        device.start();
+        shadow.desire(json!({"net": {"a": 2}, "good": {"b": 2}}));
+        wait_for_state(
+            &shadow,
+            json!({"net": {"a": 1}, "good": {"b": 2}}),
+            json!({"net": {"a": 2}}),
+        );
+        device.wait_for_log("cannot write");
+        assert_eq!(fs::read_to_string(&outfile).unwrap(), r#"{"a":1}"#);
+        assert_eq!(device.notified("net").len(), 0);
+        if read_only {
+            disk.read_only(false);
+        } else {
+            disk.empty();
+        }
+        device.signal(Signal::SIGHUP);
+        wait_for_state(
+            &shadow,
+            json!({"net": {"a": 2}, "good": {"b": 2}}),
+            json!({}),
+        );
+        let left: Vec<_> = fs::read_dir(&dir)
+            .unwrap()
+            .flatten()
+            .map(|it| it.file_name())
+            .collect();
+        let litter = left
+            .iter()
+            .filter(|name| name.to_string_lossy().ends_with(".new"))
+            .count();
+        assert_eq!(litter, 0, "{left:?}");
+        device.stop();
+    }
 }

@@ -4,6 +4,7 @@
 pub mod broker;
 pub mod mosquitto;
 pub mod services;
+pub mod tmpfs;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
