@@ -541,6 +541,17 @@ fn hostile_keys_are_ordinary_members() {
 }
 
 #[test]
+fn what_a_shell_file_must_not_say_is_neither_written_nor_reported() {
+    let wish = json!({"PATH": "/evil", "a;reboot": "1", "LD_PRELOAD": "/evil.so", "good": 1});
+    let (sandbox, shadow) = cloud(json!({"desired": {"net": wish}}));
+    let mut device = Device::new(&sandbox);
+    device.service("net", json!({"outformat": "SHELL"})).start();
+    wait_for_state(&shadow, json!({"net": {"good": 1}}), json!({}));
+    assert_eq!(device.config("net"), "good='1'");
+    device.wait_for_log("\"PATH\" is left out");
+}
+
+#[test]
 fn large_and_deep_documents_arrive_whole() {
     let deep = json!({"a": {"b": {"c": {"d": {"e": 1}}}}});
     let large = json!({"text": "x".repeat(7 * 1024)});
@@ -742,4 +753,28 @@ fn a_full_or_read_only_file_system_costs_time_and_nothing_else() {
         assert_eq!(litter, 0, "{left:?}");
         device.stop();
     }
+}
+
+#[test]
+fn the_examples_pass_the_check_and_a_bad_definition_does_not() {
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/services");
+    device.option("--services", format!("{THING}:{examples}"));
+    let check = |device: &Device| {
+        let output = device.command().arg("--check").output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    let (code, said) = check(&device);
+    assert_eq!(code, Some(0), "{said}");
+    let dir = device.services("other");
+    fs::write(dir.join("bad.js"), "module.exports = { key: 'x' };").unwrap();
+    let (code, said) = check(&device);
+    assert_eq!(code, Some(100), "{said}");
+    assert!(
+        said.contains("bad.js") && said.contains("notifycmd"),
+        "{said}"
+    );
+    assert!(!device.path("messages/new").exists(), "nothing is made");
 }

@@ -18,6 +18,7 @@ use super::script::Verdict;
 use super::service::{Output, Service};
 use super::validate::verdict;
 use crate::file;
+use crate::format::Rendered;
 
 /// Outfiles above this size are not ours.
 const LARGEST: u64 = 1024 * 1024;
@@ -100,7 +101,12 @@ impl Keeper {
                 Err(reason) => rejected.push((index, reason)),
             }
         }
-        let notify = self.write(&present, &config).await?;
+        let rendered = plan::rendered(&self.service, &config).map_err(anyhow::Error::msg)?;
+        let mut notify = false;
+        if let Some(rendered) = rendered {
+            config = plan::as_rendered(&self.service, config, &rendered);
+            notify = self.write(&present, &config, rendered).await?;
+        }
         Ok(Settled {
             config,
             notify,
@@ -175,11 +181,12 @@ impl Keeper {
     }
 
     /// Replaces the outfile if need be, and tells whether to notify.
-    async fn write(&mut self, present: &Present, config: &Value) -> Result<bool> {
-        let rendered = plan::rendered(&self.service, config).map_err(anyhow::Error::msg)?;
-        let Some(rendered) = rendered else {
-            return Ok(false);
-        };
+    async fn write(
+        &mut self,
+        present: &Present,
+        config: &Value,
+        rendered: Rendered,
+    ) -> Result<bool> {
         let write = plan::compare(&self.service, present, config, rendered.bytes);
         let Write::These { bytes, notify } = write else {
             return Ok(false);

@@ -56,6 +56,25 @@ pub fn rendered(service: &Service, config: &Value) -> Result<Option<Rendered>, S
     }
 }
 
+/// The configuration without what the format has left out of the file: what is reported is what is
+/// there.
+pub fn as_rendered(service: &Service, config: Value, rendered: &Rendered) -> Value {
+    let Output::File { format, keys, .. } = &service.output else {
+        return config;
+    };
+    if rendered.warnings.is_empty() {
+        return config;
+    }
+    match (format.parse(&rendered.bytes, &config), keys, config) {
+        (Ok(Value::Object(mut read)), Some(keys), Value::Object(members)) => {
+            read.extend(members.into_iter().filter(|(key, _)| !keys.contains(key)));
+            read.into()
+        }
+        (Ok(read), _, _) => read,
+        (Err(_), _, config) => config,
+    }
+}
+
 /// Whether the file's text alone would be read as another configuration: `"7"` as a number,
 /// `my_key` as a member of `my`.
 pub fn worth_knowing(service: &Service, bytes: &[u8], written: &Value) -> bool {
