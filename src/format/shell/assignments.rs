@@ -117,7 +117,11 @@ impl<'a> Reader<'a> {
         loop {
             self.words.skip_blanks();
             match self.words.peek() {
-                None => return Err(format!("line {line}: this ( is never closed")),
+                None => {
+                    return Err(format!(
+                        "line {line}: the file ends within what this ( begins"
+                    ));
+                }
                 Some(b';') => return Err(self.words.fault("there is a ; in an array")),
                 Some(b'\n') => {
                     self.words.take();

@@ -76,11 +76,26 @@ pub fn parse(contents: &[u8], known: &Value) -> Result<Value, String> {
     if read.is_empty() && known.is_null() {
         return Ok(Value::Null);
     }
-    // As in a shell, the last assignment to a name stands.
-    let variables: BTreeMap<String, Text> = read.into_iter().collect();
+    let mut variables = BTreeMap::new();
+    for (name, text) in read {
+        assign(&mut variables, name, text);
+    }
     let nothing = Map::new();
     let known = Known::of(known.as_object().unwrap_or(&nothing));
     Ok(nest::nest(variables, &known))
+}
+
+/// The last assignment to a name stands, but to an array one text is its first element.
+fn assign(variables: &mut BTreeMap<String, Text>, name: String, text: Text) {
+    match (variables.get_mut(&name), text) {
+        (Some(Text::Many(items)), Text::One(text)) => match items.first_mut() {
+            Some(first) => *first = text,
+            None => items.push(text),
+        },
+        (_, text) => {
+            variables.insert(name, text);
+        }
+    }
 }
 
 #[cfg(test)]

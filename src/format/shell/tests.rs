@@ -70,6 +70,10 @@ fn a_file_is_read_as_a_shell_would_read_it() {
         ),
         ("export=1 if=2 _=3", json!({"export": 1, "if": 2, "_": 3})),
         ("a=1\na=2", json!({"a": 2})),
+        (
+            "a=x a=() a=1 b=(x y) b=z",
+            json!({"a": [1], "b": ["z", "y"]}),
+        ),
         ("a=x#y", json!({"a": "x#y"})),
         ("a=*?[x]{1,2}:x~!%^=+,", json!({"a": "*?[x]{1,2}:x~!%^=+,"})),
         (
@@ -81,7 +85,6 @@ fn a_file_is_read_as_a_shell_would_read_it() {
         ("a=() b=( )", json!({"a": [], "b": []})),
         ("a=('' '')", json!({"a": ["", ""]})),
         ("a=1\r\nb='2'\r\n", json!({"a": "1\r", "b": "2\r"})),
-        ("a=\\", json!({"a": "\\"})),
         ("a=é\u{1}", json!({"a": "é\u{1}"})),
     ] {
         assert_eq!(read(contents), Ok(expected), "{contents:?}");
@@ -131,9 +134,10 @@ fn what_a_shell_would_replace_or_run_is_an_error_that_names_the_line() {
         ("a=1\nb=(1;2)", "there is a ; in an array"),
         ("a=1\nb=(1)2", "there is something right behind an array"),
         ("a=1\nb=(1\n(2))", more),
-        ("a=1\nb=(1\n", "this ( is never closed"),
-        ("a=1\nb='x\n", "this ' is never closed"),
-        ("a=1\nb=\"x\n\n", "this \" is never closed"),
+        ("a=1\nb=(1\n", "the file ends within what this ( begins"),
+        ("a=1\nb='x\n", "the file ends within what this ' begins"),
+        ("a=1\nb=\"x\n\n", "the file ends within what this \" begins"),
+        ("a=1\nb=x\\", "the file ends within what this \\ begins"),
         ("a=1\nb=\0", "there is a NUL"),
     ] {
         let error = read(contents).expect_err(contents);

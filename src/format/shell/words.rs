@@ -124,24 +124,22 @@ impl<'a> Words<'a> {
     fn piece(&mut self, byte: u8, text: &mut Vec<u8>) -> Result<(), String> {
         let line = self.line;
         self.take();
-        let closed = match byte {
+        let ended = match byte {
             b'\'' => self.single(text),
             b'"' => self.double(text)?,
-            b'\\' => {
-                self.escaped(text);
-                true
-            }
+            b'\\' => self.escaped(text),
             other => {
                 text.push(other);
                 true
             }
         };
         let quote = char::from(byte);
-        closed
+        ended
             .then_some(())
-            .ok_or_else(|| format!("line {line}: this {quote} is never closed"))
+            .ok_or_else(|| format!("line {line}: the file ends within what this {quote} begins"))
     }
 
+    /// Whether the quotes end, as in the two that follow.
     fn single(&mut self, text: &mut Vec<u8>) -> bool {
         while let Some(byte) = self.take() {
             match byte {
@@ -159,20 +157,20 @@ impl<'a> Words<'a> {
             self.take();
             match (byte, self.peek()) {
                 (b'"', _) => return Ok(true),
-                (b'\\', Some(b'$' | b'`' | b'"' | b'\\' | b'\n')) => self.escaped(text),
+                (b'\\', Some(b'$' | b'`' | b'"' | b'\\' | b'\n')) => {
+                    self.escaped(text);
+                }
                 (other, _) => text.push(other),
             }
         }
         Ok(false)
     }
 
-    /// What follows a backslash. A line's end is removed with it, and a file's end leaves it.
-    fn escaped(&mut self, text: &mut Vec<u8>) {
-        match self.take() {
-            Some(b'\n') => {}
-            Some(byte) => text.push(byte),
-            None => text.push(b'\\'),
-        }
+    /// What follows a backslash. A line's end is removed with it. At a file's end shells differ.
+    fn escaped(&mut self, text: &mut Vec<u8>) -> bool {
+        let byte = self.take();
+        text.extend(byte.filter(|byte| *byte != b'\n'));
+        byte.is_some()
     }
 
     fn refuse_what_means_more(&self, byte: u8, place: Place, tilde: bool) -> Result<(), String> {
