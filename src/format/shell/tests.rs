@@ -355,6 +355,7 @@ fn a_name_that_no_file_may_set_is_left_out_with_a_word_about_it() {
         "BASH_FUNC_x",
         "LD_PRELOAD",
         "PS4",
+        "PWD",
         "HOME",
     ] {
         assert_left_out(name, "this variable decides what a shell runs");
