@@ -594,6 +594,38 @@ fn reading_a_shell_file_back_never_drifts() {
 }
 
 #[test]
+fn a_change_of_type_under_the_same_text_is_kept() {
+    let (sandbox, shadow) = cloud(json!({"desired": {"net": {"a": "7"}}}));
+    let mut device = Device::new(&sandbox);
+    device.service("net", json!({"outformat": "SHELL"})).start();
+    wait_for_state(&shadow, json!({"net": {"a": "7"}}), json!({}));
+    shadow.desire(json!({"net": {"a": 7}}));
+    wait_for_state(&shadow, json!({"net": {"a": 7}}), json!({}));
+    device.stop();
+    device.start();
+    shadow.desire(json!({"net": {"end": 1}}));
+    wait_for_state(&shadow, json!({"net": {"a": 7, "end": 1}}), json!({}));
+}
+
+#[test]
+fn one_key_or_outfile_in_two_directories_is_reported_and_the_first_is_used() {
+    let (sandbox, shadow) = cloud(json!({"desired": {"net": {"a": 1}}}));
+    let mut device = Device::new(&sandbox);
+    device.service("net", json!({}));
+    let second = device.path("second");
+    fs::create_dir(&second).unwrap();
+    device.option("--services", format!("{THING}:{}", second.display()));
+    device.service_in(second.clone(), "other", json!({"key": "net"}));
+    let outfile = device.outfile("net");
+    device.service_in(second, "third", json!({"outfile": outfile}));
+    device.start();
+    wait_for_state(&shadow, json!({"net": {"a": 1}}), json!({}));
+    device.wait_for_config("net", r#"{"a":1}"#);
+    device.wait_for_log("other.json is skipped: key 'net' belongs to net.json");
+    device.wait_for_log("third.json is skipped: outfile");
+}
+
+#[test]
 fn definitions_that_do_not_load_are_reported_and_the_others_work() {
     let (sandbox, shadow) = cloud(json!({"desired": {"net": {"a": 1}}}));
     let mut device = Device::new(&sandbox);

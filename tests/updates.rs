@@ -224,6 +224,66 @@ fn update_files_for_an_ephemeral_service_are_carried_out_and_not_reported() {
     wait_until_empty(&updates);
 }
 
+#[test]
+fn every_update_file_of_an_ephemeral_service_is_a_command_of_its_own() {
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    let updates = device.updates(THING);
+    let log = device.path("play.notified");
+    let notify = format!("cat >> {log}; echo >> {log}", log = log.display());
+    let ephemeral =
+        json!({"ephemeraldata": true, "outfile": null, "outformat": null, "notifycmd": notify});
+    device.service("play", ephemeral);
+    for number in 1..=5 {
+        drop_file(
+            &updates,
+            &format!("play.{number}"),
+            format!("{{\"tone\":{number}}}"),
+        );
+    }
+    device.start();
+    device.wait_for_notifications("play", 5);
+    let expect: Vec<String> = (1..=5).map(|tone| format!("{{\"tone\":{tone}}}")).collect();
+    assert_eq!(device.notified("play"), expect);
+    wait_until_empty(&updates);
+}
+
+#[test]
+fn an_update_file_without_contents_removes_nothing() {
+    let sandbox = sandbox();
+    let shadow = sandbox.shadow(THING);
+    shadow.report(json!({"net": {"a": 1}, "led": {"b": 2}}));
+    let mut device = Device::new(&sandbox);
+    let updates = device.updates(THING);
+    device.service("net", json!({"informat": "SHELL"}));
+    fs::write(device.outfile("net"), r#"{"a":1}"#).unwrap();
+    device.start();
+    drop_file(&updates, "net.1", "");
+    drop_file(&updates, "net.2", "# nothing to say\n");
+    drop_file(&updates, "led.1", "{}");
+    drop_file(&updates, "led.2", "");
+    wait_for_reason(&updates, "led.2", "is not JSON: EOF");
+    drop_file(&updates, "end", "1");
+    wait_for_reported(&shadow, json!({"net": {"a": 1}, "led": {"b": 2}, "end": 1}));
+    wait_until_empty(&updates);
+}
+
+#[test]
+fn updates_go_on_for_the_others_beside_a_configuration_that_is_too_large() {
+    let sandbox = sandbox();
+    let shadow = sandbox.shadow(THING);
+    shadow.report(json!({}));
+    let mut device = Device::new(&sandbox);
+    device.service("big", json!({})).service("net", json!({}));
+    let large = json!({"text": "x".repeat(300_000)}).to_string();
+    fs::write(device.outfile("big"), large).unwrap();
+    device.start();
+    shadow.desire(json!({"net": {"a": 1}, "big": {"b": 2}}));
+    wait_for_reported(&shadow, json!({"net": {"a": 1}}));
+    device.wait_for_log("too large to be reported");
+    assert!(shadow.wait_for(LONG, |it| it["state"].get("desired").is_none()));
+}
+
 /// A device with this default-shadow command and a service `net`.
 fn seeded(sandbox: &Sandbox, command: &str) -> Device {
     let mut device = Device::new(sandbox);
@@ -247,6 +307,19 @@ fn a_missing_shadow_is_seeded_by_its_command_and_handed_to_the_services() {
     device.wait_for_config("net", r#"{"a":1}"#);
     device.wait_for_notifications("net", 1);
     assert_eq!(fs::read_to_string(seen).unwrap(), format!("{THING}\n"));
+}
+
+#[test]
+fn a_default_shadow_may_say_more_than_its_services_write() {
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    device.option(
+        "--defaultshadow",
+        format!("{THING}:echo '{{\"net\":{{\"a\":1,\"rssi\":0}}}}'"),
+    );
+    device.service("net", json!({"outkeys": ["a"]})).start();
+    wait_for_reported(&sandbox.shadow(THING), json!({"net": {"a": 1, "rssi": 0}}));
+    device.wait_for_config("net", r#"{"a":1}"#);
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Tasks {
         let mut tasks = Tasks {
             publishers: JoinSet::new(),
             others: JoinSet::new(),
-            shadows: config.shadows.len(),
+            shadows: config.shadows.iter().filter(|it| !it.is_blind()).count(),
             refetch,
             requests,
         };

@@ -22,7 +22,7 @@ pub fn parse(contents: &[u8], known: &Value) -> Result<Value, String> {
     if contents.iter().all(u8::is_ascii_whitespace) {
         return Err("is empty, not JSON".into());
     }
-    serde_json::from_slice(contents).map_err(|error| format!("is not JSON: {error}"))
+    serde_json::from_slice(contents).map_err(|error| error.to_string())
 }
 
 fn without_nulls(value: &Value) -> Result<Value, String> {

@@ -57,22 +57,20 @@ impl Agent {
     /// # Errors
     /// A directory cannot be used.
     pub fn new(options: Options, mqtt: Mqtt, refetch: watch::Receiver<u64>) -> Result<Agent> {
-        let mut services = Vec::new();
         for dir in &options.services {
             std::fs::read_dir(dir).with_context(|| {
                 format!("cannot read the service definitions in {}", dir.display())
             })?;
-            let loaded = definitions::load(dir);
-            for problem in loaded.problems {
-                error!("{problem}");
-            }
-            services.extend(loaded.services);
+        }
+        let loaded = definitions::load_all(&options.services);
+        for problem in loaded.problems {
+            error!("{problem}");
         }
         let updates = Updates::open(&options.updates)?;
-        let blind = options.services.is_empty() && options.default_shadow.is_none();
+        let blind = options.is_blind();
         Ok(Agent {
             thing: Thing::new(&format!("{:016x}", fastrand::u64(..)), blind),
-            services: Services::new(services, options.rules),
+            services: Services::new(loaded.services, options.rules),
             updates,
             link: mqtt.link(),
             refetch,
@@ -222,7 +220,6 @@ impl Agent {
         for news in news {
             match news {
                 News::Document => {
-                    self.retries.clear();
                     self.consider(true).await;
                     self.services.greet();
                 }

@@ -188,25 +188,38 @@ impl Keeper {
         rendered: Rendered,
     ) -> Result<bool> {
         let write = plan::compare(&self.service, present, config, rendered.bytes);
-        let Write::These { bytes, notify } = write else {
-            return Ok(false);
+        let (bytes, notify) = match write {
+            Write::Nothing => return Ok(false),
+            Write::Meaning(bytes) => {
+                self.remember(config, bytes).await?;
+                return Ok(false);
+            }
+            Write::These { bytes, notify } => (bytes, notify),
         };
         for warning in rendered.warnings {
             warn!("{}: {warning}", self.service.key);
         }
         if let Some(path) = self.outfile.clone() {
-            let written = plan::written(&self.service, config);
-            let known = plan::worth_knowing(&self.service, &bytes, &written).then_some(written);
-            let remembered = known.clone();
-            let replaced = spawn_blocking(move || {
-                // First: what the new file means must not be lost.
-                memory::write(&path, remembered.as_ref())?;
-                replace(&path, &bytes, notify)
-            });
+            // First: what the new file means must not be lost.
+            let bytes = self.remember(config, bytes).await?;
+            let replaced = spawn_blocking(move || replace(&path, &bytes, notify));
             replaced.await.context("a thread failed")??;
-            self.known = known;
         }
         Ok(notify)
+    }
+
+    /// Remembers what the file means, where its text alone does not tell.
+    async fn remember(&mut self, config: &Value, bytes: Vec<u8>) -> Result<Vec<u8>> {
+        let Some(path) = self.outfile.clone() else {
+            return Ok(bytes);
+        };
+        let written = plan::written(&self.service, config);
+        let known = plan::worth_knowing(&self.service, &bytes, &written).then_some(written);
+        let remembered = known.clone();
+        let remembering = spawn_blocking(move || memory::write(&path, remembered.as_ref()));
+        remembering.await.context("a thread failed")??;
+        self.known = known;
+        Ok(bytes)
     }
 }
 

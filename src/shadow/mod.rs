@@ -59,9 +59,12 @@ impl Options {
             .filter_map(|result| result.err())
             .map(|problem| format!("{problem:#}"))
             .collect();
-        for dir in &self.services {
-            problems.extend(definitions::load(dir).problems);
-        }
+        problems.extend(definitions::load_all(&self.services).problems);
         problems
+    }
+
+    /// Whether only updates are sent: the document is never fetched.
+    pub fn is_blind(&self) -> bool {
+        self.services.is_empty() && self.default_shadow.is_none()
     }
 }

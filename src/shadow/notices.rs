@@ -1,18 +1,26 @@
 //! Notify commands: one at a time for each service, and once more afterwards when something has
 //! changed meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use anyhow::Result;
 use log::{error, info, warn};
 use serde_json::Value;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::marker::{self, MOST_STARTS};
 use super::service::Service;
 use crate::process;
+use crate::shortage;
+
+/// Commands of one ephemeral service that may wait.
+const MOST_DUE: usize = 64;
+/// Before a command is started again for which the machine was short of something.
+const REST: Duration = Duration::from_secs(2);
 
 /// A command that has ended.
 #[derive(Debug)]
@@ -45,8 +53,9 @@ impl Run {
 #[derive(Debug, Default)]
 pub struct Notices {
     running: JoinSet<Ended>,
-    /// By key: what is being run, and what is due afterwards.
-    busy: BTreeMap<String, (Run, Option<Run>)>,
+    /// By key: what is being run, and what is due afterwards: one run for all changes of an
+    /// outfile, or one for each command of an ephemeral service.
+    busy: BTreeMap<String, (Run, VecDeque<Run>)>,
 }
 
 impl Notices {
@@ -54,8 +63,19 @@ impl Notices {
     pub fn notify(&mut self, run: Run) {
         let key = run.service.key.clone();
         match self.busy.get_mut(&key) {
-            Some((_, again)) => *again = Some(run),
-            None => self.start(key, run),
+            Some((_, due)) => {
+                if run.stdin.is_none() {
+                    due.clear();
+                }
+                if due.len() < MOST_DUE {
+                    due.push_back(run);
+                } else {
+                    error!(
+                        "{key}: dropped a command, {MOST_DUE} others wait for the one that runs"
+                    );
+                }
+            }
+            None => self.start(key, run, VecDeque::new(), Duration::ZERO),
         }
     }
 
@@ -78,7 +98,7 @@ impl Notices {
         }
     }
 
-    fn start(&mut self, key: String, run: Run) {
+    fn start(&mut self, key: String, run: Run, due: VecDeque<Run>, pause: Duration) {
         if let Some(outfile) = &run.outfile
             && let Err(error) = marker::count(outfile)
         {
@@ -94,8 +114,9 @@ impl Notices {
         if let Some(stdin) = &run.stdin {
             task = task.stdin(stdin.to_string().into_bytes());
         }
-        self.busy.insert(key.clone(), (run, None));
+        self.busy.insert(key.clone(), (run, due));
         self.running.spawn(async move {
+            sleep(pause).await;
             let outcome = task.run().await;
             Ended { key, outcome }
         });
@@ -118,20 +139,29 @@ impl Notices {
         match outcome {
             Ok(status) if status.success() => info!("{key}: notified"),
             Ok(status) => warn!("{key}: the notify command failed: {status}"),
+            Err(error) if shortage::is_in(&error) => {
+                warn!("{key}: the notify command is started again: {error:#}");
+                if let Some((run, due)) = self.busy.remove(&key) {
+                    self.start(key, run, due, REST);
+                }
+                return false;
+            }
             Err(error) => error!("{key}: {error:#}"),
         }
-        match self.busy.remove(&key) {
-            Some((_, Some(again))) => {
-                self.start(key, again);
+        let Some((run, mut due)) = self.busy.remove(&key) else {
+            return true;
+        };
+        match due.pop_front() {
+            Some(next) => {
+                self.start(key, next, due, Duration::ZERO);
                 false
             }
-            Some((run, None)) => {
+            None => {
                 if let Some(outfile) = &run.outfile {
                     clear(outfile);
                 }
                 true
             }
-            None => true,
         }
     }
 

@@ -11,6 +11,8 @@ use super::plan::only;
 use super::view::View;
 use crate::spool::Name;
 
+/// What a message can hold, with something to spare for the rest of the update.
+pub const LARGEST_REPORT: usize = 120 * 1024;
 /// Updates are filled up to so many bytes: the cloud keeps 8 KB of a shadow.
 const ROOM: usize = 8 * 1024;
 
@@ -89,9 +91,15 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// The latest word of a service.
-    pub fn report(&mut self, key: &str, report: Report) {
+    /// The latest word of a service. `false`: no message can hold the configuration, so it is not
+    /// reported.
+    pub fn report(&mut self, key: &str, report: Report) -> bool {
+        let fits = report.config.to_string().len() <= LARGEST_REPORT;
+        if !fits {
+            self.refused.insert(key.to_owned(), report.config.clone());
+        }
         self.reports.insert(key.to_owned(), report);
+        fits
     }
 
     /// The wish that a service has answered last.
@@ -169,7 +177,7 @@ impl Outbox {
     }
 
     fn has_room(&self, update: &Update) -> bool {
-        !self.alone || update.parts == 0
+        update.parts == 0 || (!self.alone && size(&update.state) <= ROOM)
     }
 
     fn speaks(&self, key: &str, view: &View) -> bool {
@@ -218,7 +226,12 @@ impl Outbox {
 
     fn add_seed(&self, update: &mut Update) {
         for (key, value) in self.seed.iter().flatten() {
-            update.state.reported.insert(key.clone(), value.clone());
+            match update.state.reported.get_mut(key) {
+                Some(report) => compose(report, value),
+                None => {
+                    update.state.reported.insert(key.clone(), value.clone());
+                }
+            }
         }
         update.seed = self.seed.is_some();
         update.create = true;

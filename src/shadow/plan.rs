@@ -21,7 +21,12 @@ pub struct Present {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     Nothing,
-    These { bytes: Vec<u8>, notify: bool },
+    /// The text stays as it is, and means something else: `'7'` was a string and is a number now.
+    Meaning(Vec<u8>),
+    These {
+        bytes: Vec<u8>,
+        notify: bool,
+    },
 }
 
 /// The base with a wish or an update merged in, as validation sees it.
@@ -93,8 +98,11 @@ pub fn compare(service: &Service, present: &Present, config: &Value, bytes: Vec<
     let nothing = |document: &Value| kept(document).is_none();
     let legible = present.bytes.is_none() || !present.value.is_null() || bytes.is_empty();
     let unchanged = legible && (same(&old, &new) || (nothing(&old) && nothing(&new)));
-    if unchanged || present.bytes.as_ref() == Some(&bytes) {
+    if unchanged {
         return Write::Nothing;
+    }
+    if present.bytes.as_ref() == Some(&bytes) {
+        return Write::Meaning(bytes);
     }
     let notify = match &service.notify_keys {
         None => true,

@@ -1,6 +1,6 @@
 //! Pure: what a service definition says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,4 +48,14 @@ pub enum Validation {
     Command(String),
     /// The definition's own `validate` function.
     Script(Arc<Script>),
+}
+
+impl Service {
+    /// Where the configuration is written, if anywhere.
+    pub fn outfile(&self) -> Option<&Path> {
+        match &self.output {
+            Output::Ephemeral => None,
+            Output::File { path, .. } => Some(path),
+        }
+    }
 }

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use log::{Level, info, log, warn};
+use log::{Level, error, info, log, warn};
 use serde_json::{Map, Value};
 
 use super::document::Rules;
 use super::keeper::{Keeper, Settled};
 use super::notices::{Ended, Notices, Run};
-use super::outbox::{FileId, Outbox, Report};
+use super::outbox::{FileId, LARGEST_REPORT, Outbox, Report};
 use super::plan;
 use super::service::Service;
 use super::view::View;
@@ -147,7 +147,16 @@ impl Services {
                 continue;
             }
             match served.keeper.settle(&patches, &Value::Null).await {
-                Ok(settled) => served.answer(None, settled, outbox, &mut self.notices),
+                Ok(settled) => {
+                    let service = &served.keeper.service;
+                    let beyond = patches
+                        .first()
+                        .and_then(|patch| plan::beyond(service, patch, &settled.config));
+                    if let Some(beyond) = beyond {
+                        document.insert(key.clone(), beyond);
+                    }
+                    served.answer(None, settled, outbox, &mut self.notices);
+                }
                 Err(trouble) => {
                     served.tell(&trouble);
                     well = false;
@@ -168,6 +177,9 @@ impl Services {
         let Some(served) = self.served.get_mut(key) else {
             return Outcome::default();
         };
+        if served.keeper.is_ephemeral() {
+            return served.carry_out(changes, &mut self.notices).await;
+        }
         let reported = view.reported().get(key).unwrap_or(&Value::Null);
         let (ids, patches): (Vec<FileId>, Vec<Value>) = changes
             .into_iter()
@@ -210,11 +222,20 @@ impl Services {
             && let Some(served) = served
             && let Some(held) = served.held.take()
         {
-            outbox.report(&key, held.report);
-            for (id, rest) in held.files {
-                outbox.taken_up(id, &key, rest);
-            }
+            tell_cloud(&key, held.report, held.files, outbox);
         }
+    }
+}
+
+fn tell_cloud(key: &str, report: Report, files: Vec<(FileId, Option<Value>)>, outbox: &mut Outbox) {
+    if !outbox.report(key, report) {
+        error!(
+            "{key}: the configuration is in force but too large to be reported, more than {} KiB",
+            LARGEST_REPORT / 1024
+        );
+    }
+    for (id, rest) in files {
+        outbox.taken_up(id, key, rest);
     }
 }
 
@@ -276,7 +297,8 @@ impl Served {
             self.one_shot = wish
                 .filter(|_| accepted && !settled.config.is_null())
                 .map(|_| settled.config);
-            return outbox.report(&key, report);
+            outbox.report(&key, report);
+            return;
         }
         self.put(report, Vec::new(), settled.notify, outbox, notices);
     }
@@ -303,11 +325,28 @@ impl Served {
         } else if notify && !remembered {
             self.held = Some(Held { report, files });
         } else {
-            outbox.report(&key, report);
-            for (id, rest) in files {
-                outbox.taken_up(id, &key, rest);
+            tell_cloud(&key, report, files, outbox);
+        }
+    }
+
+    /// Each file of an ephemeral service is a command of its own.
+    async fn carry_out(&mut self, changes: Vec<Change>, notices: &mut Notices) -> Outcome {
+        let mut outcome = Outcome::default();
+        for Change { id, patch } in changes {
+            match self.keeper.settle(&[patch], &Value::Null).await {
+                Err(trouble) => outcome.postponed.push((id, format!("{trouble:#}"))),
+                Ok(mut settled) => match settled.rejected.pop() {
+                    Some((_, reason)) => outcome.rejected.push((id, reason)),
+                    None => {
+                        if !settled.config.is_null() {
+                            notices.notify(self.run(Some(settled.config)));
+                        }
+                        outcome.done.push(id);
+                    }
+                },
             }
         }
+        outcome
     }
 
     fn changed(
@@ -325,19 +364,11 @@ impl Served {
             let reason = settled.rejected.iter().find(|(at, _)| *at == index);
             if let Some((_, reason)) = reason {
                 outcome.rejected.push((id, reason.clone()));
-            } else if self.keeper.is_ephemeral() {
-                outcome.done.push(id);
             } else {
                 let rest = plan::beyond(&self.keeper.service, patch, &settled.config);
                 outcome.taken_up.push(id.clone());
                 files.push((id, rest));
             }
-        }
-        if self.keeper.is_ephemeral() {
-            if !outcome.done.is_empty() && !settled.config.is_null() {
-                notices.notify(self.run(Some(settled.config)));
-            }
-            return outcome;
         }
         let answered = outbox.answered(&key).cloned();
         let report = self.report(settled.config, answered);

@@ -170,7 +170,11 @@ impl Thing {
         if !settled.is_empty() {
             return Some(Action::Settled(settled));
         }
-        let update = self.outbox.next(view)?;
+        let Some(update) = self.outbox.next(view) else {
+            // All is said, so what went wrong before is over.
+            self.failures = 0;
+            return None;
+        };
         let free = !update.clears() && self.conflicts >= MOST_CONFLICTS;
         let version = view.version().filter(|_| !free && !self.blind);
         let sections = update.sections();
@@ -255,7 +259,6 @@ impl Thing {
         let Some(request) = self.answered(document.token.as_deref(), true) else {
             return Vec::new();
         };
-        self.failures = 0;
         let mut view = View::of(document);
         if let Some(delta) = request.delta
             && Some(delta.version) > view.version()
@@ -328,7 +331,6 @@ impl Thing {
             return Vec::new();
         }
         if rejected.code == 404 {
-            self.failures = 0;
             self.view = Some(View::default());
             return vec![News::Missing];
         }

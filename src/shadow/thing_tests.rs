@@ -548,3 +548,78 @@ fn members_outside_its_keys_are_left_alone() {
         assert_eq!(update.sections(), json!({"reported": {"net": expect}}));
     }
 }
+
+#[test]
+fn updates_that_keep_failing_slow_down_although_fetches_succeed() {
+    let mut talk = Talk::knowing(3, json!({}));
+    talk.thing.outbox.patch(file("k"), "k", json!({"a": 1}));
+    let mut pauses = Vec::new();
+    for _ in 0..5 {
+        let request = talk.update();
+        match &talk.reject(&request, 500)[..] {
+            [News::Retry { pause, .. }] => pauses.push(pause.as_secs()),
+            other => panic!("{other:?}"),
+        }
+        talk.pass(128);
+        talk.answer_get(3, json!({}));
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16]);
+    let request = talk.update();
+    talk.accept(&request, 4);
+    assert_eq!(talk.next(), None);
+    talk.thing.outbox.patch(file("l"), "l", json!(1));
+    let request = talk.update();
+    let news = talk.reject(&request, 500);
+    assert!(
+        matches!(&news[..], [News::Retry { pause, .. }] if pause.as_secs() == 1),
+        "afresh"
+    );
+}
+
+#[test]
+fn a_configuration_that_no_message_can_hold_stops_nobody() {
+    let mut talk = Talk::knowing(3, json!({"desired": {"big": {"x": 1}}}));
+    let report = |config: Value, answered| Report {
+        config,
+        scope: Scope::Everything,
+        answered,
+    };
+    let big = json!({"text": "x".repeat(200_000)});
+    assert!(
+        !talk
+            .thing
+            .outbox
+            .report("big", report(big, Some(json!({"x": 1}))))
+    );
+    assert!(
+        talk.thing
+            .outbox
+            .report("net", report(json!({"a": 1}), None))
+    );
+    let request = talk.update();
+    assert_eq!(
+        request["state"],
+        json!({"desired": {"big": null}, "reported": {"net": {"a": 1}}})
+    );
+}
+
+#[test]
+fn many_reports_travel_in_several_updates() {
+    let mut talk = Talk::knowing(3, json!({}));
+    for number in 0..10 {
+        let report = Report {
+            config: json!({"text": "x".repeat(3000)}),
+            scope: Scope::Everything,
+            answered: None,
+        };
+        talk.thing.outbox.report(&format!("k{number}"), report);
+    }
+    let mut sizes = Vec::new();
+    let mut version = 3;
+    while let Some(Action::Update(request)) = talk.next() {
+        sizes.push(request["state"]["reported"].as_object().unwrap().len());
+        version += 1;
+        talk.accept(&request, version);
+    }
+    assert_eq!(sizes, [3, 3, 3, 1]);
+}

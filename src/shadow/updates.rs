@@ -22,10 +22,14 @@ use crate::spool::queue;
 
 /// Files whose contents are on their way to the cloud at one time.
 pub const MOST_WAITING: usize = 32;
+/// Files that are handed out before somebody else has a turn.
+const AT_A_TIME: usize = 8;
 /// A larger patch fits into no message.
 const LARGEST_PATCH: usize = 120 * 1024;
 /// Requests that were given up and are kept.
 const KEEP_FAILED: usize = 10;
+/// A text that no file holds.
+const NOBODY_S: &str = "\0 nothing is known";
 /// After a postponed file; a little longer than the pause of the file itself.
 const REST: Duration = Duration::from_millis(2100);
 /// Updates wait for the cloud as long as it takes.
@@ -97,12 +101,18 @@ impl Updates {
     }
 
     /// When to call [`Updates::take`] again, if nothing else happens.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&mut self) -> Option<Instant> {
+        let rests = self.rest.is_some();
+        let ready = |desk: &mut Desk| desk.readiness() != Readiness::Nothing;
+        if !rests && self.opened.len() < MOST_WAITING && self.desks.iter_mut().any(ready) {
+            return Some(now());
+        }
         let desks = self.desks.iter().filter_map(Desk::deadline);
         desks.chain(self.rest).min()
     }
 
-    /// Hands out files as long as there is room. Those that name no key are given up.
+    /// Hands out some files, if there is room: the time that their validation takes is limited.
+    /// Those that name no key are given up.
     pub fn take(&mut self) -> Vec<Update> {
         let mut updates = Vec::new();
         if self.rest.is_some_and(|until| now() < until) {
@@ -110,8 +120,9 @@ impl Updates {
         }
         self.rest = None;
         for index in 0..self.desks.len() {
-            while self.desks[index].readiness() != Readiness::Nothing
+            while updates.len() < AT_A_TIME
                 && self.opened.len() < MOST_WAITING
+                && self.desks[index].readiness() != Readiness::Nothing
             {
                 if let Some(taken) = self.desks[index].take() {
                     updates.extend(self.read(index, taken));
@@ -177,7 +188,8 @@ impl Update {
                 LARGEST_PATCH / 1024
             ));
         }
-        let patch = format.parse(&self.contents, &Value::Null);
+        // Nothing is known that an empty file could mean: it changes nothing.
+        let patch = format.parse(&self.contents, &Value::from(NOBODY_S));
         patch.map_err(|why| format!("is not {format}: {why}"))
     }
 }

@@ -9,7 +9,7 @@ mod object;
 pub use self::check::KEYS;
 pub use self::object::Exported;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::check::Checked;
@@ -53,6 +53,20 @@ pub fn load(dir: &Path) -> Loaded {
     loaded
 }
 
+/// Reads the definitions of several directories of one shadow, in their order.
+pub fn load_all(dirs: &[PathBuf]) -> Loaded {
+    let mut all = Loaded::default();
+    for dir in dirs {
+        let loaded = load(dir);
+        all.problems.extend(loaded.problems);
+        for service in loaded.services {
+            let path = dir.join(&service.file).display().to_string();
+            all.take(service, &path);
+        }
+    }
+    all
+}
+
 impl Loaded {
     fn add(&mut self, path: &Path, script: &Script) {
         let path = path.display();
@@ -63,14 +77,30 @@ impl Loaded {
                     self.problems
                         .push(format!("{path}: {}", ignored.join("; ")));
                 }
-                match self.services.iter().find(|other| other.key == service.key) {
-                    None => self.services.push(service),
-                    Some(first) => self.problems.push(format!(
-                        "{path} is skipped: key '{}' belongs to {} already, give it another key or remove one of them",
-                        service.key, first.file
-                    )),
-                }
+                self.take(service, &path.to_string());
             }
+        }
+    }
+
+    /// Keeps a service, unless an earlier one has its key or its outfile.
+    fn take(&mut self, service: Service, path: &str) {
+        let earlier = self.services.iter().find_map(|other| {
+            if other.key == service.key {
+                Some((other, format!("key '{}'", service.key)))
+            } else {
+                let outfile = service
+                    .outfile()
+                    .filter(|it| *it != Path::new("/dev/null"))?;
+                (other.outfile() == Some(outfile))
+                    .then(|| (other, format!("outfile {}", outfile.display())))
+            }
+        });
+        match earlier {
+            None => self.services.push(service),
+            Some((first, what)) => self.problems.push(format!(
+                "{path} is skipped: {what} belongs to {} already, use another one or remove one of them",
+                first.file
+            )),
         }
     }
 }

@@ -156,7 +156,7 @@ fn of_two_definitions_with_one_key_the_first_is_used() {
     assert_eq!(keys(&loaded), ["same"]);
     assert_eq!(loaded.services[0].file, "b.json");
     let problems = problems(&loaded, &dir);
-    let expected = "c.json is skipped: key 'same' belongs to b.json already, give it another key or remove one of them";
+    let expected = "c.json is skipped: key 'same' belongs to b.json already, use another one or remove one of them";
     assert_eq!(problems[1], expected);
 }
 
@@ -217,7 +217,7 @@ fn definitions_in_javascript_stand_beside_those_in_json() {
     let expected = [
         "c.js is skipped: c.js:3:3: SyntaxError: Unexpected identifier 'timeout'",
         "d.js is skipped: d.js:1:20: never",
-        "e.js is skipped: key 'a' belongs to a.js already, give it another key or remove one of them",
+        "e.js is skipped: key 'a' belongs to a.js already, use another one or remove one of them",
     ];
     assert_eq!(problems(&loaded, &dir), expected);
 }
