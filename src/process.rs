@@ -127,7 +127,7 @@ impl Task {
     }
 
     /// Runs it and logs what it says. What it leaves running in the background is left alone, and
-    /// so is the command itself when this is dropped.
+    /// so is the command itself when this is dropped: it ends then when it says more.
     ///
     /// # Errors
     /// It cannot be started, or did not end within its limit: its process group is killed then.

@@ -262,7 +262,7 @@ fn an_update_file_without_contents_removes_nothing() {
     drop_file(&updates, "net.2", "# nothing to say\n");
     drop_file(&updates, "led.1", "{}");
     drop_file(&updates, "led.2", "");
-    wait_for_reason(&updates, "led.2", "is not JSON: EOF");
+    wait_for_reason(&updates, "led.2", "is empty, not JSON");
     drop_file(&updates, "end", "1");
     wait_for_reported(&shadow, json!({"net": {"a": 1}, "led": {"b": 2}, "end": 1}));
     wait_until_empty(&updates);

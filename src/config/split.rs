@@ -34,7 +34,14 @@ pub fn dir_and_value<'a>(value: &'a str, dirs: &[String]) -> Option<(usize, &'a 
 /// `THING[/SHADOW]:PATH`.
 pub fn shadow_and_path(value: &str) -> Result<(ShadowId, String), String> {
     let (name, path) = name_and_rest(value).ok_or("write THING:PATH or THING/SHADOW:PATH")?;
-    Ok((name.parse()?, path.to_owned()))
+    let id = name.parse::<ShadowId>();
+    // A command may hold what looks like the beginning of a path.
+    match (&id, value.split_once(':')) {
+        (Err(_), Some((name, rest))) if !rest.is_empty() && name.parse::<ShadowId>().is_ok() => {
+            Ok((name.parse()?, rest.to_owned()))
+        }
+        _ => Ok((id?, path.to_owned())),
+    }
 }
 
 /// `TOPIC:PATH`, where the topic is a filter.
@@ -115,6 +122,11 @@ mod tests {
         assert_eq!(
             (id.thing.as_str(), id.shadow.as_deref(), path.as_str()),
             ("pump:7", Some("net"), "/etc/svc")
+        );
+        let (id, command) = shadow_and_path("pump:curl http://x").unwrap();
+        assert_eq!(
+            (id.thing.as_str(), command.as_str()),
+            ("pump", "curl http://x")
         );
         for bad in ["pump 7:/etc", "a/b/c:/etc", "/x:/etc", "pump"] {
             assert!(shadow_and_path(bad).is_err(), "{bad}");

@@ -10,7 +10,7 @@ use super::failure::{Class, Ending};
 use super::in_flight::{InFlight, Overdue, Patience};
 use super::subscriptions::Batch;
 use super::wire::{Accepted, Ack, Client, PACKET_IDS};
-use super::{Publish, PublishError, QoS, Refusal, Reply, WINDOW_MESSAGES};
+use super::{Publish, PublishError, QoS, REQUESTS, Refusal, Reply, WINDOW_MESSAGES};
 
 const PUBLISH: Patience = Patience {
     overtaken: Duration::from_secs(60),
@@ -123,8 +123,9 @@ impl Connection {
     /// One less than the broker's Receive Maximum: a full one would hold back DISCONNECT too.
     fn limit(&self) -> usize {
         let most = self.accepted.and_then(|accepted| accepted.receive_maximum);
-        most.map_or(WINDOW_MESSAGES, |most| {
-            usize::from(most.saturating_sub(1)).clamp(1, WINDOW_MESSAGES)
+        let ours = WINDOW_MESSAGES + REQUESTS;
+        most.map_or(ours, |most| {
+            usize::from(most.saturating_sub(1)).clamp(1, ours)
         })
     }
 

@@ -99,8 +99,6 @@ impl Agent {
                 .flatten()
                 .min();
             tokio::select! {
-                // An answer that is there already comes before its deadline.
-                biased;
                 message = subscription.messages.recv() => match message {
                     Some(message) => self.heard(&message, &subscription).await,
                     None => return,
@@ -111,11 +109,16 @@ impl Agent {
                     self.sent(&request, answer).await;
                 }
                 ended = self.services.notified() => {
-                    self.services.settle(ended, &mut self.thing.outbox);
+                    let file = self.services.settle(ended, &mut self.thing.outbox);
+                    if let Some(id) = file {
+                        let done = format!("carried out '{}'", id.name);
+                        self.updates.settle_as(&id, Outcome::Delivered, &done);
+                    }
                 }
                 notice = self.updates.notice() => self.updates.noticed(notice).await,
-                Ok(()) = self.refetch.changed() => self.thing.refetch(),
-                () = reached(deadline) => {
+                Ok(()) = self.refetch.changed() => self.thing.start_afresh(),
+                // An answer that is there already comes before its deadline.
+                () = reached(deadline), if subscription.messages.is_empty() => {
                     let news = self.thing.overdue(now(), fastrand::f64());
                     self.learned(news.into_iter().collect()).await;
                 }
@@ -176,6 +179,12 @@ impl Agent {
                 Action::Get(request) => self.send(self.options.id.get(), request),
                 Action::Update(request) => self.send(self.options.id.update(), request),
                 Action::Settled(files) => self.delivered(&files),
+                Action::GiveUp(files) => {
+                    for id in files {
+                        let reason = "the cloud has refused the configuration that it makes";
+                        self.updates.settle(&id, Outcome::Denied(reason.to_owned()));
+                    }
+                }
             }
         }
     }
@@ -191,11 +200,17 @@ impl Agent {
 
     /// The broker has taken a request, or has not.
     async fn sent(&mut self, token: &Value, answer: Result<(), PublishError>) {
-        if let Err(PublishError::Refused { reason, .. }) = answer
-            && self.asked.as_ref() == Some(token)
-        {
-            let news = self.thing.unsent(&reason, now(), fastrand::f64());
-            self.learned(news.into_iter().collect()).await;
+        if self.asked.as_ref() != Some(token) {
+            return;
+        }
+        match answer {
+            Ok(()) => self.thing.taken(token.as_str().unwrap_or_default(), now()),
+            Err(PublishError::Refused { reason, .. }) => {
+                let news = self.thing.unsent(&reason, now(), fastrand::f64());
+                self.learned(news.into_iter().collect()).await;
+            }
+            // The link tells, too.
+            Err(PublishError::Disconnected { .. }) => {}
         }
     }
 
@@ -203,7 +218,7 @@ impl Agent {
         let missed = *subscription.missed.borrow();
         if missed != self.missed {
             self.missed = missed;
-            self.thing.refetch();
+            self.thing.start_afresh();
         }
         let channel = Channel::ALL
             .into_iter()
@@ -233,6 +248,7 @@ impl Agent {
                     self.delivered(&files);
                     self.consider(false).await;
                 }
+                News::Cleared(wishes) => self.services.fire(&wishes),
                 News::GivenUp { what, reason } => self.given_up(what, &reason),
                 News::Retry { reason, pause } => self.retry(&reason, pause),
                 News::Nonsense(why) => self.nonsense(&why),
@@ -248,7 +264,6 @@ impl Agent {
             .services
             .consider(&view, all, &mut self.thing.outbox)
             .await;
-        self.services.fire(&view);
         self.look_again_unless(well);
     }
 
@@ -310,14 +325,14 @@ impl Agent {
             let outbox = &mut self.thing.outbox;
             let outcome = self.services.change(&key, changes, &view, outbox).await;
             for id in outcome.done {
-                let done = format!("carried out '{}'", id.name);
+                let done = format!("nothing is to be done for '{}'", id.name);
                 self.updates.settle_as(&id, Outcome::Delivered, &done);
             }
             for (id, reason) in outcome.rejected {
                 self.updates.settle(&id, Outcome::Unusable(reason));
             }
             for (id, reason) in outcome.postponed {
-                self.updates.settle(&id, Outcome::Postponed(reason));
+                self.updates.postpone(&id, &key, reason);
             }
         }
     }

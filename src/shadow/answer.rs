@@ -16,8 +16,9 @@ pub struct Accepted {
     pub version: u64,
     /// In an update's echo `null` members are removals.
     pub state: Sections,
-    /// The update removed the whole desired section.
+    /// The update removed the whole section.
     pub desired_removed: bool,
+    pub reported_removed: bool,
 }
 
 /// The cloud refused a request.
@@ -51,11 +52,13 @@ pub fn accepted(payload: &[u8]) -> Result<Accepted, String> {
         Some(Value::Object(state)) => state.clone(),
         Some(_) => return Err("its 'state' is not an object".to_owned()),
     };
+    let whole = message.get("state").is_some_and(Value::is_null);
+    let removed = |name: &str| whole || state.get(name).is_some_and(Value::is_null);
     Ok(Accepted {
         token: token(&message),
         version: version(&message)?,
-        desired_removed: state.get("desired").is_some_and(Value::is_null)
-            || message.get("state").is_some_and(Value::is_null),
+        desired_removed: removed("desired"),
+        reported_removed: removed("reported"),
         state: Sections {
             desired: section(&state, "desired")?,
             reported: section(&state, "reported")?,

@@ -3,7 +3,7 @@
 //! A patch is a value in which `null` removes a member; objects merge deeply, all else replaces
 //! (the rules of the cloud's own shadow service).
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// What counts as a request to delete, apart from `null`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ pub fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {
             one == other
-                || match (one.as_i64(), other.as_i64(), one.as_f64(), other.as_f64()) {
+                || match (whole(one), whole(other), one.as_f64(), other.as_f64()) {
                     (Some(one), Some(other), _, _) => one == other,
                     (_, _, Some(one), Some(other)) => one == other,
                     _ => false,
@@ -136,6 +136,12 @@ pub fn same(one: &Value, other: &Value) -> bool {
         }
         (one, other) => one == other,
     }
+}
+
+/// A whole number, exactly.
+fn whole(number: &Number) -> Option<i128> {
+    let signed = number.as_i64().map(i128::from);
+    signed.or_else(|| number.as_u64().map(i128::from))
 }
 
 /// What the cloud keeps of a document: no `null` members, and no empty objects. `None`: nothing.

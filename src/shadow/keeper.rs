@@ -54,7 +54,7 @@ impl Keeper {
             Output::Ephemeral => None,
             Output::File { path, .. } => {
                 // A link stays, and what it points to is replaced.
-                let real = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+                let real = real(path);
                 (real != Path::new("/dev/null")).then_some(real)
             }
         };
@@ -131,10 +131,11 @@ impl Keeper {
     fn present(&mut self, reported: &Value) -> Result<Present> {
         let (Some(path), Output::File { format, .. }) = (&self.outfile, &self.service.output)
         else {
-            // Without a file the cloud's word is all there is.
-            let value = match self.is_ephemeral() {
-                true => Value::Null,
-                false => plan::written(&self.service, reported),
+            // Without a file there is what this process has settled, and before that the cloud's word.
+            let value = match (&self.known, self.is_ephemeral()) {
+                (_, true) => Value::Null,
+                (Some(known), false) => known.clone(),
+                (None, false) => plan::written(&self.service, reported),
             };
             return Ok(Present {
                 bytes: None,
@@ -159,9 +160,13 @@ impl Keeper {
         let known = self.known.as_ref().unwrap_or(&reported);
         let parsed = plan::parsed(*format, &bytes, known);
         let (value, base) = match parsed {
-            Ok(value) => (value.clone(), value),
+            Ok(value) => {
+                self.complaint = None;
+                (value.clone(), value)
+            }
             Err(why) => {
                 let complaint = format!("{} is not {format}: {why}", path.display());
+                keep_aside(path, &bytes);
                 self.complain(complaint);
                 (Value::Null, reported)
             }
@@ -175,7 +180,9 @@ impl Keeper {
 
     fn complain(&mut self, complaint: String) {
         if self.complaint.as_ref() != Some(&complaint) {
-            warn!("{complaint}; it is made anew from what was last reported");
+            warn!(
+                "{complaint}; it is made anew from what was last reported, and kept beside it as .NAME.bad"
+            );
             self.complaint = Some(complaint);
         }
     }
@@ -199,9 +206,9 @@ impl Keeper {
         for warning in rendered.warnings {
             warn!("{}: {warning}", self.service.key);
         }
+        // First: what the new file means must not be lost.
+        let bytes = self.remember(config, bytes).await?;
         if let Some(path) = self.outfile.clone() {
-            // First: what the new file means must not be lost.
-            let bytes = self.remember(config, bytes).await?;
             let replaced = spawn_blocking(move || replace(&path, &bytes, notify));
             replaced.await.context("a thread failed")??;
         }
@@ -210,10 +217,11 @@ impl Keeper {
 
     /// Remembers what the file means, where its text alone does not tell.
     async fn remember(&mut self, config: &Value, bytes: Vec<u8>) -> Result<Vec<u8>> {
+        let written = plan::written(&self.service, config);
         let Some(path) = self.outfile.clone() else {
+            self.known = Some(written);
             return Ok(bytes);
         };
-        let written = plan::written(&self.service, config);
         let known = plan::worth_knowing(&self.service, &bytes, &written).then_some(written);
         let remembered = known.clone();
         let remembering = spawn_blocking(move || memory::write(&path, remembered.as_ref()));
@@ -223,12 +231,32 @@ impl Keeper {
     }
 }
 
+/// Where a path leads, also when nothing is there yet.
+fn real(path: &Path) -> PathBuf {
+    let target = || Some(path.parent()?.join(fs::read_link(path).ok()?));
+    let there = fs::canonicalize(path).ok();
+    there.or_else(target).unwrap_or_else(|| path.to_owned())
+}
+
+/// A person may have mistyped something, and would like to mend it.
+fn keep_aside(path: &Path, bytes: &[u8]) {
+    let kept = file::beside(path, "bad").and_then(|kept| file::replace(&kept, bytes, 0o600));
+    if let Err(error) = kept {
+        warn!("cannot keep the old {}: {error}", path.display());
+    }
+}
+
 fn replace(path: &Path, bytes: &[u8], notify: bool) -> Result<()> {
     let owed = marker::starts(path).is_some();
     let marked = if notify { marker::set(path) } else { Ok(()) };
     let replaced = marked.and_then(|()| file::replace(path, bytes, MODE));
-    if replaced.is_err() && !owed {
-        let _ = marker::clear(path);
+    match &replaced {
+        Err(error) if fs::read(path).is_ok_and(|there| there == bytes) => {
+            warn!("{} may not outlive a power cut: {error}", path.display());
+            return Ok(());
+        }
+        Err(_) if !owed => drop(marker::clear(path)),
+        Ok(()) | Err(_) => {}
     }
     replaced.with_context(|| format!("cannot write {}", path.display()))
 }

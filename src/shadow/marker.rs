@@ -34,7 +34,11 @@ pub fn starts(outfile: &Path) -> Option<u32> {
 /// The command is started once more.
 pub fn count(outfile: &Path) -> io::Result<()> {
     match starts(outfile) {
-        Some(starts) => fs::write(path(outfile)?, format!("{}\n", starts.saturating_add(1))),
+        Some(starts) => {
+            let marker = path(outfile)?;
+            fs::write(&marker, format!("{}\n", starts.saturating_add(1)))?;
+            fs::File::open(&marker)?.sync_all()
+        }
         None => Ok(()),
     }
 }

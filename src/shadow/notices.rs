@@ -9,10 +9,11 @@ use std::time::Duration;
 use anyhow::Result;
 use log::{error, info, warn};
 use serde_json::Value;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
 use super::marker::{self, MOST_STARTS};
+use super::outbox::FileId;
 use super::service::Service;
 use crate::process;
 use crate::shortage;
@@ -35,8 +36,10 @@ pub struct Run {
     service: Service,
     /// Where the marker is, if there is an outfile.
     outfile: Option<PathBuf>,
-    /// What the command may read.
+    /// What the command may read: it is a command of an ephemeral service.
     stdin: Option<Value>,
+    /// The update file that asks for it.
+    file: Option<FileId>,
 }
 
 impl Run {
@@ -45,8 +48,26 @@ impl Run {
             service: service.clone(),
             outfile: outfile.map(Path::to_owned),
             stdin,
+            file: None,
         }
     }
+
+    /// For this file, which stays until the command has ended.
+    pub fn of_file(self, file: FileId) -> Run {
+        Run {
+            file: Some(file),
+            ..self
+        }
+    }
+}
+
+/// What is over when a command has ended.
+#[derive(Debug, Default, PartialEq)]
+pub struct Over {
+    /// Nothing more is owed to this service.
+    pub quiet: bool,
+    /// The file that asked for it.
+    pub file: Option<FileId>,
 }
 
 /// All notify commands of one shadow.
@@ -99,14 +120,7 @@ impl Notices {
     }
 
     fn start(&mut self, key: String, run: Run, due: VecDeque<Run>, pause: Duration) {
-        if let Some(outfile) = &run.outfile
-            && let Err(error) = marker::count(outfile)
-        {
-            warn!(
-                "cannot count in the marker beside {}: {error}",
-                outfile.display()
-            );
-        }
+        let outfile = run.outfile.clone();
         let service = &run.service;
         info!("{key}: notifying: {}", service.notify);
         let label = format!("notifycmd of {}", service.file);
@@ -117,6 +131,10 @@ impl Notices {
         self.busy.insert(key.clone(), (run, due));
         self.running.spawn(async move {
             sleep(pause).await;
+            if let Some(outfile) = outfile {
+                // On the disk before the command can take the machine down.
+                let _ = spawn_blocking(move || count(&outfile)).await;
+            }
             let outcome = task.run().await;
             Ended { key, outcome }
         });
@@ -133,8 +151,8 @@ impl Notices {
         }
     }
 
-    /// A command has ended. `true`: nothing more is owed to this service.
-    pub fn settle(&mut self, ended: Ended) -> bool {
+    /// A command has ended.
+    pub fn settle(&mut self, ended: Ended) -> Over {
         let Ended { key, outcome } = ended;
         match outcome {
             Ok(status) if status.success() => info!("{key}: notified"),
@@ -144,29 +162,35 @@ impl Notices {
                 if let Some((run, due)) = self.busy.remove(&key) {
                     self.start(key, run, due, REST);
                 }
-                return false;
+                return Over::default();
             }
             Err(error) => error!("{key}: {error:#}"),
         }
         let Some((run, mut due)) = self.busy.remove(&key) else {
-            return true;
+            return Over::default();
         };
+        let quiet = due.is_empty();
         match due.pop_front() {
-            Some(next) => {
-                self.start(key, next, due, Duration::ZERO);
-                false
-            }
-            None => {
-                if let Some(outfile) = &run.outfile {
-                    clear(outfile);
-                }
-                true
-            }
+            Some(next) => self.start(key, next, due, Duration::ZERO),
+            None => run.outfile.iter().for_each(|outfile| clear(outfile)),
+        }
+        Over {
+            quiet,
+            file: run.file,
         }
     }
 
     pub fn is_busy(&self, key: &str) -> bool {
         self.busy.contains_key(key)
+    }
+}
+
+fn count(outfile: &Path) {
+    if let Err(error) = marker::count(outfile) {
+        warn!(
+            "cannot count in the marker beside {}: {error}",
+            outfile.display()
+        );
     }
 }
 
@@ -176,5 +200,43 @@ fn clear(outfile: &Path) {
             "cannot remove the marker beside {}, its service is notified again at the next start: {error}",
             outfile.display()
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shadow::service::{Output, Validation};
+    use nix::errno::Errno;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_machine_was_too_short_of_to_start_is_started_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let outfile = dir.path().join("net.conf");
+        marker::set(&outfile).unwrap();
+        let service = Service {
+            file: "net.json".into(),
+            key: "net".into(),
+            output: Output::Ephemeral,
+            informat: crate::format::Format::Json,
+            notify: "true".into(),
+            notify_keys: None,
+            initial_notify: false,
+            timeout: Duration::from_secs(10),
+            validation: Validation::None,
+        };
+        let mut notices = Notices::default();
+        notices.notify(Run::new(&service, Some(&outfile), None));
+        notices.ended().await;
+        let shortage = std::io::Error::from(Errno::EAGAIN);
+        let ended = Ended {
+            key: "net".into(),
+            outcome: Err(anyhow::Error::new(shortage).context("cannot start it")),
+        };
+        assert_eq!(notices.settle(ended), Over::default());
+        assert!(notices.is_busy("net") && marker::starts(&outfile).is_some());
+        let ended = notices.ended().await;
+        assert!(notices.settle(ended).quiet);
+        assert_eq!(marker::starts(&outfile), None);
     }
 }

@@ -153,7 +153,10 @@ impl Outbox {
             .files
             .iter()
             .filter(|file| {
-                file.of_service && file.patch.is_none() && self.change(&file.key, view).is_none()
+                file.of_service
+                    && file.patch.is_none()
+                    && !self.is_refused(&file.key)
+                    && self.change(&file.key, view).is_none()
             })
             .map(|file| file.id.clone())
             .collect();
@@ -161,12 +164,13 @@ impl Outbox {
         silent
     }
 
-    /// The next update. `None`: there is nothing to tell.
-    pub fn next(&self, view: &View) -> Option<Update> {
+    /// The next update. `None`: there is nothing to tell. `clears`: it may clear wishes.
+    pub fn next(&self, view: &View, clears: bool) -> Option<Update> {
         let mut update = Update::default();
-        for key in self.reports.keys().filter(|key| self.speaks(key, view)) {
-            if self.has_room(&update) {
-                self.add_report(key, view, &mut update);
+        for key in self.reports.keys() {
+            let clears = clears && self.clears(key, view);
+            if (clears || self.change(key, view).is_some()) && self.has_room(&update) {
+                self.add_report(key, view, clears, &mut update);
             }
         }
         if self.create && self.has_room(&update) {
@@ -180,14 +184,41 @@ impl Outbox {
         update.parts == 0 || (!self.alone && size(&update.state) <= ROOM)
     }
 
-    fn speaks(&self, key: &str, view: &View) -> bool {
-        self.change(key, view).is_some() || self.clears(key, view)
+    /// The configuration in force was refused as it is.
+    fn is_refused(&self, key: &str) -> bool {
+        let report = self.reports.get(key);
+        report.is_some_and(|report| self.refused.get(key) == Some(&report.config))
+    }
+
+    /// Files whose contents are in a configuration that was refused.
+    pub fn hopeless(&mut self) -> Vec<FileId> {
+        let hopeless = |file: &File| file.of_service && self.is_refused(&file.key);
+        let files: Vec<FileId> = self
+            .files
+            .iter()
+            .filter(|it| hopeless(it))
+            .map(|it| it.id.clone())
+            .collect();
+        self.files.retain(|file| !files.contains(&file.id));
+        files
+    }
+
+    /// What was refused may be accepted by now.
+    pub fn forget_refusals(&mut self) {
+        let too_large = |config: &Value| config.to_string().len() > LARGEST_REPORT;
+        self.refused.retain(|_, config| too_large(config));
+    }
+
+    /// The shadow has been made by somebody else.
+    pub fn drop_seed(&mut self) {
+        self.seed = None;
+        self.create = false;
     }
 
     /// What the cloud must change to hold what the service says.
     fn change(&self, key: &str, view: &View) -> Option<Value> {
         let report = self.reports.get(key)?;
-        if self.refused.get(key) == Some(&report.config) {
+        if self.is_refused(key) {
             return None;
         }
         let reported = view.reported().get(key).unwrap_or(&Value::Null);
@@ -212,11 +243,11 @@ impl Outbox {
         wish.is_some() && report.is_some_and(|report| report.answered.as_ref() == wish)
     }
 
-    fn add_report(&self, key: &str, view: &View, update: &mut Update) {
+    fn add_report(&self, key: &str, view: &View, clears: bool, update: &mut Update) {
         if let Some(change) = self.change(key, view) {
             update.state.reported.insert(key.to_owned(), change);
         }
-        let wish = view.desired().get(key).filter(|_| self.clears(key, view));
+        let wish = view.desired().get(key).filter(|_| clears);
         if wish.is_some() {
             update.state.desired.insert(key.to_owned(), Value::Null);
         }
@@ -313,6 +344,14 @@ impl Update {
     /// Whether it must carry the version that it answers.
     pub fn clears(&self) -> bool {
         !self.state.desired.is_empty()
+    }
+
+    /// The wishes that it clears, by key.
+    pub fn cleared(&self) -> Vec<(String, Value)> {
+        let wishes = self.keys.iter();
+        wishes
+            .filter_map(|(key, wish)| Some((key.clone(), wish.clone()?)))
+            .collect()
     }
 
     /// The `state` of the request. An empty one makes a shadow.

@@ -147,8 +147,9 @@ pub fn beyond(service: &Service, patch: &Value, config: &Value) -> Option<Value>
         .keys()
         .filter(|key| !keys.contains(key))
         .map(|key| {
-            let value = config.get(key).cloned().unwrap_or_default();
-            (key.clone(), value)
+            let removed = changes.get(key).is_none_or(Value::is_null);
+            let value = config.get(key).filter(|_| !removed);
+            (key.clone(), value.cloned().unwrap_or_default())
         })
         .collect();
     (!rest.is_empty()).then(|| rest.into())

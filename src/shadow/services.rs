@@ -25,9 +25,7 @@ pub struct Change {
 /// What became of update files of one service.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Their contents are in force, and on their way to the cloud.
-    pub taken_up: Vec<FileId>,
-    /// Carried out: there is nothing to tell the cloud.
+    /// Validation left nothing to be done.
     pub done: Vec<FileId>,
     pub rejected: Vec<(FileId, String)>,
     /// Something is in the way for now.
@@ -43,8 +41,9 @@ struct Served {
     /// Told to the cloud when the notify command has ended, because there is no outfile that would
     /// remember the change.
     held: Option<Held>,
-    /// A wish of an ephemeral service, carried out as soon as the cloud has cleared it.
-    one_shot: Option<Value>,
+    /// Wishes of an ephemeral service with what validation made of them: carried out when the cloud
+    /// has cleared them at our request.
+    one_shots: Vec<(Value, Value)>,
 }
 
 #[derive(Debug)]
@@ -94,6 +93,9 @@ impl Services {
             if wish.is_none() {
                 outbox.withdrawn(key);
             }
+            if all {
+                served.one_shots.retain(|(asked, _)| Some(asked) == wish);
+            }
             let settled = wish.is_none() || wish == outbox.answered(key);
             if (settled && !all) || served.is_at_it(wish) {
                 continue;
@@ -120,7 +122,7 @@ impl Services {
     /// The first document is known: services that ask for it are notified once.
     pub fn greet(&mut self) {
         for served in self.served.values_mut() {
-            let asks = served.keeper.service.initial_notify;
+            let asks = served.keeper.service.initial_notify && !served.keeper.is_ephemeral();
             let busy = self.notices.is_busy(&served.keeper.service.key);
             if asks && !served.greeted && !busy {
                 self.notices.notify(served.run(None));
@@ -197,13 +199,15 @@ impl Services {
         }
     }
 
-    /// Carries out the wishes of ephemeral services that the cloud no longer holds.
-    pub fn fire(&mut self, view: &View) {
-        for (key, served) in &mut self.served {
-            if let Some(config) = served
-                .one_shot
-                .take_if(|_| !view.desired().contains_key(key))
-            {
+    /// Carries out the wishes of ephemeral services that the cloud has cleared at our request.
+    pub fn fire(&mut self, wishes: &[(String, Value)]) {
+        for (key, wish) in wishes {
+            let Some(served) = self.served.get_mut(key) else {
+                continue;
+            };
+            let at = served.one_shots.iter().position(|(asked, _)| asked == wish);
+            if let Some(at) = at {
+                let (_, config) = served.one_shots.remove(at);
                 self.notices.notify(served.run(Some(config)));
             }
         }
@@ -214,16 +218,16 @@ impl Services {
         self.notices.ended().await
     }
 
-    /// A notify command has ended.
-    pub fn settle(&mut self, ended: Ended, outbox: &mut Outbox) {
+    /// A notify command has ended. Gives the update file that asked for it.
+    pub fn settle(&mut self, ended: Ended, outbox: &mut Outbox) -> Option<FileId> {
         let key = ended.key.clone();
-        let served = self.served.get_mut(&key);
-        if self.notices.settle(ended)
-            && let Some(served) = served
-            && let Some(held) = served.held.take()
+        let over = self.notices.settle(ended);
+        if over.quiet
+            && let Some(held) = self.served.get_mut(&key).and_then(|it| it.held.take())
         {
             tell_cloud(&key, held.report, held.files, outbox);
         }
+        over.file
     }
 }
 
@@ -246,7 +250,7 @@ impl Served {
             troubles: Repeats::default(),
             greeted: false,
             held: None,
-            one_shot: None,
+            one_shots: Vec::new(),
         }
     }
 
@@ -293,10 +297,12 @@ impl Served {
         }
         let report = self.report(settled.config.clone(), wish.cloned());
         if self.keeper.is_ephemeral() {
-            let accepted = settled.rejected.is_empty();
-            self.one_shot = wish
-                .filter(|_| accepted && !settled.config.is_null())
-                .map(|_| settled.config);
+            if let Some(wish) = wish {
+                self.one_shots.retain(|(asked, _)| asked != wish);
+                if settled.rejected.is_empty() && !settled.config.is_null() {
+                    self.one_shots.push((wish.clone(), settled.config));
+                }
+            }
             outbox.report(&key, report);
             return;
         }
@@ -337,12 +343,8 @@ impl Served {
                 Err(trouble) => outcome.postponed.push((id, format!("{trouble:#}"))),
                 Ok(mut settled) => match settled.rejected.pop() {
                     Some((_, reason)) => outcome.rejected.push((id, reason)),
-                    None => {
-                        if !settled.config.is_null() {
-                            notices.notify(self.run(Some(settled.config)));
-                        }
-                        outcome.done.push(id);
-                    }
+                    None if settled.config.is_null() => outcome.done.push(id),
+                    None => notices.notify(self.run(Some(settled.config)).of_file(id)),
                 },
             }
         }
@@ -366,7 +368,6 @@ impl Served {
                 outcome.rejected.push((id, reason.clone()));
             } else {
                 let rest = plan::beyond(&self.keeper.service, patch, &settled.config);
-                outcome.taken_up.push(id.clone());
                 files.push((id, rest));
             }
         }
@@ -376,3 +377,7 @@ impl Served {
         outcome
     }
 }
+
+#[cfg(test)]
+#[path = "services_tests.rs"]
+mod tests;

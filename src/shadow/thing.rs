@@ -10,8 +10,11 @@ use super::outbox::{FileId, GivenUp, Outbox, Update};
 use super::topics::Channel;
 use super::view::{Told, View};
 
-/// An answer takes this long at most; the AWS Device Client waits as long.
+/// An answer takes this long at most, from when the broker has taken the request; the AWS Device
+/// Client waits as long.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Until then a slow link may have much else to carry. The connection is given up before this.
+const ON_THE_WAY: Duration = Duration::from_secs(180);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(128);
 /// Old deltas make us look again, but not more often than this.
@@ -28,6 +31,8 @@ pub enum Action {
     Update(Value),
     /// The cloud has the contents of these files.
     Settled(Vec<FileId>),
+    /// The cloud has refused the contents of these files before.
+    GiveUp(Vec<FileId>),
 }
 
 /// What a message or an answer means for the services.
@@ -41,6 +46,8 @@ pub enum News {
     Missing,
     /// The cloud has the contents of these files.
     Settled(Vec<FileId>),
+    /// The cloud has cleared these wishes because we have asked for it: key and wish.
+    Cleared(Vec<(String, Value)>),
     /// The cloud does not take these.
     GivenUp { what: GivenUp, reason: String },
     /// A request is made again after this pause.
@@ -82,6 +89,9 @@ pub struct Thing {
     looked_again: Option<Instant>,
     failures: u32,
     conflicts: u32,
+    /// Wishes whose clearing was asked for in an update that got no answer, and the version that it
+    /// answered.
+    perhaps_cleared: Vec<(String, Value)>,
     /// Connections lost in a row while a request was unanswered.
     losses: u32,
 }
@@ -106,6 +116,7 @@ impl Thing {
             looked_again: None,
             failures: 0,
             conflicts: 0,
+            perhaps_cleared: Vec::new(),
             losses: 0,
         }
     }
@@ -123,7 +134,7 @@ impl Thing {
     /// The link is up and every subscription is acknowledged.
     pub fn connected(&mut self, now: Instant) {
         self.connected = true;
-        self.refetch();
+        self.start_afresh();
         // A broker that closes the connection on a request that its policy forbids would do so for
         // ever, and nothing else would get through.
         if self.losses > 1 {
@@ -132,16 +143,27 @@ impl Thing {
     }
 
     pub fn disconnected(&mut self) {
-        if self.in_flight.take().is_some() {
-            self.losses = self.losses.saturating_add(1);
+        match self.in_flight.take() {
+            Some(request) => {
+                self.losses = self.losses.saturating_add(1);
+                self.unanswered(request);
+            }
+            // That was not our doing.
+            None => self.losses /= 2,
         }
         self.connected = false;
         self.pause = None;
         self.failures = 0;
     }
 
+    /// Looks at the whole document again, and offers what was refused once more.
+    pub fn start_afresh(&mut self) {
+        self.outbox.forget_refusals();
+        self.refetch();
+    }
+
     /// Looks at the whole document again.
-    pub fn refetch(&mut self) {
+    fn refetch(&mut self) {
         self.fetch = !self.blind;
         self.fetch_at = None;
     }
@@ -170,13 +192,20 @@ impl Thing {
         if !settled.is_empty() {
             return Some(Action::Settled(settled));
         }
-        let Some(update) = self.outbox.next(view) else {
+        let hopeless = self.outbox.hopeless();
+        if !hopeless.is_empty() {
+            return Some(Action::GiveUp(hopeless));
+        }
+        // Where others are faster than we can answer, only the clearing of wishes waits for a lull.
+        let busy = self.conflicts >= MOST_CONFLICTS;
+        let plain = busy.then(|| self.outbox.next(view, false)).flatten();
+        let Some(update) = plain.or_else(|| self.outbox.next(view, true)) else {
             // All is said, so what went wrong before is over.
             self.failures = 0;
             return None;
         };
-        let free = !update.clears() && self.conflicts >= MOST_CONFLICTS;
-        let version = view.version().filter(|_| !free && !self.blind);
+        let free = self.blind || (busy && !update.clears());
+        let version = view.version().filter(|_| !free);
         let sections = update.sections();
         let token = self.send(Request::Update(Box::new(update)), now);
         Some(Action::Update(request(sections, version, &token)))
@@ -187,7 +216,7 @@ impl Thing {
         self.in_flight = Some(InFlight {
             token: token.clone(),
             request,
-            deadline: now + PATIENCE,
+            deadline: now + ON_THE_WAY,
             delta: None,
         });
         token
@@ -210,6 +239,13 @@ impl Thing {
         }
         let late = self.in_flight.as_ref().is_some_and(|it| it.deadline <= now);
         late.then(|| self.again("no answer".to_owned(), now, jitter))
+    }
+
+    /// The broker has taken the request with this token: the answer should come soon.
+    pub fn taken(&mut self, token: &str, now: Instant) {
+        if let Some(request) = self.in_flight.as_mut().filter(|it| it.token == token) {
+            request.deadline = now + PATIENCE;
+        }
     }
 
     /// The broker has refused to take the request.
@@ -256,17 +292,45 @@ impl Thing {
     }
 
     fn document(&mut self, document: Accepted) -> Vec<News> {
-        let Some(request) = self.answered(document.token.as_deref(), true) else {
-            return Vec::new();
+        let delta = match self.answered(document.token.as_deref(), true) {
+            Some(request) => request.delta,
+            None if self.is_late_but_good(&document) => None,
+            None => return Vec::new(),
         };
         let mut view = View::of(document);
-        if let Some(delta) = request.delta
+        if let Some(delta) = delta
             && Some(delta.version) > view.version()
         {
             view.delta(&delta);
         }
+        // Whoever made it has made the default one needless.
+        self.outbox.drop_seed();
+        let gone = |(key, wish): &(String, Value)| view.desired().get(key) != Some(wish);
+        let cleared: Vec<_> = self.perhaps_cleared.drain(..).filter(gone).collect();
         self.view = Some(view);
-        vec![News::Document]
+        let mut news = Vec::new();
+        if !cleared.is_empty() {
+            news.push(News::Cleared(cleared));
+        }
+        news.push(News::Document);
+        news
+    }
+
+    /// An answer to an earlier request of ours that was no longer waited for.
+    fn is_late_but_good(&self, document: &Accepted) -> bool {
+        let ours = document
+            .token
+            .as_deref()
+            .is_some_and(|token| self.tokens.made(token));
+        let known = self.view.as_ref().and_then(View::version);
+        self.connected && ours && Some(document.version) >= known
+    }
+
+    /// What became of it is seen in the next document.
+    fn unanswered(&mut self, request: InFlight) {
+        if let Request::Update(update) = request.request {
+            self.perhaps_cleared = update.cleared();
+        }
     }
 
     fn accepted(&mut self, echo: &Accepted) -> Vec<News> {
@@ -279,7 +343,11 @@ impl Thing {
             self.outbox.accepted(&update);
             let view = self.view.get_or_insert_default();
             let told = view.own_update(echo.version, &update.state);
+            let cleared = update.cleared();
             let mut news = vec![News::Settled(update.files)];
+            if !cleared.is_empty() {
+                news.push(News::Cleared(cleared));
+            }
             news.extend(self.told(told));
             return news;
         }
@@ -376,7 +444,9 @@ impl Thing {
     /// Asks again after a pause. Whether an update that got no answer was carried out is seen in
     /// the document.
     fn again(&mut self, reason: String, now: Instant, jitter: f64) -> News {
-        self.in_flight = None;
+        if let Some(request) = self.in_flight.take() {
+            self.unanswered(request);
+        }
         self.refetch();
         self.failures = self.failures.saturating_add(1);
         let pause = pause_after(self.failures, jitter);
@@ -408,6 +478,15 @@ struct Tokens {
 }
 
 impl Tokens {
+    /// Whether a token is one of these.
+    fn made(&self, token: &str) -> bool {
+        let number = token
+            .strip_prefix(&self.prefix)
+            .and_then(|rest| rest.strip_prefix('-'));
+        let number = number.and_then(|number| number.parse::<u64>().ok());
+        number.is_some_and(|number| (1..=self.count).contains(&number))
+    }
+
     fn next(&mut self) -> String {
         self.count += 1;
         format!("{}-{}", self.prefix, self.count)

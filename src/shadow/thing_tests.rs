@@ -37,7 +37,10 @@ impl Talk {
     #[track_caller]
     fn get(&mut self) -> String {
         match self.next() {
-            Some(Action::Get(request)) => token(&request),
+            Some(Action::Get(request)) => {
+                self.thing.taken(&token(&request), self.now);
+                token(&request)
+            }
             other => panic!("not a get: {other:?}"),
         }
     }
@@ -45,7 +48,10 @@ impl Talk {
     #[track_caller]
     fn update(&mut self) -> Value {
         match self.next() {
-            Some(Action::Update(request)) => request,
+            Some(Action::Update(request)) => {
+                self.thing.taken(&token(&request), self.now);
+                request
+            }
             other => panic!("not an update: {other:?}"),
         }
     }
@@ -136,7 +142,11 @@ fn an_answered_wish_is_reported_and_cleared_with_the_version_it_answers() {
         json!({"reported": {"net": {"a": 1}}, "desired": {"net": null}})
     );
     assert_eq!(request["version"], json!(7));
-    assert_eq!(talk.accept(&request, 8), [News::Settled(vec![])]);
+    let cleared = vec![("net".to_owned(), json!({"a": 1}))];
+    assert_eq!(
+        talk.accept(&request, 8),
+        [News::Settled(vec![]), News::Cleared(cleared)]
+    );
     assert_eq!(talk.next(), None, "all is said; what is not ours stays");
     assert_eq!(talk.thing.view().unwrap().version(), Some(8));
     assert!(talk.thing.view().unwrap().desired().contains_key("theirs"));
@@ -254,7 +264,8 @@ fn what_became_of_an_unanswered_update_is_looked_up() {
         "too late to settle anything, it is an echo like any other"
     );
     let news = talk.answer_get(4, json!({"reported": {"net": {"a": 1}}}));
-    assert_eq!(news, [News::Document]);
+    let cleared = vec![("net".to_owned(), json!({"a": 1}))];
+    assert_eq!(news, [News::Cleared(cleared), News::Document]);
     talk.answer_wish("net", json!({"a": 1}));
     assert_eq!(talk.next(), None, "it had been accepted");
 }
@@ -544,7 +555,11 @@ fn members_outside_its_keys_are_left_alone() {
             answered: None,
         };
         talk.thing.outbox.report("net", report);
-        let update = talk.thing.outbox.next(talk.thing.view().unwrap()).unwrap();
+        let update = talk
+            .thing
+            .outbox
+            .next(talk.thing.view().unwrap(), true)
+            .unwrap();
         assert_eq!(update.sections(), json!({"reported": {"net": expect}}));
     }
 }
@@ -622,4 +637,168 @@ fn many_reports_travel_in_several_updates() {
         talk.accept(&request, version);
     }
     assert_eq!(sizes, [3, 3, 3, 1]);
+}
+
+#[test]
+fn an_update_that_is_refused_again_and_again_slows_down() {
+    let mut talk = Talk::knowing(3, json!({}));
+    talk.thing.outbox.patch(file("k"), "k", json!({"a": 1}));
+    let mut pauses = Vec::new();
+    for _ in 0..5 {
+        let request = talk.update();
+        match &talk.reject(&request, 429)[..] {
+            [News::Retry { pause, .. }] => pauses.push(pause.as_secs()),
+            other => panic!("{other:?}"),
+        }
+        talk.pass(128);
+        talk.answer_get(3, json!({}));
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16]);
+}
+
+#[test]
+fn connections_that_are_shorter_than_the_rest_do_not_silence_it_for_ever() {
+    let mut talk = Talk::new();
+    talk.thing.disconnected();
+    for _ in 0..10 {
+        talk.thing.connected(talk.now);
+        talk.now += Duration::from_secs(200);
+        talk.thing.overdue(talk.now, 1.0);
+        talk.get();
+        talk.thing.disconnected();
+    }
+    // From now on connections live for 100 s each, and none is lost with a request under way.
+    let mut asked = 0;
+    for _ in 0..100 {
+        talk.thing.connected(talk.now);
+        for _ in 0..100 {
+            talk.now += Duration::from_secs(1);
+            talk.thing.overdue(talk.now, 1.0);
+            if talk.next().is_some() {
+                asked += 1;
+                break;
+            }
+        }
+        if asked > 0 {
+            break;
+        }
+        talk.thing.disconnected();
+    }
+    assert!(
+        asked > 0,
+        "nothing was asked in 100 connections of 100 s each"
+    );
+}
+
+#[test]
+fn an_answer_that_takes_longer_than_the_patience_is_used() {
+    let mut talk = Talk::new();
+    let mut late = Vec::new();
+    // Every answer takes 12 s.
+    for _ in 0..20 {
+        let token = talk.get();
+        late.push(token);
+        talk.pass(10);
+        talk.pass(2);
+        let token = late.pop().unwrap();
+        let news = talk.hear(
+            Channel::GetAccepted,
+            json!({"state": {}, "version": 3, "clientToken": token}),
+        );
+        if news == [News::Document] {
+            return;
+        }
+        talk.pass(128);
+    }
+    panic!("20 documents came, none was used");
+}
+
+#[test]
+fn a_refused_configuration_is_offered_again_after_a_fetch() {
+    let mut talk = Talk::knowing(3, json!({}));
+    talk.answer_wish("net", json!({"a": 1}));
+    let request = talk.update();
+    talk.reject(&request, 413);
+    assert_eq!(talk.next(), None);
+    for version in 4..8 {
+        talk.thing.start_afresh();
+        talk.answer_get(version, json!({}));
+        talk.answer_wish("net", json!({"a": 1}));
+        if talk.next().is_some() {
+            return;
+        }
+    }
+    panic!("never reported again");
+}
+
+#[test]
+fn somebody_removes_the_whole_reported_section() {
+    let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 1}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    assert_eq!(talk.next(), None);
+    talk.others(4, json!({"reported": {"net": null}}));
+    assert!(talk.next().is_some(), "removing one key is made up for");
+    let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 1}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    talk.others(4, json!({"reported": null}));
+    assert!(talk.next().is_some(), "removing the section is not");
+}
+
+#[test]
+fn no_update_is_larger_than_a_message() {
+    let mut talk = Talk::knowing(3, json!({}));
+    for key in ["a", "b", "c"] {
+        talk.answer_wish(key, json!({"text": "x".repeat(50 * 1024)}));
+    }
+    let request = talk.update();
+    assert!(
+        request.to_string().len() < 128 * 1024,
+        "{}",
+        request.to_string().len()
+    );
+}
+
+#[test]
+fn a_pending_default_shadow_is_dropped_when_there_is_a_shadow_now() {
+    let mut talk = Talk::new();
+    let token = talk.get();
+    talk.hear(
+        Channel::GetRejected,
+        json!({"code": 404, "message": "none", "clientToken": token}),
+    );
+    talk.thing.outbox.seed(
+        [("led".to_owned(), json!({"on": true}))]
+            .into_iter()
+            .collect(),
+    );
+    talk.thing.disconnected();
+    talk.thing.connected(talk.now);
+    talk.answer_get(8, json!({"reported": {"led": {"on": false}}}));
+    assert_eq!(talk.next(), None, "somebody has made it meanwhile");
+}
+
+#[test]
+fn huge_versions_do_no_harm() {
+    let mut talk = Talk::knowing(3, json!({}));
+    talk.delta(u64::MAX, json!({"net": {"a": 1}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    let request = talk.update();
+    talk.accept(&request, 5);
+}
+
+#[test]
+fn a_clear_that_conflicts_for_ever_does_not_hold_up_update_files() {
+    let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
+    talk.thing.outbox.patch(file("k"), "k", json!({"a": 1}));
+    for version in 4..24 {
+        talk.answer_wish("net", json!({"a": 1}));
+        let request = talk.update();
+        if request.get("version").is_none() {
+            return;
+        }
+        talk.reject(&request, 409);
+        talk.pass(200);
+        talk.answer_get(version, json!({"desired": {"net": {"a": 1}}}));
+    }
+    panic!("20 conflicts, and the file still waits for the clearing of a wish");
 }

@@ -1,6 +1,6 @@
 //! Update files: from their directories to the cloud, in the order of their names.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::outbox::FileId;
 use crate::clock::now;
 use crate::format::Format;
+use crate::shortage;
 use crate::spool::desk::{Desk, Taken, without_priority};
 use crate::spool::intake::Notice;
 use crate::spool::maildir::Opened;
@@ -30,8 +31,10 @@ const LARGEST_PATCH: usize = 120 * 1024;
 const KEEP_FAILED: usize = 10;
 /// A text that no file holds.
 const NOBODY_S: &str = "\0 nothing is known";
-/// After a postponed file; a little longer than the pause of the file itself.
-const REST: Duration = Duration::from_millis(2100);
+/// The files of a key rest so long after trouble with its service.
+const REST: Duration = Duration::from_secs(2);
+/// A postponed file that has not come back after this is gone.
+const FORGOTTEN: Duration = Duration::from_secs(10);
 /// Updates wait for the cloud as long as it takes.
 const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -40,8 +43,16 @@ pub struct Updates {
     desks: Vec<Desk>,
     /// Files that were handed out.
     opened: HashMap<FileId, Opened>,
-    /// Nothing is handed out before this: what was postponed keeps its place in the order.
+    /// What is in the way of a key's files.
+    troubled: HashMap<String, Trouble>,
+}
+
+/// Trouble with the service of a key.
+#[derive(Default)]
+struct Trouble {
     rest: Option<Instant>,
+    /// The first files that were postponed, each until it counts as gone.
+    waiting: BTreeMap<FileId, Instant>,
 }
 
 /// A file that was handed out.
@@ -67,7 +78,7 @@ impl Updates {
         Ok(Updates {
             desks: desks?,
             opened: HashMap::new(),
-            rest: None,
+            troubled: HashMap::new(),
         })
     }
 
@@ -102,23 +113,18 @@ impl Updates {
 
     /// When to call [`Updates::take`] again, if nothing else happens.
     pub fn deadline(&mut self) -> Option<Instant> {
-        let rests = self.rest.is_some();
         let ready = |desk: &mut Desk| desk.readiness() != Readiness::Nothing;
-        if !rests && self.opened.len() < MOST_WAITING && self.desks.iter_mut().any(ready) {
+        if self.opened.len() < MOST_WAITING && self.desks.iter_mut().any(ready) {
             return Some(now());
         }
         let desks = self.desks.iter().filter_map(Desk::deadline);
-        desks.chain(self.rest).min()
+        desks.min()
     }
 
     /// Hands out some files, if there is room: the time that their validation takes is limited.
     /// Those that name no key are given up.
     pub fn take(&mut self) -> Vec<Update> {
         let mut updates = Vec::new();
-        if self.rest.is_some_and(|until| now() < until) {
-            return updates;
-        }
-        self.rest = None;
         for index in 0..self.desks.len() {
             while updates.len() < AT_A_TIME
                 && self.opened.len() < MOST_WAITING
@@ -143,6 +149,11 @@ impl Updates {
         let text = name.as_os_str().to_str();
         let key = text.and_then(|text| text.split('.').next());
         match (key, contents) {
+            (Some(key), Ok(_)) if self.must_wait(&id, key) => {
+                let why = "an earlier one of its service waits";
+                self.settle(&id, Outcome::Postponed(why.to_owned()));
+                None
+            }
             (Some(key), Ok(contents)) => Some(Update {
                 key: key.to_owned(),
                 id,
@@ -153,10 +164,46 @@ impl Updates {
                 None
             }
             (_, Err(error)) => {
-                self.settle(&id, Outcome::Postponed(format!("cannot be read: {error}")));
+                let reason = format!("cannot be read: {error}");
+                let passes = shortage::passes(&error);
+                let outcome = if passes {
+                    Outcome::Postponed
+                } else {
+                    Outcome::Unusable
+                };
+                self.settle(&id, outcome(reason));
                 None
             }
         }
+    }
+
+    /// Something is in the way of a file, and so of all later ones for its key.
+    pub fn postpone(&mut self, id: &FileId, key: &str, reason: String) {
+        let trouble = self.troubled.entry(key.to_owned()).or_default();
+        trouble.rest = Some(now() + REST);
+        if trouble.waiting.len() < MOST_WAITING {
+            trouble.waiting.insert(id.clone(), now() + FORGOTTEN);
+        }
+        self.settle(id, Outcome::Postponed(reason));
+    }
+
+    /// The files of a key keep their order, also when some were postponed.
+    fn must_wait(&mut self, id: &FileId, key: &str) -> bool {
+        let Some(trouble) = self.troubled.get_mut(key) else {
+            return false;
+        };
+        let present = now();
+        trouble.waiting.retain(|_, until| present < *until);
+        let rests = trouble.rest.is_some_and(|until| present < until);
+        let first = trouble.waiting.keys().next();
+        if rests || first.is_some_and(|first| first.dir == id.dir && first < id) {
+            return true;
+        }
+        trouble.waiting.remove(id);
+        if trouble.waiting.is_empty() {
+            self.troubled.remove(key);
+        }
+        false
     }
 
     /// What became of a file.
@@ -171,9 +218,6 @@ impl Updates {
         else {
             return;
         };
-        if matches!(outcome, Outcome::Postponed(_)) {
-            self.rest = Some(now() + REST);
-        }
         desk.settle(&id.name, opened, outcome, done);
     }
 }
@@ -193,3 +237,7 @@ impl Update {
         patch.map_err(|why| format!("is not {format}: {why}"))
     }
 }
+
+#[cfg(test)]
+#[path = "updates_tests.rs"]
+mod tests;

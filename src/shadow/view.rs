@@ -71,7 +71,7 @@ impl View {
         if echo.version <= self.exact {
             return Told::Nothing;
         }
-        if echo.version < known || echo.version > self.exact + 1 {
+        if echo.version < known || echo.version > self.exact.saturating_add(1) {
             return Told::Gap;
         }
         self.version = Some(echo.version);
@@ -88,7 +88,7 @@ impl View {
     /// Our update was accepted; `sent` is what it said.
     pub fn own_update(&mut self, version: u64, sent: &Sections) -> Told {
         let known = self.version.unwrap_or(0);
-        if version == self.exact + 1 {
+        if version == self.exact.saturating_add(1) {
             self.exact = version;
         }
         merge_section(&mut self.state.reported, &sent.reported);
@@ -96,7 +96,7 @@ impl View {
             self.version = Some(version);
             merge_section(&mut self.state.desired, &sent.desired);
         }
-        if version > known + 1 {
+        if version > known.saturating_add(1) {
             Told::Gap
         } else {
             Told::Nothing
@@ -106,6 +106,9 @@ impl View {
     fn merge(&mut self, echo: &Accepted) {
         if echo.desired_removed {
             self.state.desired.clear();
+        }
+        if echo.reported_removed {
+            self.state.reported.clear();
         }
         merge_section(&mut self.state.desired, &echo.state.desired);
         merge_section(&mut self.state.reported, &echo.state.reported);

@@ -1,0 +1,356 @@
+use super::*;
+use crate::format::Format;
+use crate::shadow::answer::{Accepted, Sections};
+use crate::shadow::service::{Output, Validation};
+use crate::spool::Name;
+use serde_json::json;
+use std::time::Duration;
+
+fn service(output: Output) -> Service {
+    Service {
+        file: "net.json".into(),
+        key: "net".into(),
+        output,
+        informat: Format::Json,
+        notify: "true".into(),
+        notify_keys: None,
+        initial_notify: false,
+        timeout: Duration::from_secs(5),
+        validation: Validation::None,
+    }
+}
+
+fn null() -> Service {
+    let mut service = service(Output::File {
+        path: "/dev/null".into(),
+        format: Format::Json,
+        keys: None,
+    });
+    service.notify_keys = Some(vec!["none".into()]);
+    service
+}
+
+fn all(service: Service) -> Services {
+    Services::new(
+        vec![service],
+        Rules {
+            empty_array_deletes: false,
+        },
+    )
+}
+
+fn view(version: u64, state: Value) -> View {
+    let of = |name: &str| {
+        state
+            .get(name)
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default()
+    };
+    View::of(Accepted {
+        token: None,
+        version,
+        state: Sections {
+            desired: of("desired"),
+            reported: of("reported"),
+        },
+        desired_removed: false,
+        reported_removed: false,
+    })
+}
+use serde_json::Value;
+
+fn change(name: &str, patch: Value) -> Vec<Change> {
+    let id = FileId {
+        dir: 0,
+        name: Name::new(name.as_ref()),
+    };
+    vec![Change { id, patch }]
+}
+
+#[tokio::test]
+async fn two_update_files_for_dev_null_are_both_reported() {
+    let mut services = all(null());
+    let mut outbox = Outbox::default();
+    let known = view(3, json!({"reported": {"net": {"a": 1, "b": 1}}}));
+    // The cloud has not answered yet when the second comes.
+    services
+        .change("net", change("net.1", json!({"a": 5})), &known, &mut outbox)
+        .await;
+    services
+        .change("net", change("net.2", json!({"b": 7})), &known, &mut outbox)
+        .await;
+    let update = outbox.next(&known, true).unwrap();
+    assert_eq!(update.files.len(), 2, "both files go with this");
+    assert_eq!(
+        update.sections(),
+        json!({"reported": {"net": {"a": 5, "b": 7}}})
+    );
+}
+
+#[tokio::test]
+async fn a_wish_for_dev_null_is_not_cleared_by_an_update_file_that_overtakes_its_report() {
+    let mut services = all(null());
+    let mut outbox = Outbox::default();
+    let known = view(
+        3,
+        json!({"reported": {"net": {"a": 1, "b": 1}}, "desired": {"net": {"a": 2}}}),
+    );
+    services.consider(&known, true, &mut outbox).await;
+    services
+        .change("net", change("net.2", json!({"b": 7})), &known, &mut outbox)
+        .await;
+    let update = outbox.next(&known, true).unwrap();
+    assert_eq!(
+        update.sections(),
+        json!({"reported": {"net": {"a": 2, "b": 7}}, "desired": {"net": null}})
+    );
+}
+
+#[tokio::test]
+async fn dev_null_is_notified_once_for_one_wish() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut it = null();
+    it.notify_keys = None;
+    it.notify = format!("echo x >> {}", log.display());
+    let mut services = all(it);
+    let mut outbox = Outbox::default();
+    let known = view(3, json!({"desired": {"net": {"a": 2}}}));
+    for _ in 0..5 {
+        // The update is refused (429) each time, and the document is looked at again.
+        services.consider(&known, true, &mut outbox).await;
+        if services.notices.is_busy("net") {
+            let ended = services.notified().await;
+            services.settle(ended, &mut outbox);
+        }
+    }
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "x\n");
+}
+
+#[tokio::test]
+async fn a_withdrawn_one_shot_is_not_carried_out() {
+    let mut services = all(service(Output::Ephemeral));
+    let mut outbox = Outbox::default();
+    services
+        .consider(
+            &view(3, json!({"desired": {"net": {"a": 2}}})),
+            false,
+            &mut outbox,
+        )
+        .await;
+    // Our clearing was never accepted (we rest after a 429): the operator takes it back, of which an echo tells.
+    let gone = view(4, json!({}));
+    services.consider(&gone, false, &mut outbox).await;
+    assert!(!services.notices.is_busy("net"), "it runs");
+}
+
+#[tokio::test]
+async fn a_cleared_one_shot_is_carried_out_when_the_answer_was_lost() {
+    let mut services = all(service(Output::Ephemeral));
+    let mut outbox = Outbox::default();
+    services
+        .consider(
+            &view(3, json!({"desired": {"net": {"a": 2}}})),
+            false,
+            &mut outbox,
+        )
+        .await;
+    // The cloud took the clearing; its answer was lost with the connection. Fetched again:
+    let gone = view(4, json!({}));
+    services.fire(&[("net".to_owned(), json!({"a": 2}))]);
+    services.consider(&gone, true, &mut outbox).await;
+    assert!(
+        services.notices.is_busy("net"),
+        "cleared and never carried out"
+    );
+}
+
+#[tokio::test]
+async fn one_shots_that_come_while_one_runs_are_all_carried_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut it = service(Output::Ephemeral);
+    it.notify = format!("cat >> {l}; echo >> {l}", l = log.display());
+    let mut services = all(it);
+    let mut outbox = Outbox::default();
+    let known = view(3, json!({}));
+    for n in 1..=3 {
+        let outcome = services
+            .change(
+                "net",
+                change(&format!("net.{n}"), json!({"install": n})),
+                &known,
+                &mut outbox,
+            )
+            .await;
+        assert!(outcome.done.is_empty(), "not before its command has ended");
+    }
+    let mut files = Vec::new();
+    while services.notices.is_busy("net") {
+        let ended = services.notified().await;
+        files.extend(services.settle(ended, &mut outbox));
+    }
+    assert_eq!(std::fs::read_to_string(log).unwrap().lines().count(), 3);
+    assert_eq!(
+        files.len(),
+        3,
+        "each file is disposed of when its command has ended"
+    );
+}
+
+fn shell(path: std::path::PathBuf) -> Service {
+    service(Output::File {
+        path,
+        format: Format::Shell,
+        keys: None,
+    })
+}
+
+#[tokio::test]
+async fn what_a_shell_file_leaves_out_is_not_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = Keeper::new(shell(dir.path().join("net.conf")));
+    let wish = json!({"PATH": "/evil", "a": 1});
+    let first = keeper.settle(&[wish], &Value::Null).await.unwrap();
+    let second = keeper.settle(&[], &first.config).await.unwrap();
+    assert_eq!(
+        first.config, second.config,
+        "nothing has happened in between but a fetch"
+    );
+}
+
+#[tokio::test]
+async fn a_type_that_was_wished_survives_a_fetch() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = Keeper::new(shell(dir.path().join("net.conf")));
+    let first = keeper
+        .settle(&[json!({"my_key": "x", "a": 7})], &Value::Null)
+        .await
+        .unwrap();
+    let second = keeper
+        .settle(&[json!({"a": "7"})], &first.config)
+        .await
+        .unwrap();
+    let third = keeper.settle(&[], &second.config).await.unwrap();
+    assert_eq!(second.config, json!({"my_key": "x", "a": "7"}));
+    assert_eq!(third.config, second.config);
+}
+
+#[tokio::test]
+async fn a_removed_plain_text_stays_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let it = service(Output::File {
+        path: dir.path().join("net.conf"),
+        format: Format::Plaintext,
+        keys: None,
+    });
+    let mut keeper = Keeper::new(it);
+    keeper.settle(&[json!("")], &Value::Null).await.unwrap();
+    let second = keeper.settle(&[Value::Null], &json!("")).await.unwrap();
+    assert_eq!(second.config, Value::Null);
+    let third = keeper.settle(&[], &Value::Null).await.unwrap();
+    assert_eq!(third.config, Value::Null);
+}
+
+#[tokio::test]
+async fn a_link_to_what_is_not_there_yet_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("net.conf");
+    std::os::unix::fs::symlink(dir.path().join("real.conf"), &link).unwrap();
+    let mut keeper = Keeper::new(shell(link.clone()));
+    keeper
+        .settle(&[json!({"a": 1})], &Value::Null)
+        .await
+        .unwrap();
+    assert!(link.is_symlink());
+}
+
+#[tokio::test]
+async fn a_malformed_file_is_kept_beside_the_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("net.conf");
+    std::fs::write(&path, "{\"a\": 1, \"b\": 2,}").unwrap();
+    let mut keeper = Keeper::new(service(Output::File {
+        path: path.clone(),
+        format: Format::Json,
+        keys: None,
+    }));
+    keeper.settle(&[], &Value::Null).await.unwrap();
+    assert_eq!(
+        std::fs::read_to_string(dir.path().join(".net.conf.bad")).unwrap(),
+        "{\"a\": 1, \"b\": 2,}"
+    );
+}
+
+#[tokio::test]
+async fn big_numbers_that_differ_are_a_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = Keeper::new(service(Output::File {
+        path: dir.path().join("net.conf"),
+        format: Format::Json,
+        keys: None,
+    }));
+    keeper
+        .settle(
+            &[serde_json::from_str(r#"{"id":18446744073709551614}"#).unwrap()],
+            &Value::Null,
+        )
+        .await
+        .unwrap();
+    let next = keeper
+        .settle(
+            &[serde_json::from_str(r#"{"id":18446744073709551615}"#).unwrap()],
+            &Value::Null,
+        )
+        .await
+        .unwrap();
+    assert!(next.notify);
+}
+
+#[tokio::test]
+async fn beyond_outkeys_a_removal_and_a_new_object_are_two_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut services = all(service(Output::File {
+        path: dir.path().join("net.conf"),
+        format: Format::Json,
+        keys: Some(vec!["a".into()]),
+    }));
+    let mut outbox = Outbox::default();
+    let known = view(3, json!({"reported": {"net": {"x": {"old": 1}}}}));
+    let changes = [json!({"x": null}), json!({"x": {"new": 2}})]
+        .into_iter()
+        .enumerate()
+        .flat_map(|(n, patch)| change(&format!("net.{n}"), patch))
+        .collect();
+    services.change("net", changes, &known, &mut outbox).await;
+    let update = outbox.next(&known, true).unwrap();
+    let mut reported = json!({"net": {"x": {"old": 1}}});
+    crate::shadow::document::merge(&mut reported, &update.state.reported.clone().into());
+    outbox.accepted(&update);
+    if let Some(update) = outbox.next(&known, true) {
+        crate::shadow::document::merge(&mut reported, &update.state.reported.clone().into());
+    }
+    assert_eq!(reported, json!({"net": {"x": {"new": 2}}}));
+}
+
+#[tokio::test]
+async fn a_file_after_a_refused_configuration_is_not_said_to_be_in_the_cloud() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut services = all(service(Output::File {
+        path: dir.path().join("net.conf"),
+        format: Format::Json,
+        keys: None,
+    }));
+    let mut outbox = Outbox::default();
+    let known = view(3, json!({}));
+    services
+        .change("net", change("net.1", json!({"a": 1})), &known, &mut outbox)
+        .await;
+    let update = outbox.next(&known, true).unwrap();
+    outbox.refused(&update);
+    services
+        .change("net", change("net.2", json!({"a": 1})), &known, &mut outbox)
+        .await;
+    assert_eq!(outbox.settled(&known), []);
+}
