@@ -198,7 +198,7 @@ impl Keeper {
         let (bytes, notify) = match write {
             Write::Nothing => return Ok(false),
             Write::Meaning(bytes) => {
-                self.remember(config, bytes).await?;
+                self.remember(config, &bytes).await?;
                 return Ok(false);
             }
             Write::These { bytes, notify } => (bytes, notify),
@@ -206,28 +206,40 @@ impl Keeper {
         for warning in rendered.warnings {
             warn!("{}: {warning}", self.service.key);
         }
-        // First: what the new file means must not be lost.
-        let bytes = self.remember(config, bytes).await?;
         if let Some(path) = self.outfile.clone() {
-            let replaced = spawn_blocking(move || replace(&path, &bytes, notify));
+            let (old, new) = (&present.value, plan::written(&self.service, config));
+            if self.known.is_some() || plan::worth_knowing(&self.service, &bytes, &new) {
+                // Until it is replaced, a kill may leave the old file or the new one: both must be
+                // read as they were meant.
+                self.keep_in_mind(Some(plan::asked_for(old, &new))).await?;
+            }
+            let contents = bytes.clone();
+            let replaced = spawn_blocking(move || replace(&path, &contents, notify));
             replaced.await.context("a thread failed")??;
         }
+        self.remember(config, &bytes).await?;
         Ok(notify)
     }
 
     /// Remembers what the file means, where its text alone does not tell.
-    async fn remember(&mut self, config: &Value, bytes: Vec<u8>) -> Result<Vec<u8>> {
+    async fn remember(&mut self, config: &Value, bytes: &[u8]) -> Result<()> {
         let written = plan::written(&self.service, config);
-        let Some(path) = self.outfile.clone() else {
+        if self.outfile.is_none() {
             self.known = Some(written);
-            return Ok(bytes);
-        };
-        let known = plan::worth_knowing(&self.service, &bytes, &written).then_some(written);
-        let remembered = known.clone();
-        let remembering = spawn_blocking(move || memory::write(&path, remembered.as_ref()));
-        remembering.await.context("a thread failed")??;
-        self.known = known;
-        Ok(bytes)
+            return Ok(());
+        }
+        let worth = plan::worth_knowing(&self.service, bytes, &written);
+        self.keep_in_mind(worth.then_some(written)).await
+    }
+
+    async fn keep_in_mind(&mut self, known: Option<Value>) -> Result<()> {
+        if let (Some(path), true) = (self.outfile.clone(), known != self.known) {
+            let remembered = known.clone();
+            let remembering = spawn_blocking(move || memory::write(&path, remembered.as_ref()));
+            remembering.await.context("a thread failed")??;
+            self.known = known;
+        }
+        Ok(())
     }
 }
 
