@@ -85,6 +85,20 @@ pub struct Cli {
     #[arg(long, value_name = "TEXT", help_heading = "Connection")]
     pub last_will_payload: Option<String>,
 
+    /// Gets a certificate by fleet provisioning, as FILE says
+    #[arg(long, value_name = "FILE", help_heading = "Identity")]
+    pub fleetprov: Option<String>,
+
+    /// Renew the certificate when fewer days are left, 0 = never
+    /// [default: 0]
+    #[arg(
+        long,
+        value_name = "DAYS",
+        verbatim_doc_comment,
+        help_heading = "Identity"
+    )]
+    pub renew_before: Option<String>,
+
     /// Publish the messages moved into DIR/new [+]
     #[arg(long, value_name = "DIR", help_heading = "Messages")]
     pub messages: Vec<String>,
@@ -186,10 +200,6 @@ pub struct Cli {
     /// Command requests from an action directory
     #[arg(long, value_name = "DIR", help_heading = "Commands")]
     pub commands: Option<String>,
-
-    /// Fleet provisioning configuration
-    #[arg(long, value_name = "FILE", help_heading = "Not supported yet")]
-    pub fleetprov: Option<String>,
 
     /// Write received messages to a file or FIFO [+]
     #[arg(long, value_name = "TOPIC:PATH", help_heading = "Not supported yet")]

@@ -1,7 +1,7 @@
 //! `--commands`: a file's name is a command, its contents are the arguments.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use log::info;
@@ -35,8 +35,26 @@ pub enum Command {
 #[derive(Debug)]
 pub struct Request {
     pub command: Command,
+    /// When its file was last written.
+    pub modified: SystemTime,
+    answer: oneshot::Sender<Answer>,
+}
+
+#[derive(Debug)]
+struct Answer {
     /// `Err` says why it cannot be carried out.
-    pub answer: oneshot::Sender<Result<(), String>>,
+    outcome: Result<(), String>,
+    settled: oneshot::Sender<()>,
+}
+
+impl Request {
+    /// Tells what became of it. Resolves when its file has been disposed of.
+    pub async fn answer(self, outcome: Result<(), String>) {
+        let (settled, done) = oneshot::channel();
+        if self.answer.send(Answer { outcome, settled }).is_ok() {
+            let _ = done.await;
+        }
+    }
 }
 
 /// Owns the directory of commands.
@@ -92,29 +110,39 @@ impl Commands {
 
     async fn carry_out(&mut self, taken: Taken) {
         let Taken { name, opened, .. } = taken;
-        let outcome = match self.answer(&name, &opened).await {
+        let (outcome, settled) = match self.answer(&name, &opened).await {
+            Ok(answer) => (answer.outcome, Some(answer.settled)),
+            Err(reason) => (Err(reason), None),
+        };
+        let outcome = match outcome {
             Ok(()) => Outcome::Delivered,
             Err(reason) => Outcome::Unusable(reason),
         };
         let done = format!("carried out the command '{name}'");
         self.desk.settle(&name, opened, outcome, &done);
+        if let Some(settled) = settled {
+            let _ = settled.send(());
+        }
     }
 
-    async fn answer(&self, name: &Name, opened: &Opened) -> Result<(), String> {
+    async fn answer(&self, name: &Name, opened: &Opened) -> Result<Answer, String> {
         let contents = opened
             .read()
             .map_err(|error| format!("cannot be read: {error}"))?;
         let command = Command::named(name, contents)?;
         info!("command '{name}'");
         let (answer, answered) = oneshot::channel();
-        let request = Request { command, answer };
-        if self.requests.send(request).await.is_err() {
-            // The daemon is leaving: the file stays for the next start.
-            std::future::pending::<()>().await;
+        let request = Request {
+            command,
+            modified: opened.modified,
+            answer,
+        };
+        if self.requests.send(request).await.is_ok()
+            && let Ok(answer) = answered.await
+        {
+            return Ok(answer);
         }
-        match answered.await {
-            Ok(result) => result,
-            Err(_) => std::future::pending().await,
-        }
+        // The daemon is leaving: the file stays for the next start.
+        std::future::pending().await
     }
 }

@@ -12,8 +12,12 @@ pub enum Exit {
     Config(anyhow::Error),
     /// The certificate store holds no usable certificate.
     NoCertificate(PathBuf),
+    /// The device has a new certificate, which the next start uses.
+    Provisioned,
+    /// There is still no certificate.
+    ProvisioningFailed(anyhow::Error),
     /// The connection was given up after so many failures in a row. `rotate` says whether another
-    /// certificate is worth a try: never when only the clock is wrong.
+    /// certificate is worth a try.
     LinkLost { failures: u32, rotate: bool },
     /// The window of this message directory was full and nothing was acknowledged for too long.
     Jammed(PathBuf),
@@ -27,9 +31,13 @@ impl Exit {
     /// The code that the supervisor sees: 0 done, 100 a person must act, 111 try again later.
     pub fn code(&self) -> u8 {
         match self {
-            Exit::Stopped(_) => 0,
+            Exit::Stopped(_) | Exit::Provisioned => 0,
             Exit::Config(_) | Exit::NoCertificate(_) => 100,
-            Exit::LinkLost { .. } | Exit::Jammed(_) | Exit::Unready(_) | Exit::Broken(_) => 111,
+            Exit::LinkLost { .. }
+            | Exit::Jammed(_)
+            | Exit::Unready(_)
+            | Exit::ProvisioningFailed(_)
+            | Exit::Broken(_) => 111,
         }
     }
 
@@ -40,7 +48,7 @@ impl Exit {
 
     /// Whether a DISCONNECT is sent first. Without it the broker publishes the last will.
     pub fn says_goodbye(&self) -> bool {
-        matches!(self, Exit::Stopped(_))
+        matches!(self, Exit::Stopped(_) | Exit::Provisioned)
     }
 }
 
@@ -48,6 +56,10 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Exit::Stopped(signal) => write!(f, "stopped by {signal}"),
+            Exit::Provisioned => {
+                f.write_str("provisioned, the next start uses the new certificate")
+            }
+            Exit::ProvisioningFailed(error) => write!(f, "provisioning failed: {error:#}"),
             Exit::Config(error) | Exit::Unready(error) => write!(f, "{error:#}"),
             Exit::NoCertificate(store) => write!(
                 f,
@@ -75,6 +87,13 @@ mod tests {
     fn only_a_lost_link_rotates_the_certificate_and_only_a_stop_says_goodbye() {
         let table = [
             (Exit::Stopped("SIGTERM"), 0, false, true),
+            (Exit::Provisioned, 0, false, true),
+            (
+                Exit::ProvisioningFailed(anyhow::anyhow!("x")),
+                111,
+                false,
+                false,
+            ),
             (Exit::Config(anyhow::anyhow!("x")), 100, false, false),
             (Exit::NoCertificate("/c".into()), 100, false, false),
             (

@@ -11,13 +11,14 @@
 //! | [`daemon`] | the composition root: tasks, signals, the way out |
 //! | [`publish`] | `--messages`: files become messages (a feature) |
 //! | [`shadow`] | `--services` and `--updates`: settings become files, updates become reported state (a feature) |
+//! | [`provision`] | `--fleetprov`: a certificate of its own for the device (a feature) |
 //! | [`command`] | `--commands` (a feature) |
 //! | [`mqtt`] | the connection (an edge) |
 //! | [`spool`] | action directories (an edge) |
 //! | [`certstore`] | certificates on disk (an edge) |
 //! | [`process`] | child processes with a deadline (an edge) |
 //! | [`mod@format`] | JSON, SHELL and PLAINTEXT (an edge) |
-//! | [`clock`], [`exit`], [`mod@file`], [`identity`], [`logging`], [`repeats`], [`shortage`] | the ground |
+//! | [`clock`], [`exit`], [`mod@file`], [`identity`], [`logging`], [`nearest`], [`repeats`], [`shortage`], [`x509`] | the ground |
 //!
 //! The rule of direction: `main` and `daemon` use everything; features use edges and the ground, and
 //! never each other; edges use the ground. Files that begin with "Pure" use no clock, socket, file,
@@ -35,9 +36,12 @@ pub mod format;
 pub mod identity;
 pub mod logging;
 pub mod mqtt;
+pub mod nearest;
 pub mod process;
+pub mod provision;
 pub mod publish;
 pub mod repeats;
 pub mod shadow;
 pub mod shortage;
 pub mod spool;
+pub mod x509;

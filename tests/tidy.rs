@@ -14,10 +14,10 @@ const ROWS: [&[&str]; 6] = [
     &["main"],
     &["daemon"],
     &["config"],
-    &["cli", "publish", "shadow", "command"],
+    &["cli", "publish", "shadow", "provision", "command"],
     &["mqtt", "spool", "certstore", "process", "format"],
     &[
-        "clock", "exit", "file", "identity", "logging", "repeats", "shortage",
+        "clock", "exit", "file", "identity", "logging", "nearest", "repeats", "shortage", "x509",
     ],
 ];
 

@@ -15,7 +15,6 @@ pub fn refuse(cli: &Cli, problems: &mut Problems) {
             Ok(text.to_owned())
         }
     };
-    each("fleetprov", &cli.fleetprov, any, problems);
     each(
         "subscribe-write",
         &cli.subscribe_write,

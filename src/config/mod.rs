@@ -30,6 +30,10 @@ pub struct Config {
     pub keep_alive: Duration,
     pub last_will: Option<LastWill>,
     pub attempts: u32,
+    /// The configuration of fleet provisioning.
+    pub fleetprov: Option<PathBuf>,
+    /// Renew the certificate when less time is left. `None`: never.
+    pub renew_before: Option<Duration>,
     pub messages: Vec<publish::Options>,
     pub shadows: Vec<shadow::Options>,
     /// The action directory of commands.
@@ -74,6 +78,8 @@ impl Config {
                     number(text, 0, u32::MAX)
                 })
                 .unwrap_or(5),
+            fleetprov: fleetprov(cli, &mut problems),
+            renew_before: renew_before(cli, &mut problems),
             messages: messages::resolve(cli, &mut problems),
             shadows: shadows::resolve(cli, &mut problems),
             commands: cli.commands.as_deref().map(|dir| trimmed(dir).into()),
@@ -184,6 +190,33 @@ fn certificate(cli: &Cli, problems: &mut Problems) -> CertificateSource {
         store: cli.certstore.as_ref().map(PathBuf::from),
         explicit,
     }
+}
+
+fn fleetprov(cli: &Cli, problems: &mut Problems) -> Option<PathBuf> {
+    let file = cli.fleetprov.as_ref()?;
+    if file.is_empty() {
+        problems.add("fleetprov", file, "is empty, name the configuration file");
+    }
+    if cli.certstore.is_none() {
+        problems.missing("certstore", "--fleetprov puts the new certificate there");
+    }
+    if cli.clientid.as_ref().is_some_and(|id| id.len() > 125) {
+        problems.0.push(
+            "--clientid: is longer than 125 bytes, and --fleetprov puts '-fp' behind it".to_owned(),
+        );
+    }
+    Some(file.into())
+}
+
+fn renew_before(cli: &Cli, problems: &mut Problems) -> Option<Duration> {
+    let text = cli.renew_before.as_ref();
+    let days = problems.optional("renew-before", text, |text| {
+        number(text, 0, 36_500).map_err(|why| format!("{why}, in days"))
+    })?;
+    if days > 0 && cli.fleetprov.is_none() {
+        problems.missing("fleetprov", "--renew-before renews by fleet provisioning");
+    }
+    (days > 0).then(|| Duration::from_secs(86_400 * u64::from(days)))
 }
 
 fn last_will(cli: &Cli, problems: &mut Problems) -> Option<LastWill> {

@@ -255,7 +255,6 @@ fn a_setting_is_given_once_for_a_directory() {
 #[test]
 fn options_of_features_to_come_are_checked_and_refused_never_ignored() {
     for option in [
-        "--fleetprov=/f",
         "--subscribe-write=a/+:/f",
         "--subscribe-exec=a/#:/c",
         "--subscribe-spool=a:/d",
@@ -306,5 +305,30 @@ fn an_action_directory_has_one_owner() {
     problem(
         &["--defaultshadow=a:/x", "--defaultshadow=a:/y"],
         &["given twice"],
+    );
+}
+
+#[test]
+fn provisioning_needs_a_store_and_renewal_needs_provisioning() {
+    let config = config(&["--fleetprov=/fp.json", "--renew-before=30"]).unwrap();
+    assert_eq!(config.fleetprov.as_deref(), Some(Path::new("/fp.json")));
+    assert_eq!(config.renew_before, Some(Duration::from_secs(30 * 86_400)));
+    problem(&["--renew-before=30"], &["--fleetprov"]);
+    problem(&["--fleetprov=/f", "--renew-before=soon"], &["in days"]);
+    problem(&["--fleetprov="], &["empty"]);
+    let id = format!("--clientid={}", "x".repeat(126));
+    let cli = Cli::try_parse_from([
+        "chariotd",
+        &id,
+        "--cacert=/ca.pem",
+        "--cert=/c",
+        "--key=/k",
+        "--endpoint=h",
+        "--fleetprov=/f",
+    ]);
+    let problems = Config::new(&cli.unwrap()).unwrap_err().join("\n");
+    assert!(
+        problems.contains("125 bytes") && problems.contains("--certstore"),
+        "{problems}"
     );
 }

@@ -2,10 +2,12 @@
 
 use std::fmt::Display;
 
+use super::birth;
 use super::certificates::{candidates, endpoint, none};
 use crate::config::Config;
 use crate::identity::Endpoint;
 use crate::mqtt::Roots;
+use crate::provision;
 use crate::spool::layout;
 
 /// One sentence for each problem.
@@ -24,12 +26,15 @@ pub fn check(config: &Config) -> Vec<String> {
     let roots = roots.unwrap_or_else(Roots::none);
     if let Some((candidates, notes)) = problems.of(candidates(config)) {
         problems.0.extend(notes);
-        if candidates.is_empty() {
+        if candidates.is_empty() && config.fleetprov.is_none() {
             problems.0.push(none(config).to_string());
         }
         for candidate in candidates {
             problems.of(candidate.tls(&roots, &endpoint));
         }
+    }
+    if let Some(Some(settings)) = problems.of(birth::settings(config)) {
+        problems.0.extend(provision::problems(&settings));
     }
     for options in &config.messages {
         problems.0.extend(options.problems());

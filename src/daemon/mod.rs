@@ -1,8 +1,11 @@
 //! The composition root: reads certificates, makes the handles, starts the tasks, and waits for
 //! the first of them to end or for a signal.
 
+mod birth;
 mod certificates;
 mod check;
+mod renew;
+mod renewal;
 mod signals;
 
 use std::time::Duration;
@@ -15,12 +18,14 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use crate::command::{Command, Commands, Request};
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::identity::Endpoint;
 use crate::mqtt::{self, End, Mqtt};
 use crate::publish::{Jammed, Publisher};
 use crate::shadow::Agent;
 use crate::shortage;
 
 pub use check::check;
+use renew::{Event, Renewer};
 use signals::{Signals, Told};
 
 /// Runs until a signal or until a task ends.
@@ -41,17 +46,33 @@ pub fn run(config: Config) -> Exit {
 
 async fn supervise(config: &Config) -> Result<Exit, Exit> {
     let mut signals = Signals::new().map_err(Exit::Broken)?;
-    let endpoint = certificates::endpoint(config).map_err(Exit::Config)?;
-    let (tls, certificate) = certificates::choose(config, &endpoint)?;
-    let options = mqtt::Options {
-        client_id: config.client_id.clone(),
-        endpoint,
-        version: config.version,
-        keep_alive: config.keep_alive,
-        session_expiry: Duration::ZERO,
-        last_will: config.last_will.clone(),
-        attempts: config.attempts,
+    let settings = birth::settings(config).map_err(Exit::Config)?;
+    let completed = match &settings {
+        None => None,
+        Some(settings) => tokio::select! {
+            completed = birth::complete(config, settings) => completed,
+            signal = signals.stop() => return Ok(Exit::Stopped(signal)),
+        },
     };
+    let endpoint = certificates::endpoint(config).map_err(Exit::Config)?;
+    let options = connection(config, endpoint);
+    let (tls, certificate) = match certificates::choose(config, &options.endpoint) {
+        Ok(chosen) => chosen,
+        Err(none @ Exit::NoCertificate(_)) => {
+            let job = settings.and_then(|settings| birth::job(config, settings, options, false));
+            return match job {
+                None => Err(none),
+                Some(job) => tokio::select! {
+                    exit = birth::first(job) => Ok(exit),
+                    signal = signals.stop() => Ok(Exit::Stopped(signal)),
+                },
+            };
+        }
+        Err(exit) => return Err(exit),
+    };
+    let job = settings.and_then(|settings| birth::job(config, settings, options.clone(), true));
+    let renewer = Renewer::new(config, certificate.as_deref(), options.clock_floor);
+    let mut renewer = renewer.with(job, completed);
     let (mqtt, session) = Mqtt::new(options, tls);
     let mut tasks = Tasks::start(config, &mqtt).map_err(unusable)?;
     let mut session = tokio::spawn(session.run());
@@ -65,7 +86,20 @@ async fn supervise(config: &Config) -> Result<Exit, Exit> {
                 },
             },
             end = &mut session => break ended(end),
-            Some(request) = tasks.requests.recv() => tasks.carry_out(request),
+            Some(request) = tasks.requests.recv() => match request.command {
+                Command::Reprovision => renewer.reprovision(request).await,
+                Command::Refetch => request.answer(tasks.refetch()).await,
+                Command::OpenTunnel(_) | Command::CloseTunnel(_) => {
+                    request.answer(Err("secure tunnels are not configured".to_owned())).await;
+                }
+            },
+            event = renewer.next(&mqtt) => match event {
+                Event::Look => renewer.look(&mqtt),
+                Event::Good => renewer.good(),
+                Event::Ended(outcome) => if renewer.ended(outcome).await {
+                    break Exit::Provisioned;
+                },
+            },
             Some(jammed) = tasks.publishers.join_next() => break match jammed {
                 Ok(Jammed(dir)) => Exit::Jammed(dir),
                 Err(fault) => broken(fault),
@@ -78,6 +112,19 @@ async fn supervise(config: &Config) -> Result<Exit, Exit> {
         certificates::rotate(config, certificate);
     }
     Ok(exit)
+}
+
+fn connection(config: &Config, endpoint: Endpoint) -> mqtt::Options {
+    mqtt::Options {
+        client_id: config.client_id.clone(),
+        endpoint,
+        version: config.version,
+        keep_alive: config.keep_alive,
+        session_expiry: Duration::ZERO,
+        last_will: config.last_will.clone(),
+        attempts: config.attempts,
+        clock_floor: birth::clock_floor(config),
+    }
 }
 
 /// Everything that runs beside the session.
@@ -114,18 +161,6 @@ impl Tasks {
             tasks.others.spawn(Commands::open(dir, commands)?.run());
         }
         Ok(tasks)
-    }
-
-    fn carry_out(&self, request: Request) {
-        let outcome = match request.command {
-            Command::Refetch => self.refetch(),
-            Command::Reprovision => Err("fleet provisioning is not configured".to_owned()),
-            Command::OpenTunnel(_) | Command::CloseTunnel(_) => {
-                Err("secure tunnels are not configured".to_owned())
-            }
-        };
-        // Its sender waits for the answer, or is leaving.
-        let _ = request.answer.send(outcome);
     }
 
     fn refetch(&self) -> Result<(), String> {

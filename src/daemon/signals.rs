@@ -35,4 +35,13 @@ impl Signals {
             _ = self.hang_up.recv() => Told::Refetch,
         }
     }
+
+    /// Waits until the daemon is asked to stop.
+    pub async fn stop(&mut self) -> &'static str {
+        loop {
+            if let Told::Stop(signal) = self.next().await {
+                return signal;
+            }
+        }
+    }
 }

@@ -16,7 +16,7 @@ const TAKEN_OVER: Duration = Duration::from_secs(60);
 pub enum Next {
     RetryAt(Instant),
     /// So many failures in a row without progress. `rotate` is false when another
-    /// certificate cannot help: the clock is to blame, or packets of ours.
+    /// certificate cannot help: packets of ours are to blame.
     GiveUp {
         failures: u32,
         rotate: bool,
@@ -28,8 +28,6 @@ pub enum Next {
 pub struct Backoff {
     attempts: u32,
     failures: u32,
-    /// One of the failures in a row was due to a clock that is not set.
-    clock_was_wrong: bool,
     /// One of them was not about a packet of ours, so another certificate may help.
     other_cause: bool,
 }
@@ -40,7 +38,6 @@ impl Backoff {
         Backoff {
             attempts,
             failures: 0,
-            clock_was_wrong: false,
             other_cause: false,
         }
     }
@@ -50,19 +47,21 @@ impl Backoff {
     // drops it, for ever.
     pub fn progress(&mut self) {
         self.failures = 0;
-        self.clock_was_wrong = false;
         self.other_cause = false;
     }
 
     /// A connection failed or was lost at `now`. `jitter` is evenly spread over 0 to 1.
     pub fn ended(&mut self, ending: &Ending, jitter: f64, now: Instant) -> Next {
+        if ending.class == Class::TlsClock {
+            // Neither another certificate nor a new process can set the clock: it is waited for.
+            return Next::RetryAt(now + LONGEST);
+        }
         self.failures = self.failures.saturating_add(1);
-        self.clock_was_wrong |= ending.class == Class::TlsClock;
         self.other_cause |= !ending.blames_us;
         if self.attempts > 0 && self.failures > self.attempts {
             return Next::GiveUp {
                 failures: self.failures,
-                rotate: self.other_cause && !self.clock_was_wrong,
+                rotate: self.other_cause,
             };
         }
         let ceiling = Duration::from_secs(1 << self.failures.min(7)).min(LONGEST);
@@ -147,29 +146,17 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_not_set_is_no_reason_to_rotate() {
+    fn a_clock_that_is_not_set_is_waited_for_and_never_counts() {
         let mut backoff = Backoff::new(1);
-        ended(&mut backoff, Class::TlsClock, 0.5);
-        assert_eq!(
-            ended(&mut backoff, Class::TlsClock, 0.5),
-            Next::GiveUp {
-                failures: 2,
-                rotate: false
-            }
-        );
-    }
-
-    #[test]
-    fn one_wrong_clock_among_the_failures_is_enough_not_to_rotate() {
-        let mut backoff = Backoff::new(1);
-        ended(&mut backoff, Class::TlsClock, 0.5);
-        assert_eq!(
-            ended(&mut backoff, Class::Timeout, 0.5),
-            Next::GiveUp {
-                failures: 2,
-                rotate: false
-            }
-        );
+        let now = Instant::now();
+        for _ in 0..100 {
+            let next = backoff.ended(&Ending::new(Class::TlsClock, "x"), 0.5, now);
+            assert_eq!(next, Next::RetryAt(now + LONGEST));
+        }
+        assert!(matches!(
+            ended(&mut backoff, Class::Tcp, 0.5),
+            Next::RetryAt(_)
+        ));
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod transport;
 mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -58,6 +58,8 @@ pub struct Options {
     pub last_will: Option<LastWill>,
     /// Consecutive failures before giving up; 0 never gives up.
     pub attempts: u32,
+    /// The wall clock is not set if it shows an earlier time.
+    pub clock_floor: SystemTime,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +123,7 @@ pub struct Mqtt {
     messages: Arc<Semaphore>,
     kib: Arc<Semaphore>,
     services: Arc<Semaphore>,
+    proofs: watch::Receiver<u64>,
 }
 
 impl Mqtt {
@@ -128,19 +131,31 @@ impl Mqtt {
     pub fn new(options: Options, tls: Tls) -> (Mqtt, Session) {
         let (requests, mailbox) = mpsc::channel(MAILBOX);
         let (link_sender, link) = watch::channel(Link::Down);
+        let (proof_sender, proofs) = watch::channel(0);
         let mqtt = Mqtt {
             requests,
             link,
             messages: Arc::new(Semaphore::new(WINDOW_MESSAGES)),
             kib: Arc::new(Semaphore::new(WINDOW_KIB)),
             services: Arc::new(Semaphore::new(REQUESTS)),
+            proofs,
         };
-        (mqtt, Session::new(options, tls, mailbox, link_sender))
+        let session = Session::new(options, tls, mailbox, link_sender, proof_sender);
+        (mqtt, session)
     }
 
     /// Tells when the connection comes and goes.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
+    }
+
+    /// Waits until the broker has answered something: an acknowledgement, a message or a ping. A
+    /// CONNACK is no such answer. Resolves only while the program works, so bound the wait.
+    pub async fn proved(&self) {
+        let mut proofs = self.proofs.clone();
+        if *proofs.borrow() == 0 && proofs.changed().await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// Waits for a place in the window that all publishers share. Resolves only while the program

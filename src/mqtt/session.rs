@@ -16,7 +16,7 @@ use super::failure::{Class, Ending};
 use super::subscriptions::Subscriptions;
 use super::wire::{self, Events, Seen};
 use super::{Link, Options, PublishError, Request, Tls, Version};
-use crate::clock::{now, reached};
+use crate::clock::{self, now, reached};
 use crate::repeats::{Repeats, worth_a_line};
 
 const DNS: Duration = Duration::from_secs(10);
@@ -42,6 +42,8 @@ pub struct Session {
     subscriptions: Subscriptions,
     failures: Repeats,
     connections: u64,
+    /// Counts the broker's answers.
+    proofs: watch::Sender<u64>,
 }
 
 impl Session {
@@ -50,6 +52,7 @@ impl Session {
         tls: Tls,
         mailbox: mpsc::Receiver<Request>,
         link: watch::Sender<Link>,
+        proofs: watch::Sender<u64>,
     ) -> Self {
         let backoff = Backoff::new(options.attempts);
         let (subscriptions, failures) = (Subscriptions::default(), Repeats::default());
@@ -62,6 +65,7 @@ impl Session {
             subscriptions,
             failures,
             connections: 0,
+            proofs,
         }
     }
 
@@ -79,8 +83,20 @@ impl Session {
                 }
                 Next::RetryAt(at) => {
                     let wait = at.saturating_duration_since(now()).as_secs_f64();
-                    self.report(&ending, was_up, &format!("next attempt in {wait:.0} s"));
-                    if self.meanwhile(reached(Some(at))).await.is_none() {
+                    let clock = ending.class == Class::TlsClock;
+                    let or = if clock {
+                        " or when the clock is set"
+                    } else {
+                        ""
+                    };
+                    self.report(&ending, was_up, &format!("next attempt in {wait:.0} s{or}"));
+                    let rested = async {
+                        tokio::select! {
+                            () = reached(Some(at)) => {}
+                            () = clock::set(), if clock => info!("the clock has been set"),
+                        }
+                    };
+                    if self.meanwhile(rested).await.is_none() {
                         return End::Stopped;
                     }
                 }
@@ -159,7 +175,20 @@ impl Session {
             ..ending
         });
         connection.lost(matches!(&result, Err(ending) if ending.blames_us));
-        result.map_err(|ending| (ending, was_up))
+        result.map_err(|ending| (self.blame_clock(ending), was_up))
+    }
+
+    /// Before the clock is set no certificate can be judged, whatever is said against it.
+    fn blame_clock(&self, ending: Ending) -> Ending {
+        let unset = clock::wall() < self.options.clock_floor;
+        match ending.class {
+            Class::TlsCa if unset => Ending {
+                class: Class::TlsClock,
+                reason: format!("our clock is not set; {}", ending.reason),
+                ..ending
+            },
+            _ => ending,
+        }
     }
 
     /// Resolves the name, only to tell a failure of the name service from others: the client does
@@ -288,6 +317,7 @@ impl Session {
     }
 
     fn progress(&mut self) {
+        self.proofs.send_modify(|count| *count += 1);
         self.backoff.progress();
         self.failures.clear();
     }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::nearest::nearest;
 use super::object::{Exported, Reader};
 use crate::format::Format;
+use crate::nearest::nearest;
 use crate::shadow::script::Script;
 use crate::shadow::service::{Output, Service, Validation};
 

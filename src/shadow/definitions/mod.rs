@@ -3,7 +3,6 @@
 
 mod check;
 mod files;
-mod nearest;
 mod object;
 
 pub use self::check::KEYS;

@@ -1,6 +1,9 @@
 //! The certificate store: `endpoint.txt`, one directory for each certificate, and the link
 //! `preferred` to the one in use.
 
+mod staged;
+mod times;
+
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -11,6 +14,9 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, anyhow};
 
 use crate::identity::{Credentials, Endpoint};
+use crate::x509::Validity;
+
+pub use staged::{Fresh, Registered, Staged};
 
 const PREFERRED: &str = "preferred";
 
@@ -26,7 +32,11 @@ pub struct Certificate {
     pub id: OsString,
     pub certificate_file: PathBuf,
     pub key_file: PathBuf,
-    modified: SystemTime,
+    /// `None`: the file is not what it should be, which shows when it is used.
+    pub validity: Option<Validity>,
+    /// From when it is valid, which tells the newer from the older; the file's time where that
+    /// cannot be read.
+    born: SystemTime,
 }
 
 /// What the store holds.
@@ -75,7 +85,7 @@ impl Certstore {
         }
         contents
             .certificates
-            .sort_by(|a, b| (b.modified, &a.id).cmp(&(a.modified, &b.id)));
+            .sort_by(|a, b| (b.born, &a.id).cmp(&(a.born, &b.id)));
         Ok(contents)
     }
 
@@ -152,13 +162,23 @@ pub fn starting_with(
     certificates
 }
 
-fn certificate(dir: &Path, id: &OsStr, problems: &mut Vec<String>) -> Result<Certificate, String> {
-    let file = |suffix: &str| {
+/// The names of a certificate's file and of its key's.
+fn file_names(id: &OsStr) -> (OsString, OsString) {
+    let name = |suffix: &str| {
         let mut name = id.to_owned();
         name.push(suffix);
-        dir.join(name)
+        name
     };
-    let (certificate_file, key_file) = (file("-certificate.pem.crt"), file("-private.pem.key"));
+    (name("-certificate.pem.crt"), name("-private.pem.key"))
+}
+
+fn is_complete(dir: &Path, id: &OsStr) -> bool {
+    certificate(dir, id, &mut Vec::new()).is_ok()
+}
+
+fn certificate(dir: &Path, id: &OsStr, problems: &mut Vec<String>) -> Result<Certificate, String> {
+    let (certificate_file, key_file) = file_names(id);
+    let (certificate_file, key_file) = (dir.join(certificate_file), dir.join(key_file));
     let look = |file: &Path| match fs::metadata(file) {
         Ok(meta) if meta.is_file() => Ok(meta),
         Ok(_) => Err(format!(
@@ -181,12 +201,16 @@ fn certificate(dir: &Path, id: &OsStr, problems: &mut Vec<String>) -> Result<Cer
             key_file.display()
         ));
     }
+    let validity = fs::read(&certificate_file)
+        .ok()
+        .and_then(|pem| Validity::of(&pem).ok());
     let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     Ok(Certificate {
         id: id.to_owned(),
         certificate_file,
         key_file,
-        modified,
+        validity,
+        born: validity.map_or(modified, |validity| validity.not_before),
     })
 }
 
@@ -196,9 +220,10 @@ fn replace_link(target: &OsStr, staged: &Path, link: &Path) -> io::Result<()> {
         Ok(()) | Err(_) => {}
     }
     symlink(target, staged)?;
-    fs::rename(staged, link)
+    fs::rename(staged, link)?;
+    crate::file::sync_directory(link)
 }
 
 #[cfg(test)]
-#[path = "certstore_tests.rs"]
+#[path = "tests.rs"]
 mod tests;

@@ -1,0 +1,272 @@
+//! A certificate on its way into the store. It is put together in `.provisioning/`, whole before it is
+//! seen, and becomes the directory `ID/` by one rename; `state.json` in it tells what is still to be
+//! done, so that a power cut at any step is gone on from.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value, json};
+
+use super::Certstore;
+use crate::file;
+
+const STAGED: &str = ".provisioning";
+const STATE: &str = "state.json";
+const LARGEST_STATE: u64 = 64 * 1024;
+/// Room for a certificate, a key and the state, taken before the cloud is asked for any.
+const ROOM: usize = 16 * 1024;
+
+/// A certificate as the cloud gave it.
+#[derive(Clone)]
+pub struct Fresh {
+    /// Chosen by the cloud: letters and digits only.
+    pub id: String,
+    pub certificate: String,
+    /// Secret.
+    pub private_key: String,
+    /// Proves to the cloud that it is ours. Secret.
+    pub token: String,
+}
+
+/// What the cloud said about the device itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    pub thing: String,
+    pub configuration: Map<String, Value>,
+}
+
+/// A certificate that is whole on disk, and what is left to be done with it.
+#[derive(Clone)]
+pub struct Staged {
+    dir: PathBuf,
+    pub id: OsString,
+    pub token: String,
+    created: SystemTime,
+    pub registered: Option<Registered>,
+    /// `preferred` has pointed at it.
+    promoted: bool,
+}
+
+impl Certstore {
+    /// Makes sure that there is room for a certificate. What an earlier run left half-made is removed.
+    ///
+    /// # Errors
+    /// The store is full or read-only.
+    pub fn make_room(&self) -> Result<()> {
+        let dir = self.half_made();
+        let context = || {
+            format!(
+                "cannot make room for a certificate in {}",
+                self.dir().display()
+            )
+        };
+        if dir.exists() {
+            fs::remove_dir_all(&dir).with_context(context)?;
+        }
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&dir)
+            .with_context(context)?;
+        write(&dir.join("room"), &vec![b' '; ROOM]).with_context(context)
+    }
+
+    fn half_made(&self) -> PathBuf {
+        self.dir().join(".provisioning.new")
+    }
+
+    /// Stores a certificate durably, to be registered. Takes the place of one that was staged before.
+    ///
+    /// # Errors
+    /// Nothing is staged then.
+    pub fn stage(&self, fresh: &Fresh, now: SystemTime) -> Result<Staged> {
+        if !is_id(&fresh.id) {
+            bail!("the cloud's certificate id is none: letters and digits were expected");
+        }
+        let half = self.half_made();
+        let context = || format!("cannot store the certificate in {}", self.dir().display());
+        if !half.exists() {
+            self.make_room()?;
+        }
+        fs::remove_file(half.join("room")).with_context(context)?;
+        let staged = Staged {
+            dir: self.dir().join(STAGED),
+            id: fresh.id.clone().into(),
+            token: fresh.token.clone(),
+            created: now,
+            registered: None,
+            promoted: false,
+        };
+        let (certificate, key) = super::file_names(&staged.id);
+        write(&half.join(key), fresh.private_key.as_bytes()).with_context(context)?;
+        write(&half.join(certificate), fresh.certificate.as_bytes()).with_context(context)?;
+        write(&half.join(STATE), staged.state().as_bytes()).with_context(context)?;
+        file::sync_directory(&half.join(STATE)).with_context(context)?;
+        self.discard_staged().with_context(context)?;
+        fs::rename(&half, &staged.dir).with_context(context)?;
+        file::sync_directory(&staged.dir).with_context(context)?;
+        Ok(staged)
+    }
+
+    /// Removes what is staged, if anything.
+    pub fn discard_staged(&self) -> Result<()> {
+        let dir = self.dir().join(STAGED);
+        if dir.exists() {
+            fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The certificate that an earlier run has staged and not brought in. One that is damaged counts
+    /// as none.
+    pub fn staged(&self) -> Option<Staged> {
+        Staged::read(self.dir().join(STAGED), None)
+    }
+
+    /// The certificates that were brought in, but not to the end.
+    pub fn unfinished(&self) -> Vec<Staged> {
+        let entries = fs::read_dir(self.dir()).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| is_id(&entry.file_name().to_string_lossy()))
+            .filter_map(|entry| Staged::read(entry.path(), Some(&entry.file_name())))
+            .collect()
+    }
+}
+
+impl Staged {
+    fn read(dir: PathBuf, id: Option<&OsStr>) -> Option<Staged> {
+        let contents = file::read(&dir.join(STATE), LARGEST_STATE).ok()?;
+        let state: Value = serde_json::from_slice(&contents).ok()?;
+        let text = |key: &str| Some(state.get(key)?.as_str()?.to_owned());
+        let registered = state.get("registered").and_then(|registered| {
+            Some(Registered {
+                thing: registered.get("thing")?.as_str()?.to_owned(),
+                configuration: registered.get("configuration")?.as_object()?.clone(),
+            })
+        });
+        let staged = Staged {
+            id: text("id").filter(|id| is_id(id))?.into(),
+            token: text("token")?,
+            created: UNIX_EPOCH + Duration::from_secs(state.get("created")?.as_u64()?),
+            registered,
+            promoted: state.get("promoted")?.as_bool()?,
+            dir,
+        };
+        let whole = staged.certificate_file().is_file() && staged.key_file().is_file();
+        let right = id.is_none_or(|id| id == staged.id);
+        (whole && right).then_some(staged)
+    }
+
+    fn state(&self) -> String {
+        let created = self.created.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut state = json!({
+            "id": self.id.to_string_lossy(),
+            "token": self.token,
+            "created": created.as_secs(),
+            "promoted": self.promoted,
+        });
+        if let Some(registered) = &self.registered {
+            state["registered"] = json!({
+                "thing": registered.thing,
+                "configuration": registered.configuration,
+            });
+        }
+        state.to_string()
+    }
+
+    pub fn certificate_file(&self) -> PathBuf {
+        self.dir.join(super::file_names(&self.id).0)
+    }
+
+    pub fn key_file(&self) -> PathBuf {
+        self.dir.join(super::file_names(&self.id).1)
+    }
+
+    /// When the cloud made it, by our clock.
+    pub fn created(&self) -> SystemTime {
+        self.created
+    }
+
+    /// How long ago it was made. `None`: the clock cannot tell.
+    pub fn age(&self, now: SystemTime) -> Option<Duration> {
+        now.duration_since(self.created).ok()
+    }
+
+    /// The cloud has registered the device with this certificate.
+    pub fn registered(&mut self, registered: Registered) -> Result<()> {
+        self.registered = Some(registered);
+        self.save()
+    }
+
+    fn save(&self) -> Result<()> {
+        let path = self.dir.join(STATE);
+        file::replace(&path, self.state().as_bytes(), 0o600)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Brings it into the store, where it is a certificate like any other.
+    pub fn bring_in(&mut self, store: &Certstore) -> Result<()> {
+        let target = store.dir().join(&self.id);
+        if self.dir == target {
+            return Ok(());
+        }
+        let context = || {
+            format!(
+                "cannot bring the certificate into {}",
+                store.dir().display()
+            )
+        };
+        if target.exists() && !super::is_complete(&target, &self.id) {
+            // Half a certificate of the same name cannot be used by anybody.
+            fs::remove_dir_all(&target).with_context(context)?;
+        }
+        fs::rename(&self.dir, &target).with_context(context)?;
+        file::sync_directory(&target).with_context(context)?;
+        self.dir = target;
+        Ok(())
+    }
+
+    /// Points `preferred` at it, once: what happens to the link later is not undone.
+    pub fn promote(&mut self, store: &Certstore) -> Result<()> {
+        if self.promoted {
+            return Ok(());
+        }
+        store.prefer(&self.id)?;
+        self.promoted = true;
+        self.save()
+    }
+
+    /// Everything is done: nothing is left to be gone on from.
+    pub fn finish(&self) -> Result<()> {
+        let path = self.dir.join(STATE);
+        fs::remove_file(&path)
+            .and_then(|()| file::sync_directory(&path))
+            .with_context(|| format!("cannot remove {}", path.display()))
+    }
+}
+
+impl std::fmt::Debug for Staged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Staged({})", self.id.to_string_lossy())
+    }
+}
+
+/// What the cloud chooses must never lead out of the store.
+fn is_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// A new file that nobody else can read at any moment, durably.
+fn write(path: &Path, contents: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(contents)?;
+    file.sync_all()
+}

@@ -1,0 +1,209 @@
+//! Requests to the cloud's provisioning service and their answers (AWS IoT developer guide, Fleet
+//! provisioning MQTT API): one request at a time, because answers carry nothing to tell them apart.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use serde_json::{Map, Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::failed::Failed;
+use crate::certstore::Registered;
+use crate::mqtt::{End, Link, Mqtt, PublishError, QoS, Subscription, SubscriptionState};
+
+/// The cloud's answers and the broker's acknowledgements take this long at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+const CREATE: &str = "$aws/certificates/create/json";
+const CREATE_FROM_CSR: &str = "$aws/certificates/create-from-csr/json";
+
+/// A certificate as the service describes it.
+pub struct Created {
+    pub id: String,
+    pub certificate: String,
+    /// `None` when the key was made on the device.
+    pub private_key: Option<String>,
+    pub token: String,
+}
+
+/// A connection to the service.
+pub struct Exchange {
+    mqtt: Mqtt,
+    session: JoinHandle<End>,
+}
+
+impl Exchange {
+    /// Waits for the connection. A clock that is not set makes it wait for as long as that lasts.
+    pub async fn connect(mqtt: Mqtt, mut session: JoinHandle<End>) -> Result<Exchange, Failed> {
+        let mut link = mqtt.link();
+        let up = link.wait_for(|link| *link != Link::Down);
+        let ended = tokio::select! {
+            Ok(_) = up => None,
+            end = &mut session => Some(end),
+        };
+        match ended {
+            None => Ok(Exchange { mqtt, session }),
+            Some(Ok(End::GivenUp { failures, rotate })) => {
+                Err(Failed::Connection { failures, rotate })
+            }
+            Some(_) => Err(Failed::Other(anyhow!("the session ended by itself"))),
+        }
+    }
+
+    /// A certificate and a key, both made by the cloud.
+    pub async fn create(&self) -> Result<Created, Failed> {
+        read_created(&self.ask(CREATE, json!({})).await?, true)
+    }
+
+    /// A certificate for the key of this request.
+    pub async fn create_from_csr(&self, request: &str) -> Result<Created, Failed> {
+        let body = json!({ "certificateSigningRequest": request });
+        let answer = self.ask(CREATE_FROM_CSR, body).await.map_err(|failed| match failed {
+            Failed::Denied(why) => Failed::Denied(format!(
+                "{why}; the policy of the claim certificate must allow {CREATE_FROM_CSR} and its answers, which {CREATE} does not include, or set \"csr\": false"
+            )),
+            failed => failed,
+        })?;
+        read_created(&answer, false)
+    }
+
+    /// Activates the certificate that the token belongs to.
+    pub async fn register(
+        &self,
+        template: &str,
+        token: &str,
+        parameters: &Map<String, Value>,
+    ) -> Result<Registered, Failed> {
+        let topic = format!("$aws/provisioning-templates/{template}/provision/json");
+        let body = json!({ "certificateOwnershipToken": token, "parameters": parameters });
+        let answer = self.ask(&topic, body).await?;
+        let thing = answer.get("thingName").and_then(Value::as_str);
+        let configuration = match answer.get("deviceConfiguration") {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(configuration)) => configuration.clone(),
+            Some(_) => return Err(nonsense("its 'deviceConfiguration' is not an object")),
+        };
+        Ok(Registered {
+            thing: thing
+                .ok_or_else(|| nonsense("it has no 'thingName'"))?
+                .to_owned(),
+            configuration,
+        })
+    }
+
+    async fn ask(&self, topic: &str, body: Value) -> Result<Map<String, Value>, Failed> {
+        let (accepted, rejected) = (format!("{topic}/accepted"), format!("{topic}/rejected"));
+        let filters = [accepted.as_str(), rejected.as_str()];
+        let subscription = self.mqtt.subscribe_all(&filters, QoS::AtLeastOnce, 4).await;
+        let mut answers = subscription.map_err(|why| Failed::Other(anyhow!("{topic}: {why}")))?;
+        let mut link = self.mqtt.link();
+        link.mark_unchanged();
+        tokio::select! {
+            answer = self.exchanged(topic, body, &mut answers) => {
+                let (on, payload) = answer?;
+                if on == rejected { Err(refused(&payload)) } else { object(&payload) }
+            }
+            Ok(_) = link.wait_for(|link| *link == Link::Down) => Err(Failed::Denied(format!(
+                "the connection was lost while {topic} was asked; a broker that speaks MQTT 3.1.1 ends it when the policy forbids the request"
+            ))),
+        }
+    }
+
+    async fn exchanged(
+        &self,
+        topic: &str,
+        body: Value,
+        answers: &mut Subscription,
+    ) -> Result<(String, Vec<u8>), Failed> {
+        let silent =
+            |what: &str| Failed::Silent(format!("{topic}: {what} within {} s", PATIENCE.as_secs()));
+        let settled = answers
+            .state
+            .wait_for(|state| *state != SubscriptionState::Pending);
+        match timeout(PATIENCE, settled)
+            .await
+            .map(|state| state.map(|state| state.clone()))
+        {
+            Ok(Ok(SubscriptionState::Active)) => {}
+            Ok(Ok(SubscriptionState::Refused(why))) => {
+                return Err(Failed::Denied(format!(
+                    "subscription to the answers of {topic}: {why}"
+                )));
+            }
+            Ok(_) => return Err(Failed::Other(anyhow!("the session ended by itself"))),
+            Err(_) => return Err(silent("no SUBACK")),
+        }
+        match self.mqtt.request(topic, body.to_string().into()).await {
+            Ok(()) => {}
+            Err(PublishError::Refused { reason, .. }) => {
+                return Err(Failed::Denied(format!("{topic}: {reason}")));
+            }
+            // What the cloud did with it is not known.
+            Err(PublishError::Disconnected { .. }) => {
+                return Err(Failed::Silent(format!("{topic}: the connection was lost")));
+            }
+        }
+        match timeout(PATIENCE, answers.messages.recv()).await {
+            Ok(Some(message)) => Ok((message.topic, message.payload.to_vec())),
+            Ok(None) => Err(Failed::Other(anyhow!("the session ended by itself"))),
+            Err(_) => Err(silent("no answer")),
+        }
+    }
+
+    /// Waits until the broker has answered something: a CONNACK alone proves nothing.
+    pub async fn proved(&self) -> Result<(), Failed> {
+        let mut link = self.mqtt.link();
+        tokio::select! {
+            proved = timeout(PATIENCE, self.mqtt.proved()) => proved.map_err(|_| {
+                Failed::Silent(format!("the broker answered nothing within {} s", PATIENCE.as_secs()))
+            }),
+            Ok(_) = link.wait_for(|link| *link == Link::Down) => {
+                Err(Failed::Denied("the broker closed the connection".to_owned()))
+            }
+        }
+    }
+
+    /// Says goodbye.
+    pub async fn leave(self) {
+        self.mqtt.disconnect().await;
+        self.session.abort();
+    }
+}
+
+fn nonsense(why: &str) -> Failed {
+    Failed::Nonsense(why.to_owned())
+}
+
+fn object(payload: &[u8]) -> Result<Map<String, Value>, Failed> {
+    match serde_json::from_slice(payload) {
+        Ok(Value::Object(members)) => Ok(members),
+        _ => Err(nonsense("it is not a JSON object")),
+    }
+}
+
+fn read_created(answer: &Map<String, Value>, with_key: bool) -> Result<Created, Failed> {
+    let text = |name: &str| match answer.get(name).and_then(Value::as_str) {
+        Some(text) if !text.is_empty() => Ok(text.to_owned()),
+        _ => Err(nonsense(&format!("it has no '{name}'"))),
+    };
+    Ok(Created {
+        id: text("certificateId")?,
+        certificate: text("certificatePem")?,
+        private_key: with_key.then(|| text("privateKey")).transpose()?,
+        token: text("certificateOwnershipToken")?,
+    })
+}
+
+/// The cloud's words go to the log in one short line.
+fn refused(payload: &[u8]) -> Failed {
+    let body = object(payload).unwrap_or_default();
+    let short = |name: &str| {
+        let text = body.get(name).and_then(Value::as_str).unwrap_or("nothing");
+        text.chars().take(200).collect::<String>()
+    };
+    Failed::Rejected {
+        status: body.get("statusCode").and_then(Value::as_u64).unwrap_or(0),
+        code: short("errorCode"),
+        message: short("errorMessage"),
+    }
+}
