@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::broker::{Broker, Clock, Moment, Service};
+use crate::cloud::provisioning::{Office, Provisioner, Provisioning, Template};
 use crate::cloud::shadow::{Disk, Shadows};
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::net::{Hub, Rules, Server, Tls};
 use crate::pki::{Pki, ServerCertificate};
+use crate::policy::Policies;
 use crate::sandbox::Sandbox;
 
 /// Sets up a [`Sandbox`]. Whatever is not set is as on AWS, on any free port.
@@ -23,6 +25,7 @@ pub struct Builder {
     keep: usize,
     rules: Rules,
     certificate: ServerCertificate,
+    templates: Vec<Template>,
     services: Vec<Box<dyn Service>>,
 }
 
@@ -37,6 +40,7 @@ impl Default for Builder {
             keep: usize::MAX,
             rules: Rules::default(),
             certificate: ServerCertificate::Valid,
+            templates: vec![Template::default()],
             services: Vec::new(),
         }
     }
@@ -112,6 +116,13 @@ impl Builder {
         self
     }
 
+    /// Adds a template of fleet provisioning, or puts it in the place of the one of the same name. The default template
+    /// is there in any case.
+    pub fn template(mut self, template: Template) -> Builder {
+        self.templates.push(template);
+        self
+    }
+
     /// Adds a service of the cloud; several see each publish in the order in which they were added.
     pub fn service(mut self, service: impl Service + 'static) -> Builder {
         self.services.push(Box::new(service));
@@ -120,23 +131,30 @@ impl Builder {
 
     /// Listens on the loopback interface from now on.
     pub fn start(self) -> anyhow::Result<Sandbox> {
-        let pki = Pki::open(self.dir.as_deref())?;
+        let pki = Arc::new(Pki::open(self.dir.as_deref())?);
         let (certificate, key) = pki.server(self.certificate)?;
         let tls = Tls::new(self.rules, pki.ca_certificate_pem(), &certificate, &key)?;
         let journal = Arc::new(Journal::new(self.keep));
         let largest = self.limits.packet;
         let clock = Clock::new(moment(), self.speed);
         let shadows = Shadows::new(self.limits.shadow.clone(), Arc::clone(&journal));
-        let mut services: Vec<Box<dyn Service>> = vec![Box::new(shadows.clone())];
+        let limits = self.limits.provisioning.clone();
+        let office = Office::new(Arc::clone(&pki), clock, limits, self.templates);
+        let provisioner = Provisioner::new(office, Arc::clone(&journal));
+        let provisioning = Provisioning::new(provisioner.clone(), Arc::clone(&journal));
+        let mut services: Vec<Box<dyn Service>> =
+            vec![Box::new(shadows.clone()), Box::new(provisioner)];
         services.extend(self.services);
-        let broker = Broker::new(self.limits, clock, services, Arc::clone(&journal));
-        let hub = Arc::new(Hub::new(broker, journal, tls, pki.statuses(), largest));
+        let policies = Policies::new(pki.claims().clone());
+        let broker = Broker::new(self.limits, clock, services, policies, Arc::clone(&journal));
+        let statuses = pki.statuses().clone();
+        let hub = Arc::new(Hub::new(broker, journal, tls, statuses, largest));
         let disk = match &self.shadow_dir {
             Some(dir) => Some(Disk::start(dir, Arc::clone(&hub), shadows.clone())?),
             None => None,
         };
         let server = Server::start(self.port, Arc::clone(&hub))?;
-        Ok(Sandbox::new(server, hub, pki, shadows, disk))
+        Ok(Sandbox::new(server, hub, pki, shadows, provisioning, disk))
     }
 }
 

@@ -50,6 +50,7 @@ impl Journal {
     pub(crate) fn note(&self, event: Event) {
         let client_id = match &event {
             Event::Shadow(event) => event.client_id.as_deref().map(Arc::from),
+            Event::Provisioning(event) => Some(event.client_id.as_str().into()),
             _ => None,
         };
         self.add(&mut self.book(), None, client_id, event);

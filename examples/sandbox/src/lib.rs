@@ -58,6 +58,11 @@ mod topic;
 
 pub use broker::{Cut, Moment, Service};
 pub use builder::Builder;
+pub use cloud::provisioning::{
+    HookAnswer, HookRequest, ProvisionedCertificate, Provisioning, ProvisioningEvent,
+    ProvisioningFault, ProvisioningGarbage, ProvisioningKind, ProvisioningLimits,
+    ProvisioningOperation, ProvisioningRejection, ProvisioningTrouble, RegisteredThing, Template,
+};
 pub use cloud::shadow::{
     FirstPrevious, Garbage, Shadow, ShadowEvent, ShadowFault, ShadowKind, ShadowLimits, ShadowName,
     ShadowOperation, ShadowRejection, ShadowTrouble,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cloud::provisioning::ProvisioningLimits;
 use crate::cloud::shadow::ShadowLimits;
 
 /// The rules of the broker. The default is AWS as documented.
@@ -49,6 +50,8 @@ pub struct Limits {
     pub reserved_topics: Vec<String>,
     /// The rules of the shadow service.
     pub shadow: ShadowLimits,
+    /// The rules of fleet provisioning.
+    pub provisioning: ProvisioningLimits,
 }
 
 /// The two answers to a forbidden SUBSCRIBE of MQTT 3.1.1 that have been seen on AWS.
@@ -92,6 +95,7 @@ impl Default for Limits {
             .map(|feature| format!("$aws/{feature}"))
             .to_vec(),
             shadow: ShadowLimits::default(),
+            provisioning: ProvisioningLimits::default(),
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct CloudMessage {
     pub qos: u8,
     pub retain: bool,
     pub properties: Properties,
+    /// The only client that gets it, if it has subscribed to the topic; `None` for all that have.
+    pub only_to: Option<String>,
 }
 
 impl CloudMessage {
@@ -56,6 +58,12 @@ impl CloudMessage {
 
     pub fn qos(mut self, qos: u8) -> CloudMessage {
         self.qos = qos;
+        self
+    }
+
+    /// For this client only, as answers to requests on topics that many devices share.
+    pub fn only_to(mut self, client_id: &str) -> CloudMessage {
+        self.only_to = Some(client_id.to_owned());
         self
     }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::cloud::provisioning::ProvisioningEvent;
 use crate::cloud::shadow::ShadowEvent;
 use crate::packet::{CloudMessage, Properties, Version};
 
@@ -103,6 +104,8 @@ pub enum Event {
     },
     /// A request to a shadow, or something published about one.
     Shadow(ShadowEvent),
+    /// A request to fleet provisioning, or something that came of it.
+    Provisioning(ProvisioningEvent),
     /// A file of a shadow is not taken, or cannot be written. It is left as it is until it is mended.
     ShadowFile {
         file: PathBuf,
@@ -136,11 +139,21 @@ impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.event)?;
         match (&self.client_id, self.connection) {
-            _ if matches!(self.event, Event::Publish(_) | Event::Shadow(_)) => Ok(()),
+            _ if self.event.names_its_client() => Ok(()),
             (Some(client), Some(connection)) => write!(f, " [{client}, connection {connection}]"),
             (None, Some(connection)) => write!(f, " [connection {connection}]"),
             (_, None) => Ok(()),
         }
+    }
+}
+
+impl Event {
+    /// Whether what is displayed says whose event it is.
+    fn names_its_client(&self) -> bool {
+        matches!(
+            self,
+            Event::Publish(_) | Event::Shadow(_) | Event::Provisioning(_)
+        )
     }
 }
 
@@ -207,6 +220,7 @@ impl fmt::Display for Event {
                 write!(f, "will published to {topic}: {}", Shown(payload))
             }
             Event::Shadow(event) => event.fmt(f),
+            Event::Provisioning(event) => event.fmt(f),
             Event::ShadowFile { file, why } => write!(f, "ignored {}: {why}", file.display()),
             Event::Closed { why } => write!(f, "connection closed: {why}"),
         }

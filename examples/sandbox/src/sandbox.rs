@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::broker::Cut;
 use crate::builder::Builder;
+use crate::cloud::provisioning::Provisioning;
 use crate::cloud::shadow::{Disk, Shadow, ShadowFault, Shadows};
 use crate::faults::Fault;
 use crate::net::{Hub, Server};
@@ -18,8 +19,9 @@ pub struct Sandbox {
     // Dropped first: nothing is served while the rest goes.
     server: Server,
     hub: Arc<Hub>,
-    pki: Pki,
+    pki: Arc<Pki>,
     shadows: Shadows,
+    provisioning: Provisioning,
     _disk: Option<Disk>,
 }
 
@@ -27,8 +29,9 @@ impl Sandbox {
     pub(crate) fn new(
         server: Server,
         hub: Arc<Hub>,
-        pki: Pki,
+        pki: Arc<Pki>,
         shadows: Shadows,
+        provisioning: Provisioning,
         disk: Option<Disk>,
     ) -> Sandbox {
         Sandbox {
@@ -36,6 +39,7 @@ impl Sandbox {
             hub,
             pki,
             shadows,
+            provisioning,
             _disk: disk,
         }
     }
@@ -169,6 +173,11 @@ impl Sandbox {
         self.shadows.most_in_flight(thing)
     }
 
+    /// Fleet provisioning: which certificates it has issued, by which templates, and what goes wrong with it.
+    pub fn provisioning(&self) -> &Provisioning {
+        &self.provisioning
+    }
+
     /// The client ids that are connected.
     pub fn connected(&self) -> Vec<String> {
         self.hub.broker().connected()
@@ -202,22 +211,43 @@ impl Sandbox {
         self.hub.broker().policies.set(client_or_star, deny);
     }
 
+    /// Replaces what is denied to whoever shows this certificate; that of a claim certificate takes the place of
+    /// [`Deny::for_claims`]. Takes effect on the next packet.
+    pub fn certificate_policy(&self, certificate_id: &str, deny: Vec<Deny>) {
+        let policies = &mut self.hub.broker().policies;
+        policies.set_of_certificate(certificate_id, deny);
+    }
+
+    /// Replaces what is denied to claim certificates that have no policy of their own, which is [`Deny::for_claims`]
+    /// unless something is said. Takes effect on the next packet.
+    pub fn claim_policy(&self, deny: Vec<Deny>) {
+        self.hub.broker().policies.set_of_claims(deny);
+    }
+
+    /// Whether this certificate may connect, and if not, why.
+    pub fn certificate_status(&self, certificate_id: &str) -> CertificateStatus {
+        self.pki.statuses().of(certificate_id)
+    }
+
     /// From the next connection on, this certificate is closed right after the TLS handshake.
     pub fn revoke(&self, certificate_id: &str) {
         self.pki
-            .set_status(certificate_id, CertificateStatus::Revoked);
+            .statuses()
+            .set(certificate_id, CertificateStatus::Revoked);
     }
 
     /// As [`revoke`](Sandbox::revoke), for a certificate that was never activated.
     pub fn deactivate(&self, certificate_id: &str) {
         self.pki
-            .set_status(certificate_id, CertificateStatus::Inactive);
+            .statuses()
+            .set(certificate_id, CertificateStatus::Inactive);
     }
 
     /// From the next connection on, this certificate may connect.
     pub fn activate(&self, certificate_id: &str) {
         self.pki
-            .set_status(certificate_id, CertificateStatus::Active);
+            .statuses()
+            .set(certificate_id, CertificateStatus::Active);
     }
 
     /// Forgets all sessions. Clients that are connected stay so, and find no session when they come back.

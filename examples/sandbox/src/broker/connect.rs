@@ -1,5 +1,6 @@
 //! CONNECT and DISCONNECT: who may come in, whose session is resumed, and who has to go.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Broker, Session};
@@ -26,7 +27,7 @@ impl Broker {
             }
             _ => {}
         }
-        if let Some(Refusal { v3, v5, why }) = self.refusal(&connect, now) {
+        if let Some(Refusal { v3, v5, why }) = self.refusal(number, &connect, now) {
             return match (connect.version, v3) {
                 (Version::V5, _) => self.refuse_connect(number, v5, why, now),
                 (Version::V311, Some(code)) => self.refuse_connect(number, code, why, now),
@@ -78,8 +79,9 @@ impl Broker {
         self.script.at(Stage::Connect, &facts)
     }
 
-    fn refusal(&self, connect: &Connect, now: Instant) -> Option<Refusal> {
+    fn refusal(&self, number: u64, connect: &Connect, now: Instant) -> Option<Refusal> {
         let id = connect.client_id.as_str();
+        let certificate = &self.connections.get(&number)?.certificate;
         let nameless = id.is_empty() && connect.version == Version::V311 && !connect.clean_start;
         if nameless || id.starts_with('$') || id.len() > self.limits.client_id_length {
             return Some(Refusal {
@@ -106,7 +108,7 @@ impl Broker {
                 why: "the topic of the will is not valid",
             });
         }
-        if self.policies.denies_connect(id) {
+        if self.policies.denies_connect(id, certificate) {
             return Some(Refusal {
                 v3: Some(5),
                 v5: 0x87,
@@ -166,6 +168,7 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };
+        let certificate = Arc::clone(&connection.certificate);
         connection.client_id = Some(connect.client_id.as_str().into());
         connection.keep_alive = keep_alive;
         connection.will = connect.will;
@@ -178,6 +181,8 @@ impl Broker {
             session_present,
             terms,
         });
+        self.tell_services_of(&connect.client_id, &certificate);
+        self.policies.connected(&connect.client_id, certificate);
         self.pump(number, now);
     }
 

@@ -13,6 +13,8 @@ pub(super) struct Connection {
     out: mpsc::UnboundedSender<Out>,
     pub kill: Option<oneshot::Sender<Ending>>,
     pub version: Option<Version>,
+    /// The id of the client's certificate; empty before the TLS handshake.
+    pub certificate: Arc<str>,
     /// Set when the CONNECT was accepted.
     pub client_id: Option<Arc<str>>,
     pub keep_alive: Duration,
@@ -53,6 +55,7 @@ impl Connection {
             out,
             kill: Some(kill),
             version: None,
+            certificate: "".into(),
             client_id: None,
             keep_alive: Duration::ZERO,
             patience,
@@ -93,7 +96,7 @@ impl Connection {
             .filter(|_| !self.silent && self.ended.is_none())
         {
             // A task that has ended needs nothing any more.
-            let _ = self.out.send(Out::Send(version, packet));
+            let _ = self.out.send(Out::Send(version, Box::new(packet)));
         }
     }
 

@@ -23,7 +23,10 @@ impl Broker {
             session.takes(qos).then(|| (client.clone(), qos))
         });
         let mut receivers: Vec<(String, u8)> = plain.collect();
-        receivers.extend(self.shared_receivers(message));
+        match &message.only_to {
+            Some(only) => receivers.retain(|(client, _)| client == only),
+            None => receivers.extend(self.shared_receivers(message)),
+        }
         receivers.retain(|(client, _)| !self.policies.denies_receive(client, &message.topic));
         for (client, qos) in &receivers {
             self.deliver(client, *qos, message, now);

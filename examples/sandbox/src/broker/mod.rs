@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What a connection's task is to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Out {
-    Send(Version, Outgoing),
+    Send(Version, Box<Outgoing>),
     End(Ending),
 }
 
@@ -81,6 +81,7 @@ impl Broker {
         limits: Limits,
         clock: Clock,
         services: Vec<Box<dyn Service>>,
+        policies: Policies,
         journal: Arc<Journal>,
     ) -> Broker {
         Broker {
@@ -98,7 +99,7 @@ impl Broker {
             opened: 0,
             published: 0,
             generated_ids: 0,
-            policies: Policies::default(),
+            policies,
             script: Script::default(),
         }
     }
@@ -126,8 +127,11 @@ impl Broker {
         }
     }
 
-    /// The TLS handshake of a connection succeeded.
-    pub(crate) fn secured(&mut self, number: u64, now: Instant) {
+    /// The TLS handshake of a connection succeeded, with this certificate of the client.
+    pub(crate) fn secured(&mut self, number: u64, certificate_id: &str, now: Instant) {
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.certificate = certificate_id.into();
+        }
         self.after_packet(number, now);
     }
 

@@ -19,6 +19,9 @@ pub trait Service: Send {
         at: Moment,
     ) -> Vec<CloudMessage>;
 
+    /// A client has connected, with this certificate.
+    fn connected(&mut self, _client_id: &str, _certificate_id: &str) {}
+
     /// The connection of a client ended.
     fn disconnected(&mut self, _client_id: &str) {}
 
@@ -79,6 +82,11 @@ impl Broker {
             self.route(message, now);
         });
         self.alarm.notify_one();
+    }
+
+    pub(super) fn tell_services_of(&mut self, client: &str, certificate: &str) {
+        let services = self.services.iter_mut();
+        services.for_each(|service| service.connected(client, certificate));
     }
 
     pub(super) fn tell_services_of_the_end(&mut self, client: &str) {

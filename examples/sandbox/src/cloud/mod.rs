@@ -1,3 +1,4 @@
 //! The cloud's own services, each in a folder of its own and each behind [`Service`](crate::Service).
 
+pub(crate) mod provisioning;
 pub(crate) mod shadow;

@@ -191,6 +191,7 @@ fn connect_v3(packet: &v3::Connect) -> Connect {
         qos: packet.will_qos() as u8,
         retain: packet.will_retain(),
         properties: Properties::default(),
+        only_to: None,
     });
     Connect {
         version: Version::V311,
@@ -211,6 +212,7 @@ fn connect_v5(packet: &v5::Connect) -> Connect {
         qos: packet.will_qos() as u8,
         retain: packet.will_retain(),
         properties: properties(packet.will_props()),
+        only_to: None,
     });
     Connect {
         version: Version::V5,
@@ -231,6 +233,7 @@ fn publish_v3(packet: &v3::Publish) -> Publish {
         qos: packet.qos() as u8,
         retain: packet.retain(),
         properties: Properties::default(),
+        only_to: None,
     };
     Publish {
         message,
@@ -247,6 +250,7 @@ fn publish_v5(packet: &v5::Publish) -> Publish {
         qos: packet.qos() as u8,
         retain: packet.retain(),
         properties: properties(packet.props()),
+        only_to: None,
     };
     let alias = topic_alias(packet.props());
     Publish {

@@ -43,7 +43,10 @@ pub(super) async fn serve(hub: Arc<Hub>, line: Line, socket: TcpStream) {
         None => shake_hands(&hub, number, socket, &mut kill).await,
     };
     match secured {
-        Ok(stream) => converse(&hub, number, stream, outbox, kill).await,
+        Ok((stream, certificate)) => {
+            hub.broker().secured(number, &certificate, Instant::now());
+            converse(&hub, number, stream, outbox, kill).await;
+        }
         Err(why) => hub.broker().closed(number, &why, Instant::now()),
     }
 }
@@ -59,13 +62,14 @@ async fn stall(mut socket: TcpStream, kill: &mut oneshot::Receiver<Ending>) -> S
     }
 }
 
-/// TLS, and what AWS looks at right after it. The error says why the connection is over.
+/// TLS, and what AWS looks at right after it: the stream and the id of the client's certificate. The error says why the
+/// connection is over.
 async fn shake_hands(
     hub: &Hub,
     number: u64,
     socket: TcpStream,
     kill: &mut oneshot::Receiver<Ending>,
-) -> Result<Stream, String> {
+) -> Result<(Stream, String), String> {
     let handshake = tokio::select! {
         _ = kill => return Err("cut".to_owned()),
         done = timeout(HANDSHAKE, hub.tls.accept(socket)) => done.unwrap_or_else(|_| Err("took too long".to_owned())),
@@ -85,12 +89,15 @@ async fn shake_hands(
         Event::TlsEstablished {
             sni,
             alpn,
-            certificate_id,
+            certificate_id: certificate_id.clone(),
         },
     );
     match status {
-        CertificateStatus::Active => Ok(stream),
-        CertificateStatus::Inactive | CertificateStatus::Revoked => {
+        CertificateStatus::Active => Ok((stream, certificate_id)),
+        CertificateStatus::Inactive
+        | CertificateStatus::Revoked
+        | CertificateStatus::PendingActivation
+        | CertificateStatus::Deleted => {
             let _ = timeout(GOODBYE, stream.shutdown()).await;
             Err("the certificate is not active".to_owned())
         }
@@ -104,7 +111,6 @@ async fn converse(
     outbox: mpsc::UnboundedReceiver<Out>,
     kill: oneshot::Receiver<Ending>,
 ) {
-    hub.broker().secured(number, Instant::now());
     let (mut reader, mut writer) = tokio::io::split(stream);
     let (why, ending) = tokio::select! {
         biased;
@@ -169,7 +175,7 @@ async fn write(
             match out {
                 Out::Send(version, packet) => {
                     bytes.extend(codec::encode(version, &packet));
-                    hub.journal.write(number, sent(packet));
+                    hub.journal.write(number, sent(*packet));
                 }
                 Out::End(how) => ending = Some(how),
             }

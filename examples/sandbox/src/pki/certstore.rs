@@ -22,6 +22,29 @@ impl Pki {
         issued
     }
 
+    /// Makes `dir` a certstore like [`write_certstore`](Pki::write_certstore) does, with a new claim certificate in it:
+    /// one that many devices share and that may do nothing but ask for a certificate of their own.
+    ///
+    /// # Panics
+    /// When `dir` cannot be written.
+    pub fn write_claim_store(&self, dir: &Path, port: u16) -> Issued {
+        let issued = self.write_certstore(dir, port);
+        self.make_claim(&issued.id);
+        issued
+    }
+
+    /// A new claim certificate, valid or not.
+    pub fn issue_claim(&self, kind: CertificateKind) -> Issued {
+        let issued = self.issue(kind);
+        self.make_claim(&issued.id);
+        issued
+    }
+
+    /// From now on this certificate is a claim certificate.
+    pub fn make_claim(&self, id: &str) {
+        self.claims.add(id);
+    }
+
     /// Adds `ID/ID-certificate.pem.crt` and `ID/ID-private.pem.key` (mode 0600) to the certstore in `dir`.
     ///
     /// # Panics

@@ -1,7 +1,13 @@
 //! Signs certificates: for devices, and for the server itself.
 
+use std::time::{Duration, SystemTime};
+
 use anyhow::Context;
-use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
+use rcgen::{
+    CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, PublicKeyData, SerialNumber,
+    date_time_ymd,
+};
+use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{Authority, CertificateKind, Issued, KeyKind, Pki, ServerCertificate, keys};
 
@@ -9,61 +15,74 @@ impl Pki {
     /// A new device certificate with an EC key in PKCS #8.
     ///
     /// # Panics
-    /// When the cryptography library refuses, which would be a defect of the sandbox.
+    /// When the cryptography library refuses, which would be a defect of the sandbox, or the kind names a time that no
+    /// certificate can.
     pub fn issue(&self, kind: CertificateKind) -> Issued {
         self.issue_with(kind, KeyKind::EcPkcs8)
     }
 
     /// A new device certificate with a key written down as `key` says.
+    ///
+    /// # Panics
+    /// As [`issue`](Pki::issue).
     pub fn issue_with(&self, kind: CertificateKind, key: KeyKind) -> Issued {
-        self.try_issue(kind, key)
-            .expect("fixed parameters can be signed")
+        let issued = keys::key(key).and_then(|(key, text)| self.issued(kind, &key, text));
+        issued.expect("fixed parameters can be signed")
     }
 
-    fn try_issue(&self, kind: CertificateKind, key: KeyKind) -> anyhow::Result<Issued> {
-        let (key, private_key_pem) = keys::key(key)?;
-        let (from, until) = match kind {
-            CertificateKind::Valid | CertificateKind::OtherCa => (2000, 2050),
-            CertificateKind::Expired => (2000, 2001),
-            CertificateKind::NotYetValid => (2090, 2099),
-        };
-        let authority = match kind {
-            CertificateKind::OtherCa => &self.other,
-            CertificateKind::Valid | CertificateKind::Expired | CertificateKind::NotYetValid => {
-                &self.ca
-            }
-        };
-        let parameters = leaf(
-            &[],
-            "AWS IoT Certificate",
-            ExtendedKeyUsagePurpose::ClientAuth,
-            from,
-            until,
-        )?;
-        let certificate_pem = sign(parameters, &key, authority)?;
+    /// A certificate with a new key pair such as AWS makes them: RSA of 2048 bits in PKCS #1. There are eight, which take
+    /// turns.
+    pub(crate) fn issue_rsa(&self, kind: CertificateKind) -> anyhow::Result<Issued> {
+        let (key, text) = keys::rsa(self.next_rsa())?;
+        self.issued(kind, &key, text)
+    }
+
+    fn issued(
+        &self,
+        kind: CertificateKind,
+        key: &KeyPair,
+        private_key_pem: String,
+    ) -> anyhow::Result<Issued> {
+        let (id, certificate_pem) = self.certify(kind, key)?;
         Ok(Issued {
-            id: fingerprint_of_pem(&certificate_pem)?,
+            id,
             certificate_pem,
             private_key_pem,
         })
     }
 
+    /// A new device certificate for this key: its id and its PEM.
+    pub(crate) fn certify(
+        &self,
+        kind: CertificateKind,
+        key: &impl PublicKeyData,
+    ) -> anyhow::Result<(String, String)> {
+        let (from, until) = validity(kind);
+        let usage = ExtendedKeyUsagePurpose::ClientAuth;
+        let parameters = leaf(&[], "AWS IoT Certificate", usage, (from, until))?;
+        let text = match kind {
+            CertificateKind::OtherCa => sign(parameters, key, &self.other),
+            CertificateKind::OtherKey => sign(parameters, &KeyPair::generate()?, &self.ca),
+            CertificateKind::Valid
+            | CertificateKind::Expired
+            | CertificateKind::NotYetValid
+            | CertificateKind::ValidFor(_)
+            | CertificateKind::Between(..) => sign(parameters, key, &self.ca),
+        }?;
+        Ok((fingerprint_of_pem(&text)?, text))
+    }
+
     /// Certificate and key of a server, both PEM: for the sandbox itself, or for another broker to test against.
     pub fn server(&self, kind: ServerCertificate) -> anyhow::Result<(String, String)> {
         let key = KeyPair::generate()?;
-        let (names, from, until): (&[&str], _, _) = match kind {
-            ServerCertificate::Valid => (&["localhost", "127.0.0.1"], 2000, 2050),
-            ServerCertificate::Expired => (&["localhost", "127.0.0.1"], 2000, 2001),
-            ServerCertificate::NotYetValid => (&["localhost", "127.0.0.1"], 2090, 2099),
-            ServerCertificate::OtherName => (&["elsewhere.example"], 2000, 2050),
+        let (names, validity): (&[&str], _) = match kind {
+            ServerCertificate::Valid => (&["localhost", "127.0.0.1"], long()),
+            ServerCertificate::Expired => (&["localhost", "127.0.0.1"], past()),
+            ServerCertificate::NotYetValid => (&["localhost", "127.0.0.1"], future()),
+            ServerCertificate::OtherName => (&["elsewhere.example"], long()),
         };
-        let parameters = leaf(
-            names,
-            "iotcore-sandbox",
-            ExtendedKeyUsagePurpose::ServerAuth,
-            from,
-            until,
-        )?;
+        let usage = ExtendedKeyUsagePurpose::ServerAuth;
+        let parameters = leaf(names, "iotcore-sandbox", usage, validity)?;
         Ok((sign(parameters, &key, &self.ca)?, key.serialize_pem()))
     }
 }
@@ -71,11 +90,19 @@ impl Pki {
 /// The certificate id that AWS would give: SHA-256 over the DER, in hex.
 pub(crate) fn fingerprint(der: &[u8]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, der);
-    digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(digest.as_ref())
+}
+
+/// So many random bytes in hex.
+pub(crate) fn random_hex(count: usize) -> anyhow::Result<String> {
+    let mut bytes = vec![0; count];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| anyhow::anyhow!("no random numbers"))?;
+    Ok(hex(&bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn fingerprint_of_pem(text: &str) -> anyhow::Result<String> {
@@ -84,12 +111,42 @@ fn fingerprint_of_pem(text: &str) -> anyhow::Result<String> {
     ))
 }
 
+type Validity = (SystemTime, SystemTime);
+
+fn validity(kind: CertificateKind) -> Validity {
+    match kind {
+        CertificateKind::Valid | CertificateKind::OtherCa | CertificateKind::OtherKey => long(),
+        CertificateKind::Expired => past(),
+        CertificateKind::NotYetValid => future(),
+        CertificateKind::ValidFor(time) => (SystemTime::now(), SystemTime::now() + time),
+        CertificateKind::Between(from, until) => (from, until),
+    }
+}
+
+/// From 2000 to the last second of 2049, as AWS has it.
+fn long() -> Validity {
+    (after_epoch(946_684_800), after_epoch(2_524_607_999))
+}
+
+/// The year 2000.
+fn past() -> Validity {
+    (after_epoch(946_684_800), after_epoch(978_307_200))
+}
+
+/// From 2090 to 2099.
+fn future() -> Validity {
+    (after_epoch(3_786_912_000), after_epoch(4_070_908_800))
+}
+
+fn after_epoch(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
 fn leaf(
     names: &[&str],
     common_name: &str,
     usage: ExtendedKeyUsagePurpose,
-    from: i32,
-    until: i32,
+    (from, until): Validity,
 ) -> anyhow::Result<CertificateParams> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut parameters = CertificateParams::new(names)?;
@@ -97,14 +154,23 @@ fn leaf(
         .distinguished_name
         .push(DnType::CommonName, common_name);
     parameters.extended_key_usages = vec![usage];
-    parameters.not_before = rcgen::date_time_ymd(from, 1, 1);
-    parameters.not_after = rcgen::date_time_ymd(until, 1, 1);
+    let epoch = date_time_ymd(1970, 1, 1);
+    let stamp = |time: SystemTime| match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => epoch + after,
+        Err(before) => epoch - before.duration(),
+    };
+    (parameters.not_before, parameters.not_after) = (stamp(from), stamp(until));
+    // Otherwise all certificates of a key would have the same one.
+    let mut serial = [0; 16];
+    let filled = SystemRandom::new().fill(&mut serial);
+    filled.map_err(|_| anyhow::anyhow!("no random numbers"))?;
+    parameters.serial_number = Some(SerialNumber::from_slice(&serial));
     Ok(parameters)
 }
 
 fn sign(
     parameters: CertificateParams,
-    key: &KeyPair,
+    key: &impl PublicKeyData,
     authority: &Authority,
 ) -> anyhow::Result<String> {
     Ok(parameters.signed_by(key, &authority.issuer)?.pem())

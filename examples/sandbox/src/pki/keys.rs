@@ -7,6 +7,8 @@ use super::KeyKind;
 
 const RSA_PKCS8: &str = include_str!("test-key-rsa-pkcs8.pem");
 const RSA_PKCS1: &str = include_str!("test-key-rsa-pkcs1.pem");
+/// Eight keys of 2048 bits in PKCS #8.
+const RSA_KEYS: &str = include_str!("test-keys-rsa.pem");
 
 /// A key that can be certified, and its PEM. EC keys (P-256) are new each time; the RSA key is always the same one,
 /// because ring cannot generate RSA keys.
@@ -25,6 +27,22 @@ pub(super) fn key(kind: KeyKind) -> anyhow::Result<(KeyPair, String)> {
         KeyKind::RsaPkcs8 => (KeyPair::from_pem(RSA_PKCS8)?, RSA_PKCS8.to_owned()),
         KeyKind::RsaPkcs1 => (KeyPair::from_pem(RSA_PKCS8)?, RSA_PKCS1.to_owned()),
     })
+}
+
+/// One of eight RSA keys, and its PEM in PKCS #1, in which AWS gives out the keys that it makes.
+pub(super) fn rsa(which: usize) -> anyhow::Result<(KeyPair, String)> {
+    let keys = pem::parse_many(RSA_KEYS)?;
+    let key = &keys[which % keys.len()];
+    let inner = inside_rsa(key.contents()).context("not an RSA key in PKCS #8")?;
+    let text = pem::encode_config(&pem::Pem::new("RSA PRIVATE KEY", inner), unix_lines());
+    Ok((KeyPair::try_from(key.contents())?, text))
+}
+
+/// In PKCS #8 the PKCS #1 key is the last thing: an OCTET STRING after the null parameters of rsaEncryption.
+fn inside_rsa(pkcs8: &[u8]) -> Option<&[u8]> {
+    let head = [0x05, 0x00, 0x04, 0x82];
+    let start = pkcs8.windows(head.len()).position(|bytes| bytes == head)? + head.len() + 2;
+    pkcs8.get(start..)
 }
 
 /// The `BEGIN EC PRIVATE KEY` form of a P-256 key: RFC 5915 with the curve's name, byte for byte what openssl writes.
@@ -52,4 +70,27 @@ fn secret_of_p256(pkcs8: &[u8]) -> Option<&[u8]> {
 
 fn unix_lines() -> pem::EncodeConfig {
     pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn rsa_keys_take_turns_and_are_written_down_in_pkcs_1() {
+        let texts: BTreeSet<String> = (0..8).map(|which| rsa(which).unwrap().1).collect();
+        assert_eq!(texts.len(), 8);
+        assert_eq!(rsa(8).unwrap().1, rsa(0).unwrap().1);
+        for text in texts {
+            assert!(
+                text.starts_with("-----BEGIN RSA PRIVATE KEY-----\n"),
+                "{text}"
+            );
+            let inner = pem::parse(text).unwrap().into_contents();
+            let pair = ring::signature::RsaKeyPair::from_der(&inner).unwrap();
+            assert_eq!(pair.public().modulus_len(), 256);
+        }
+    }
 }

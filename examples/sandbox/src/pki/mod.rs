@@ -2,14 +2,19 @@
 //! nothing the sandbox trusts, and certificates of every kind that a device may be given by mistake.
 
 mod certstore;
+mod csr;
 mod issue;
 mod keys;
+mod status;
 
-pub(crate) use issue::fingerprint;
+pub(crate) use csr::SubjectKey;
+pub(crate) use issue::{fingerprint, random_hex};
+pub use status::CertificateStatus;
+pub(crate) use status::{Claims, Statuses};
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -34,6 +39,12 @@ pub enum CertificateKind {
     NotYetValid,
     /// In order, but signed by a CA that the sandbox does not know.
     OtherCa,
+    /// In order, but for another key than the one beside it: who shows it cannot prove that it is his.
+    OtherKey,
+    /// Begins when it is issued, on this machine's clock, and ends so much later.
+    ValidFor(Duration),
+    /// Begins and ends at these times, to the second.
+    Between(SystemTime, SystemTime),
 }
 
 /// How a private key is written down. All RSA keys are one and the same test key.
@@ -56,14 +67,6 @@ pub enum ServerCertificate {
     OtherName,
 }
 
-/// Whether a device certificate may connect. A certificate that was never mentioned is active.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CertificateStatus {
-    Active,
-    Inactive,
-    Revoked,
-}
-
 /// The certificates of one sandbox, below one directory: a temporary one that ends with the sandbox, or one that was
 /// named, whose CA is used again at the next start.
 pub struct Pki {
@@ -72,6 +75,8 @@ pub struct Pki {
     ca: Authority,
     other: Authority,
     statuses: Statuses,
+    claims: Claims,
+    rsa_keys: AtomicUsize,
 }
 
 impl Pki {
@@ -91,6 +96,8 @@ impl Pki {
             ca: Authority::open(&dir, "ca", "iotcore-sandbox CA")?,
             other: Authority::open(&dir, "other-ca", "a CA that nobody asked")?,
             statuses: Statuses::default(),
+            claims: Claims::default(),
+            rsa_keys: AtomicUsize::new(0),
             dir,
             _temporary: temporary,
         })
@@ -115,30 +122,16 @@ impl Pki {
         &self.ca.certificate_pem
     }
 
-    pub(crate) fn set_status(&self, id: &str, status: CertificateStatus) {
-        self.statuses.set(id, status);
+    pub(crate) fn statuses(&self) -> &Statuses {
+        &self.statuses
     }
 
-    pub(crate) fn statuses(&self) -> Statuses {
-        self.statuses.clone()
-    }
-}
-
-/// Which certificates may connect; shared by the handle and the connections.
-#[derive(Clone, Default)]
-pub(crate) struct Statuses(Arc<Mutex<HashMap<String, CertificateStatus>>>);
-
-impl Statuses {
-    pub(crate) fn of(&self, id: &str) -> CertificateStatus {
-        let known = self.0.lock().expect("nobody panics with this lock");
-        known.get(id).copied().unwrap_or(CertificateStatus::Active)
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.claims
     }
 
-    pub(crate) fn set(&self, id: &str, status: CertificateStatus) {
-        self.0
-            .lock()
-            .expect("nobody panics with this lock")
-            .insert(id.to_owned(), status);
+    fn next_rsa(&self) -> usize {
+        self.rsa_keys.fetch_add(1, Ordering::Relaxed)
     }
 }
 

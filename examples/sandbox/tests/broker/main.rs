@@ -5,6 +5,7 @@ mod connect;
 mod faults;
 mod handle;
 mod program;
+mod provisioning;
 mod publish;
 mod sessions;
 mod shadow;

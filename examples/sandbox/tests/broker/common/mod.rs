@@ -1,5 +1,6 @@
 //! What the tests share: sandboxes without patience-testing limits, and a device that speaks one packet at a time.
 
+pub mod claimant;
 mod device;
 mod wire;
 
