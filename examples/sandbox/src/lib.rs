@@ -20,11 +20,12 @@
 //! | `sandbox.rs`, `builder.rs` | the handle, and what can be set before the start |
 //! | `broker/` | connections, sessions, publishes, subscriptions, the cloud's clock; `service.rs` is the seam to `cloud/` |
 //! | `cloud/shadow/` | the device shadow service, [`Shadow`], the handle that a test has on one, [`ShadowFault`], what goes wrong |
+//! | `cloud/provisioning/` | fleet provisioning by claim, [`Template`], [`Provisioning`], the handle that a test has, [`ProvisioningFault`] |
 //! | `faults.rs`, `policy.rs`, `limits.rs`, `topic.rs` | pure: what goes wrong, what is denied, what is allowed, what matches |
 //! | `record.rs`, `journal.rs` | what was seen, and waiting for it |
 //! | `packet.rs`, `codec.rs` | packets, and their bytes: the only file that knows the MQTT library |
 //! | `net/` | thread, listener, TLS, one task for each connection |
-//! | `pki/` | throw-away certificates and certstores |
+//! | `pki/` | throw-away certificates, certstores, and what the cloud knows of certificates |
 //!
 //! Every sandbox has the shadow service:
 //!
@@ -37,7 +38,24 @@
 //! # anyhow::Ok(())
 //! ```
 //!
-//! Provisioning and jobs go into `cloud/` as well, each as a [`Service`]: the broker shows it each accepted publish and
+//! And it has fleet provisioning, with a template called `fleet`, which wants a `SerialNumber`:
+//!
+//! ```
+//! # use serde_json::json;
+//! use iotcore_sandbox::{Sandbox, Template};
+//!
+//! let pumps = Template::new("pumps").thing("pump-{SerialNumber}");
+//! let pumps = pumps.configuration(json!({ "url": "https://pumps.test/{SerialNumber}" }));
+//! let sandbox = Sandbox::builder().template(pumps).start()?;
+//! let claims = tempfile::tempdir()?;
+//! sandbox.pki().write_claim_store(claims.path(), sandbox.port());
+//! // ... let the device provision itself, and wait until it is a thing:
+//! let registered = sandbox.provisioning().wait_for_registered(1, std::time::Duration::ZERO);
+//! # assert_eq!(registered, []);
+//! # anyhow::Ok(())
+//! ```
+//!
+//! Jobs go into `cloud/` as well, each such thing as a [`Service`]: the broker shows it each accepted publish and
 //! delivers what it answers, at once or when it is due. The sandbox shares no code with the daemon it tests: two
 //! independent readings of AWS's rules are the point.
 

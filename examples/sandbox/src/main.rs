@@ -18,7 +18,11 @@ ends on Ctrl-C.
 
 Keeps the shadows of things in DIR/shadow: THING.desired.json and THING.reported.json, or
 THING~NAME.desired.json and THING~NAME.reported.json for named ones. Edit a .desired.json,
-or make a new one, to change what is desired.";
+or make a new one, to change what is desired.
+
+New devices may be provisioned with the claim certificate in DIR/claim, a certstore too.
+The template is called 'fleet'. It wants the parameter SerialNumber and makes the thing
+device-SERIALNUMBER, with an empty configuration. Requests are JSON, not CBOR.";
 
 struct Options {
     port: u16,
@@ -70,11 +74,14 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Option<O
 }
 
 fn greet(sandbox: &Sandbox, dir: &Path) -> anyhow::Result<()> {
-    let certstore = dir.join("certstore");
+    let (certstore, claim) = (dir.join("certstore"), dir.join("claim"));
     let id = certificate(sandbox, &certstore)?;
+    let claim_id = certificate(sandbox, &claim)?;
+    sandbox.pki().make_claim(&claim_id);
     println!("listening on {}:{}", sandbox.host(), sandbox.port());
     println!("CA certificate: {}", sandbox.pki().ca_file().display());
     println!("certstore: {} with certificate {id}", certstore.display());
+    println!("claim: {} with certificate {claim_id}", claim.display());
     println!("shadows: {}", dir.join("shadow").display());
     Ok(())
 }

@@ -4,6 +4,11 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use iotcore_sandbox::{Issued, Sandbox, Version};
+use serde_json::{Value, json};
+
+use crate::common::{Device, Hello, Seen, config};
+
 fn command(dir: &Path) -> Command {
     let program = env!("CARGO_BIN_EXE_iotcore-sandbox");
     let mut command = Command::new(program);
@@ -50,13 +55,17 @@ fn it_says_where_everything_is_and_what_happens() {
         .unwrap();
     assert!(line(&mut output).starts_with("CA certificate: "));
     assert!(line(&mut output).starts_with("certstore: "));
+    assert!(line(&mut output).starts_with("claim: "));
     let shadows = dir.path().join("shadow");
     assert_eq!(
         line(&mut output),
         format!("shadows: {}\n", shadows.display())
     );
-    let endpoint = std::fs::read_to_string(dir.path().join("certstore/endpoint.txt")).unwrap();
-    assert_eq!(endpoint, format!("localhost:{port}\n"));
+    for store in ["certstore", "claim"] {
+        let endpoint = dir.path().join(store).join("endpoint.txt");
+        let endpoint = std::fs::read_to_string(endpoint).unwrap();
+        assert_eq!(endpoint, format!("localhost:{port}\n"));
+    }
 
     std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     assert_eq!(line(&mut output), "connection opened [connection 1]\n");
@@ -66,13 +75,57 @@ fn it_says_where_everything_is_and_what_happens() {
 #[test]
 fn it_keeps_its_certificates() {
     let dir = tempfile::tempdir().unwrap();
-    let certstore = || {
+    let certificates = || {
         let (child, mut output) = start(dir.path());
-        let last = [line(&mut output), line(&mut output), line(&mut output)][2].clone();
+        let mut greeting: Vec<String> = (0..4).map(|_| line(&mut output)).collect();
         interrupt(child);
-        last
+        greeting.split_off(2)
     };
-    assert_eq!(certstore(), certstore());
+    assert_eq!(certificates(), certificates());
+}
+
+#[test]
+fn it_provisions_new_devices() {
+    let dir = tempfile::tempdir().unwrap();
+    let (child, mut output) = start(dir.path());
+    let greeting: Vec<String> = (0..5).map(|_| line(&mut output)).collect();
+    let port = greeting[0].trim().rsplit(':').next().unwrap();
+    let id = greeting[3].trim().rsplit(' ').next().unwrap();
+    let file = |end: &str| {
+        let file = dir.path().join(format!("claim/{id}/{id}-{end}"));
+        std::fs::read_to_string(file).unwrap()
+    };
+    let claim = Issued {
+        id: id.to_owned(),
+        certificate_pem: file("certificate.pem.crt"),
+        private_key_pem: file("private.pem.key"),
+    };
+    // For its CA, which is the same.
+    let other = Sandbox::builder().dir(dir.path()).start().unwrap();
+    let config = config(&other, &claim);
+    let mut device = Device::open_at(port.parse().unwrap(), Version::V5, config);
+    device.say_hello(&Hello::new(Version::V5, "new"));
+    assert!(matches!(device.next(), Seen::Connack { code: 0, .. }));
+    let topics = [
+        "$aws/certificates/create/json",
+        "$aws/provisioning-templates/fleet/provision/json",
+    ];
+    let accepted = topics.map(|topic| format!("{topic}/accepted"));
+    device.subscribe(&[(&accepted[0], 0), (&accepted[1], 0)]);
+    device.publish(topics[0], b"", 0);
+    let answer: Value = serde_json::from_str(&device.message().1).unwrap();
+    let request = json!({
+        "certificateOwnershipToken": answer["certificateOwnershipToken"],
+        "parameters": { "SerialNumber": "42" },
+    });
+    device.publish(topics[1], request.to_string().as_bytes(), 0);
+    let answer: Value = serde_json::from_str(&device.message().1).unwrap();
+    assert_eq!(answer["thingName"], "device-42");
+
+    let packet_id = device.publish("telemetry", b"", 1);
+    let code = 0x87;
+    assert_eq!(device.next(), Seen::Puback { packet_id, code });
+    interrupt(child);
 }
 
 #[test]
@@ -85,7 +138,7 @@ fn it_makes_shadows_of_files_and_complains_about_broken_ones() {
     let mut child = command(dir.path()).stderr(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut errors = BufReader::new(child.stderr.take().unwrap());
-    (0..4).for_each(|_| drop(line(&mut output)));
+    (0..5).for_each(|_| drop(line(&mut output)));
     assert_eq!(
         line(&mut output),
         "shadow t: update asked, 0 in flight (for an operator)\n"

@@ -107,8 +107,13 @@ impl Device {
     ) -> Device {
         let mut config = config(sandbox, issued);
         config.alpn_protocols = alpn.iter().map(|value| value.as_bytes().to_vec()).collect();
-        let name = sandbox.host().to_owned().try_into().expect("a name");
-        let socket = TcpStream::connect(("127.0.0.1", sandbox.port())).expect("it listens");
+        Device::open_at(sandbox.port(), version, config)
+    }
+
+    /// For a sandbox in another process.
+    pub fn open_at(port: u16, version: Version, config: ClientConfig) -> Device {
+        let name = "localhost".try_into().expect("a name");
+        let socket = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
         socket.set_read_timeout(Some(SOON)).expect("a timeout");
         socket.set_nodelay(true).expect("no delay");
         let tls = ClientConnection::new(Arc::new(config), name).expect("a TLS configuration");
