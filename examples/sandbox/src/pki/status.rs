@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Whether a device certificate may connect: only an active one may. A certificate that was never mentioned is active.
+/// Whether a device certificate may connect: only an active one may. A certificate that was never mentioned is active, and
+/// nothing is remembered when a sandbox ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateStatus {
     Active,

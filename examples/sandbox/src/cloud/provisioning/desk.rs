@@ -94,12 +94,11 @@ impl Desk {
 
     fn carry_out(&mut self, asked: &Asked, mut event: ProvisioningEvent) -> Answer {
         let operation = asked.topic.operation;
-        let kind = match operation {
-            ProvisioningOperation::Register => self.kind,
-            _ => match self.script.at(Stage::Issuing, operation) {
-                Some(ProvisioningTrouble::Issue(kind)) => kind,
-                _ => self.kind,
-            },
+        let (kind, success) = match operation {
+            ProvisioningOperation::Register => (self.kind, ProvisioningKind::Registered),
+            ProvisioningOperation::Create | ProvisioningOperation::CreateFromCsr => {
+                (self.kind_to_issue(operation), ProvisioningKind::Issued)
+            }
         };
         let Done {
             answer,
@@ -110,16 +109,19 @@ impl Desk {
             Err(rejection) => return self.rejected(asked, event, &rejection),
         };
         (event.certificate_id, event.thing) = (Some(certificate_id), thing);
-        let what = match operation {
-            ProvisioningOperation::Register => ProvisioningKind::Registered,
-            _ => ProvisioningKind::Issued,
-        };
-        self.note(&event, what);
+        self.note(&event, success);
         match self.script.at(Stage::CarriedOut, operation) {
             Some(ProvisioningTrouble::RejectAfterwards(rejection)) => {
                 self.rejected(asked, event, &rejection)
             }
             _ => self.worded(asked, event, ProvisioningKind::Accepted, &answer),
+        }
+    }
+
+    fn kind_to_issue(&mut self, operation: ProvisioningOperation) -> CertificateKind {
+        match self.script.at(Stage::Issuing, operation) {
+            Some(ProvisioningTrouble::Issue(kind)) => kind,
+            _ => self.kind,
         }
     }
 

@@ -119,13 +119,7 @@ impl Office {
         asked: &Asked,
         registration: Registration,
     ) -> Result<Done, ProvisioningRejection> {
-        let name = asked.topic.template.as_deref().unwrap_or_default();
-        let template = self.templates.get(name);
-        let template = template.ok_or_else(|| ProvisioningRejection::no_template(name))?;
-        if !template.enabled {
-            let message = format!("Provisioning template '{name}' is disabled.");
-            return Err(ProvisioningRejection::template(message));
-        }
+        let template = open_template(&self.templates, asked)?;
         let entry = self.registry.owned(&registration.token, asked.at.now)?;
         if entry.certificate.registered.is_some() && !template.takes_tokens_again {
             let message = "Certificate ownership token has already been used.";
@@ -136,17 +130,15 @@ impl Office {
         let id = entry.certificate.id.clone();
         let rendered = template.render(&parameters, &id)?;
         if !template.takes_known_things && self.registry.is_of_another(&rendered.thing, &id) {
-            let message = format!("Thing '{}' exists already.", rendered.thing);
-            return Err(ProvisioningRejection::new(409, "ResourceConflict", message));
+            return Err(ProvisioningRejection::known_thing(&rendered.thing));
         }
         self.pki.statuses().set(&id, template.status);
-        let entry = self.registry.owned(&registration.token, asked.at.now)?;
-        entry.settled = true;
-        entry.certificate.registered = Some(RegisteredThing {
+        let registered = RegisteredThing {
             thing: rendered.thing.clone(),
-            template: name.to_owned(),
+            template: template.name.clone(),
             parameters,
-        });
+        };
+        self.registry.register(&id, registered);
         let answer = json!({
             "deviceConfiguration": rendered.configuration,
             "thingName": rendered.thing,
@@ -182,6 +174,22 @@ impl Office {
             statuses.set(&certificate.id, CertificateStatus::Deleted);
         }
         overdue
+    }
+}
+
+/// The template that is asked for, if devices may become things by it.
+fn open_template<'a>(
+    templates: &'a HashMap<String, Template>,
+    asked: &Asked,
+) -> Result<&'a Template, ProvisioningRejection> {
+    let name = asked.topic.template.as_deref().unwrap_or_default();
+    match templates.get(name) {
+        None => Err(ProvisioningRejection::no_template(name)),
+        Some(template) if template.enabled => Ok(template),
+        Some(_) => {
+            let message = format!("Provisioning template '{name}' is disabled.");
+            Err(ProvisioningRejection::template(message))
+        }
     }
 }
 

@@ -65,12 +65,8 @@ impl Registry {
     }
 
     /// What belongs to this token.
-    pub(super) fn owned(
-        &mut self,
-        token: &str,
-        now: Instant,
-    ) -> Result<&mut Entry, ProvisioningRejection> {
-        match self.0.iter_mut().find(|entry| entry.token == token) {
+    pub(super) fn owned(&self, token: &str, now: Instant) -> Result<&Entry, ProvisioningRejection> {
+        match self.0.iter().find(|entry| entry.token == token) {
             None => Err(ProvisioningRejection::token(
                 "Certificate ownership token is invalid.",
             )),
@@ -78,6 +74,15 @@ impl Registry {
                 "Certificate ownership token has expired.",
             )),
             Some(entry) => Ok(entry),
+        }
+    }
+
+    /// A device has become this thing with this certificate.
+    pub(super) fn register(&mut self, id: &str, thing: RegisteredThing) {
+        let entry = self.0.iter_mut().find(|entry| entry.certificate.id == id);
+        if let Some(entry) = entry {
+            entry.settled = true;
+            entry.certificate.registered = Some(thing);
         }
     }
 
@@ -129,12 +134,20 @@ mod tests {
         }
     }
 
+    fn thing(name: &str) -> RegisteredThing {
+        RegisteredThing {
+            thing: name.to_owned(),
+            template: "t".to_owned(),
+            parameters: BTreeMap::new(),
+        }
+    }
+
     #[test]
     fn a_token_is_good_for_its_time() {
         let (now, mut registry) = (Instant::now(), Registry::default());
         let soon = now + Duration::from_secs(1);
         registry.add(entry("a", "one", soon));
-        let mut check = |token: &str, now, expected: Result<&str, &str>| {
+        let check = |token: &str, now, expected: Result<&str, &str>| {
             let found = registry
                 .owned(token, now)
                 .map(|entry| &entry.certificate.id);
@@ -154,7 +167,7 @@ mod tests {
         registry.add(entry("a", "one", at(2)));
         registry.add(entry("b", "two", at(1)));
         registry.add(entry("c", "three", at(1)));
-        registry.owned("three", now).unwrap().settled = true;
+        registry.register("c", thing("pump"));
         assert_eq!(registry.deadline(), Some(at(1)));
         let overdue: Vec<String> = registry
             .overdue(at(1))
@@ -170,11 +183,7 @@ mod tests {
     fn a_thing_may_be_of_another_certificate() {
         let (now, mut registry) = (Instant::now(), Registry::default());
         registry.add(entry("a", "one", now));
-        registry.0[0].certificate.registered = Some(RegisteredThing {
-            thing: "pump".to_owned(),
-            template: "t".to_owned(),
-            parameters: BTreeMap::new(),
-        });
+        registry.register("a", thing("pump"));
         assert!(registry.is_of_another("pump", "b"));
         assert!(!registry.is_of_another("pump", "a"));
         assert!(!registry.is_of_another("valve", "b"));

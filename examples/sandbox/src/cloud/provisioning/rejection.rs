@@ -68,6 +68,11 @@ impl ProvisioningRejection {
         ProvisioningRejection::new(404, "ResourceNotFound", message)
     }
 
+    pub(super) fn known_thing(name: &str) -> ProvisioningRejection {
+        let message = format!("Thing '{name}' exists already.");
+        ProvisioningRejection::new(409, "ResourceConflict", message)
+    }
+
     pub(super) fn content(&self) -> Value {
         json!({
             "statusCode": self.status,
