@@ -37,6 +37,7 @@ fn connect(
         session_expiry,
         last_will: None,
         attempts: 0,
+        clock_floor: std::time::UNIX_EPOCH,
     };
     let (mqtt, session) = Mqtt::new(options, tls);
     (mqtt, tokio::spawn(session.run()))

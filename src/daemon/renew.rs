@@ -115,8 +115,12 @@ impl Renewer {
         self.next_look = now() + DAY;
         let wall = clock::wall();
         if wall < self.floor {
-            // Without a clock nothing can be said about a certificate.
+            // Without a clock no more can be said about a certificate than this.
             self.next_look = now() + SOON;
+            let validity = self.validity;
+            if let Some(validity) = validity.filter(|it| it.age(wall) == Age::NotYetValid) {
+                self.warn(validity, wall);
+            }
             return;
         }
         let Some(validity) = self.validity else {

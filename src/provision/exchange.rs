@@ -10,10 +10,12 @@ use tokio::time::timeout;
 
 use super::failed::Failed;
 use crate::certstore::Registered;
-use crate::mqtt::{End, Link, Mqtt, PublishError, QoS, Subscription, SubscriptionState};
+use crate::mqtt::{End, Link, Mqtt, PublishError, QoS, Subscription, SubscriptionState, Version};
 
 /// The cloud's answers and the broker's acknowledgements take this long at most.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The cloud pings no faster than every 30 s, whatever we ask for.
+const PING_PATIENCE: Duration = Duration::from_secs(50);
 const CREATE: &str = "$aws/certificates/create/json";
 const CREATE_FROM_CSR: &str = "$aws/certificates/create-from-csr/json";
 
@@ -150,16 +152,41 @@ impl Exchange {
         }
     }
 
-    /// Waits until the broker has answered something: a CONNACK alone proves nothing.
-    pub async fn proved(&self) -> Result<(), Failed> {
+    /// Waits until the broker has answered something: a CONNACK alone proves nothing. MQTT 5 answers a
+    /// subscription, whether the policy allows it or not; MQTT 3.1.1 may end the connection instead,
+    /// and is waited for until it answers a ping.
+    pub async fn proved(&self, version: Version) -> Result<(), Failed> {
         let mut link = self.mqtt.link();
+        let limit = match version {
+            Version::V5 => PATIENCE,
+            Version::V311 => PING_PATIENCE,
+        };
         tokio::select! {
-            proved = timeout(PATIENCE, self.mqtt.proved()) => proved.map_err(|_| {
-                Failed::Silent(format!("the broker answered nothing within {} s", PATIENCE.as_secs()))
+            proved = timeout(limit, self.answered(version)) => proved.map_err(|_| {
+                Failed::Silent(format!("the broker answered nothing within {} s", limit.as_secs()))
             }),
             Ok(_) = link.wait_for(|link| *link == Link::Down) => {
                 Err(Failed::Denied("the broker closed the connection".to_owned()))
             }
+        }
+    }
+
+    async fn answered(&self, version: Version) {
+        let filter = format!("{CREATE}/rejected");
+        let subscription = match version {
+            Version::V5 => self.mqtt.subscribe(&filter, QoS::AtLeastOnce, 1).await.ok(),
+            Version::V311 => None,
+        };
+        match subscription {
+            Some(mut it) => {
+                let answered = it
+                    .state
+                    .wait_for(|state| *state != SubscriptionState::Pending);
+                if answered.await.is_err() {
+                    std::future::pending().await
+                }
+            }
+            None => self.mqtt.proved().await,
         }
     }
 

@@ -194,7 +194,7 @@ async fn try_out(job: &Job, staged: &Staged) -> Result<(), Failed> {
         outcome = match session.await {
             Err(failed) => Err(failed),
             Ok(exchange) => {
-                let proved = exchange.proved().await;
+                let proved = exchange.proved(job.connection.version).await;
                 exchange.leave().await;
                 proved
             }
@@ -311,7 +311,7 @@ impl Job {
             client_id,
             endpoint,
             attempts,
-            // The least: an answered ping proves that the connection is good.
+            // The least: an answered ping proves that a connection is good.
             keep_alive: Duration::from_secs(5),
             session_expiry: Duration::ZERO,
             last_will: None,
