@@ -1,4 +1,5 @@
 //! A local AWS IoT Core and the daemon together, on a directory tree to play with. Ends on Ctrl-C.
+//! With `--provision` the device has nothing but a claim certificate at first, and is born.
 
 use std::fs;
 use std::path::Path;
@@ -22,9 +23,14 @@ fn main() -> Result<()> {
     let sandbox = Sandbox::builder()
         .shadow_dir(dir.path().join("cloud"))
         .start()?;
-    sandbox
-        .pki()
-        .write_certstore(&dir.path().join("certs"), sandbox.port());
+    let newborn = std::env::args().any(|argument| argument == "--provision");
+    if newborn {
+        write_claim(&sandbox, dir.path())?;
+    } else {
+        sandbox
+            .pki()
+            .write_certstore(&dir.path().join("certs"), sandbox.port());
+    }
     let messages = dir.path().join("messages");
     fs::create_dir(&messages).context("cannot make the messages directory")?;
 
@@ -36,28 +42,56 @@ fn main() -> Result<()> {
         .shadow("demo-thing")
         .desire(json!({"lamp": {"color": "green"}}));
 
-    let config = configuration(&sandbox, dir.path())?;
     explain(&sandbox, dir.path());
-    let exit = thread::scope(|scope| {
-        let device = scope.spawn(|| daemon::run(config));
-        watch(&sandbox, || device.is_finished());
-        device.join()
-    });
+    let mut exit = run(&sandbox, dir.path(), newborn)?;
+    if let Exit::Provisioned = exit {
+        println!("\nThe device is born and starts afresh, as a supervisor would let it.\n");
+        exit = run(&sandbox, dir.path(), newborn)?;
+    }
     match exit {
-        Ok(Exit::Stopped(_)) => {
+        Exit::Stopped(_) => {
             println!("\nThe demo is over, its directory is removed.");
             Ok(())
         }
-        Ok(exit) => Err(anyhow!("{exit}")),
-        Err(_) => Err(anyhow!("the daemon failed")),
+        exit => Err(anyhow!("{exit}")),
     }
 }
 
-fn configuration(sandbox: &Sandbox, dir: &Path) -> Result<Config> {
+/// The daemon, until it ends; meanwhile tells what the cloud sees.
+fn run(sandbox: &Sandbox, dir: &Path, newborn: bool) -> Result<Exit> {
+    let config = configuration(sandbox, dir, newborn)?;
+    let exit = thread::scope(|scope| {
+        let device = scope.spawn(|| daemon::run(config));
+        watch(sandbox, || device.is_finished());
+        device.join()
+    });
+    exit.map_err(|_| anyhow!("the daemon failed"))
+}
+
+/// What a device has when it leaves the factory.
+fn write_claim(sandbox: &Sandbox, dir: &Path) -> Result<()> {
+    sandbox
+        .pki()
+        .write_claim_store(&dir.join("claims"), sandbox.port());
+    fs::create_dir(dir.join("certs")).context("cannot make the certificate store")?;
+    let endpoint = format!("{}:{}\n", sandbox.host(), sandbox.port());
+    fs::write(dir.join("certs/endpoint.txt"), endpoint).context("cannot write endpoint.txt")?;
+    let settings = json!({
+        "claimstore": dir.join("claims"),
+        "template": "fleet",
+        "parameters": {"SerialNumber": "0001"},
+        "csr": true,
+    });
+    fs::write(dir.join("fleetprov.json"), settings.to_string())
+        .context("cannot write fleetprov.json")
+}
+
+fn configuration(sandbox: &Sandbox, dir: &Path, newborn: bool) -> Result<Config> {
     let cli = Cli {
         clientid: Some("demo-device".into()),
         cacert: Some(sandbox.pki().ca_file().display().to_string()),
         certstore: Some(dir.join("certs").display().to_string()),
+        fleetprov: newborn.then(|| dir.join("fleetprov.json").display().to_string()),
         messages: vec![dir.join("messages").display().to_string()],
         services: vec![format!("demo-thing:{}", dir.join("services").display())],
         updates: vec![format!("demo-thing:{}", dir.join("updates").display())],
@@ -125,6 +159,7 @@ fn tell(record: &Record) {
         Event::Shadow(event) if event.kind == ShadowKind::Accepted(ShadowOperation::Update) => {
             println!("cloud: the shadow of {} has changed", event.name);
         }
+        Event::Provisioning(event) => println!("cloud: {event}"),
         Event::Connect { .. } => println!("cloud: a device connects"),
         Event::DisconnectReceived { .. } => println!("cloud: the device says goodbye"),
         _ => {}

@@ -306,7 +306,7 @@ impl Watchman {
         let thread = thread::spawn(move || {
             let mut seen = Vec::new();
             while !over.load(Ordering::Relaxed) {
-                look(&dir, 0o777, &mut seen);
+                look(&dir, &mut seen);
             }
             seen
         });
@@ -322,8 +322,7 @@ impl Watchman {
     }
 }
 
-/// `reach`: what others may do on the way to here.
-fn look(dir: &Path, reach: u32, seen: &mut Vec<String>) {
+fn look(dir: &Path, seen: &mut Vec<String>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
         let Ok(meta) = fs::symlink_metadata(&path) else {
@@ -331,7 +330,7 @@ fn look(dir: &Path, reach: u32, seen: &mut Vec<String>) {
         };
         let mode = meta.permissions().mode();
         if meta.is_dir() {
-            look(&path, reach & mode, seen);
+            look(&path, seen);
         } else if meta.is_file() && mode & 0o077 != 0 && seen.len() < 10 {
             // Contents are looked at second: a file that is open to others at any moment counts.
             let text = fs::read_to_string(&path).unwrap_or_default();

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 
 use common::{Device, LONG, names, sandbox, wait_for};
-use iotcore_sandbox::{Event, Sandbox};
+use iotcore_sandbox::{CertificateKind, Event, Sandbox};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -46,6 +46,8 @@ under_each_supervisor!(
     down_says_goodbye_to_the_broker,
     down_does_not_wait_for_finish,
     a_term_to_runsv_does_not_wait_for_finish,
+    a_refused_certificate_gives_way_to_a_good_one,
+    a_good_certificate_stays_beside_a_refused_one,
     finish_says_why_and_how_long,
     run_says_what_is_missing,
     values_with_blanks_arrive_as_one_argument,
@@ -129,6 +131,38 @@ fn exit_code_111_waits_its_own_time(tools: Tools) {
     );
     service.set("ENDPOINT", "").write_conf();
     service.wait_for_log("connected to");
+}
+
+fn a_refused_certificate_gives_way_to_a_good_one(tools: Tools) {
+    // One start for each certificate before the good one.
+    ends_on_the_good_certificate(tools, true, 1);
+}
+
+fn a_good_certificate_stays_beside_a_refused_one(tools: Tools) {
+    ends_on_the_good_certificate(tools, false, 0);
+}
+
+fn ends_on_the_good_certificate(tools: Tools, prefer_the_bad_one: bool, restarts: usize) {
+    let sandbox = sandbox();
+    let mut service = Service::new(tools, &sandbox);
+    let store = service.device.certstore();
+    let bad = sandbox.pki().issue(CertificateKind::Valid);
+    sandbox.pki().add_to_certstore(&store, &bad);
+    sandbox.revoke(&bad.id);
+    let mut ids = common::names(&store);
+    ids.retain(|name| name.len() == 64 && *name != bad.id);
+    let first = if prefer_the_bad_one { &bad.id } else { &ids[0] };
+    std::os::unix::fs::symlink(first, store.join("preferred")).expect("a link");
+    service
+        .set("OPTIONS", "--connect-attempts=1")
+        .set("WAIT_111", "1")
+        .start();
+    service.wait_for_log("connected to");
+    service.device.drop_message("m", "t", "x");
+    service.device.wait_until_empty();
+    let link = fs::read_link(store.join("preferred")).expect("a link");
+    assert_eq!(link.to_string_lossy(), ids[0]);
+    assert_eq!(service.logged("exited with 111"), restarts);
 }
 
 fn check_tells_whether_the_daemon_is_connected(tools: Tools) {
