@@ -201,12 +201,12 @@ pub struct Cli {
     #[arg(long, value_name = "DIR", help_heading = "Commands")]
     pub commands: Option<String>,
 
-    /// Write received messages to a file or FIFO [+]
-    #[arg(long, value_name = "TOPIC:PATH", help_heading = "Not supported yet")]
+    /// Write received messages to a FIFO, a device or a file [+]
+    #[arg(long, value_name = "TOPIC:PATH", help_heading = "Subscriptions")]
     pub subscribe_write: Vec<String>,
 
     /// Run a command for each received message [+]
-    #[arg(long, value_name = "TOPIC:COMMAND", help_heading = "Not supported yet")]
+    #[arg(long, value_name = "TOPIC:COMMAND", help_heading = "Subscriptions")]
     pub subscribe_exec: Vec<String>,
 
     /// Keep received messages in a durable inbox [+]

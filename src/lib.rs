@@ -13,6 +13,7 @@
 //! | [`shadow`] | `--services` and `--updates`: settings become files, updates become reported state (a feature) |
 //! | [`provision`] | `--fleetprov`: a certificate of its own for the device (a feature) |
 //! | [`command`] | `--commands` (a feature) |
+//! | [`subscribe`] | `--subscribe-write` and `--subscribe-exec`: what happens with received messages (a feature) |
 //! | [`mqtt`] | the connection (an edge) |
 //! | [`spool`] | action directories (an edge) |
 //! | [`certstore`] | certificates on disk (an edge) |
@@ -44,4 +45,5 @@ pub mod repeats;
 pub mod shadow;
 pub mod shortage;
 pub mod spool;
+pub mod subscribe;
 pub mod x509;

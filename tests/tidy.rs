@@ -14,7 +14,14 @@ const ROWS: [&[&str]; 6] = [
     &["main"],
     &["daemon"],
     &["config"],
-    &["cli", "publish", "shadow", "provision", "command"],
+    &[
+        "cli",
+        "publish",
+        "shadow",
+        "provision",
+        "command",
+        "subscribe",
+    ],
     &["mqtt", "spool", "certstore", "process", "format"],
     &[
         "clock", "exit", "file", "identity", "logging", "nearest", "repeats", "shortage", "x509",

@@ -16,18 +16,6 @@ pub fn refuse(cli: &Cli, problems: &mut Problems) {
         }
     };
     each(
-        "subscribe-write",
-        &cli.subscribe_write,
-        filter_and_path,
-        problems,
-    );
-    each(
-        "subscribe-exec",
-        &cli.subscribe_exec,
-        filter_and_path,
-        problems,
-    );
-    each(
         "subscribe-spool",
         &cli.subscribe_spool,
         filter_and_path,

@@ -6,6 +6,7 @@ mod later;
 mod messages;
 mod shadows;
 mod split;
+mod subscriptions;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -17,6 +18,7 @@ use crate::identity::Endpoint;
 use crate::mqtt::{LastWill, Version};
 use crate::publish::{self, topic};
 use crate::shadow;
+use crate::subscribe;
 
 /// Everything that the daemon needs to know. Files and directories are not looked at yet.
 #[derive(Debug)]
@@ -36,6 +38,7 @@ pub struct Config {
     pub renew_before: Option<Duration>,
     pub messages: Vec<publish::Options>,
     pub shadows: Vec<shadow::Options>,
+    pub subscriptions: Vec<subscribe::Options>,
     /// The action directory of commands.
     pub commands: Option<PathBuf>,
     pub check: bool,
@@ -82,6 +85,7 @@ impl Config {
             renew_before: renew_before(cli, &mut problems),
             messages: messages::resolve(cli, &mut problems),
             shadows: shadows::resolve(cli, &mut problems),
+            subscriptions: subscriptions::resolve(cli, &mut problems),
             commands: cli.commands.as_deref().map(|dir| trimmed(dir).into()),
             check: cli.check,
         };

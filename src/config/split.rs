@@ -81,6 +81,21 @@ pub fn tunnel_mapping(value: &str) -> Result<(ShadowId, Vec<(String, u16)>), Str
     Ok((id, services.collect::<Result<_, String>>()?))
 }
 
+/// `TOPIC:COMMAND`, where the topic is a filter.
+pub fn filter_and_command(value: &str) -> Result<(String, String), String> {
+    let (filter, command) = name_and_rest(value).ok_or("write TOPIC:COMMAND")?;
+    if command.starts_with("//") {
+        // `a/b:curl http://host` would silently follow the topic `a/b:curl http`.
+        return Err(format!(
+            "is split at the first ':/', which makes '{filter}' the topic; write the command with its absolute path"
+        ));
+    }
+    match invalid_filter(filter) {
+        Some(why) => Err(format!("topic filter '{filter}' {why}")),
+        None => Ok((filter.to_owned(), command.to_owned())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +161,26 @@ mod tests {
             "t/s:SSH=22",
         ] {
             assert!(tunnel_mapping(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_url_in_a_command_is_not_taken_for_its_path() {
+        assert_eq!(
+            filter_and_command("a:b/#:/bin/curl -T - http://host").unwrap(),
+            ("a:b/#".to_owned(), "/bin/curl -T - http://host".to_owned())
+        );
+        assert_eq!(
+            filter_and_command("a/b:logger -t 'a b'").unwrap(),
+            ("a/b".to_owned(), "logger -t 'a b'".to_owned())
+        );
+        for (bad, part) in [
+            ("a/b:curl -T - http://host", "absolute path"),
+            ("a/b", "write TOPIC:COMMAND"),
+            ("a/b#:/bin/true", "whole level"),
+        ] {
+            let why = filter_and_command(bad).unwrap_err();
+            assert!(why.contains(part), "{bad}: {why}");
         }
     }
 

@@ -270,6 +270,32 @@ fn options_of_features_to_come_are_checked_and_refused_never_ignored() {
 }
 
 #[test]
+fn subscriptions_are_read_in_their_order_and_may_share_a_topic() {
+    use crate::subscribe::Handling::{Exec, Write};
+    let config = config(&[
+        "--subscribe-write=a:b/+:/run/f",
+        "--subscribe-exec=a/#:/bin/c 'x y'",
+        "--subscribe-exec=a/#:logger",
+    ])
+    .unwrap();
+    let read: Vec<_> = config
+        .subscriptions
+        .into_iter()
+        .map(|one| (one.filter, one.handling))
+        .collect();
+    assert_eq!(
+        read,
+        [
+            ("a:b/+".to_owned(), Write("/run/f".into())),
+            ("a/#".to_owned(), Exec("/bin/c 'x y'".to_owned())),
+            ("a/#".to_owned(), Exec("logger".to_owned())),
+        ]
+    );
+    problem(&["--subscribe-exec=topic"], &["write TOPIC:COMMAND"]);
+    problem(&["--subscribe-write=a/b#:/f"], &["whole level"]);
+}
+
+#[test]
 fn what_concerns_one_shadow_is_put_together() {
     let config = config(&[
         "--services=pump:1:/svc",

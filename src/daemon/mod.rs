@@ -23,6 +23,7 @@ use crate::mqtt::{self, End, Mqtt};
 use crate::publish::{Jammed, Publisher};
 use crate::shadow::Agent;
 use crate::shortage;
+use crate::subscribe::Listener;
 
 pub use check::check;
 use renew::{Event, Renewer};
@@ -130,7 +131,7 @@ fn connection(config: &Config, endpoint: Endpoint) -> mqtt::Options {
 /// Everything that runs beside the session.
 struct Tasks {
     publishers: JoinSet<Jammed>,
-    /// Shadows and commands: they end only with a fault, or because the session has ended.
+    /// Shadows, subscriptions and commands: they end only with a fault, or because the session has ended.
     others: JoinSet<()>,
     shadows: usize,
     refetch: watch::Sender<u64>,
@@ -156,6 +157,10 @@ impl Tasks {
         for options in &config.shadows {
             let agent = Agent::new(options.clone(), mqtt.clone(), refetched.clone())?;
             tasks.others.spawn(agent.run());
+        }
+        for options in &config.subscriptions {
+            let listener = Listener::new(options.clone(), mqtt.clone());
+            tasks.others.spawn(listener.run());
         }
         if let Some(dir) = &config.commands {
             tasks.others.spawn(Commands::open(dir, commands)?.run());

@@ -1,0 +1,81 @@
+//! What is told of messages that were not handled: the first of its kind at once, and then a count.
+
+use log::{Level, info, log};
+
+use super::backlog::{MOST, MOST_BYTES};
+use crate::repeats::{Repeats, worth_a_line};
+
+/// The losses of one option. Two kinds are counted apart, because a handler that hangs causes both in
+/// turn, and each would make the other look new.
+#[derive(Debug)]
+pub struct Losses {
+    /// What the option is called in the log.
+    label: String,
+    failures: Repeats,
+    overflows: Repeats,
+    in_a_row: u64,
+}
+
+impl Losses {
+    pub fn new(label: String) -> Losses {
+        Losses {
+            label,
+            failures: Repeats::default(),
+            overflows: Repeats::default(),
+            in_a_row: 0,
+        }
+    }
+
+    /// A message could not be handled.
+    pub fn failed(&mut self, topic: &str, reason: &str) {
+        self.in_a_row += 1;
+        let count = self.failures.count(reason);
+        tell(
+            count,
+            &format!("the message on '{topic}' is lost: {reason}"),
+        );
+    }
+
+    /// There was no room for a message.
+    pub fn overflowed(&mut self, topic: &str) {
+        self.in_a_row += 1;
+        let label = &self.label;
+        let reason = format!(
+            "as many messages as may ({MOST}, or {} KiB) wait for {label} already",
+            MOST_BYTES / 1024
+        );
+        let count = self.overflows.count(&reason);
+        tell(
+            count,
+            &format!("the message on '{topic}' is lost: {reason}"),
+        );
+    }
+
+    /// A message was handled. `idle`: and none waits.
+    pub fn handled(&mut self, idle: bool) {
+        self.failures.clear();
+        if !idle {
+            return;
+        }
+        self.overflows.clear();
+        if self.in_a_row > 1 {
+            let (label, lost) = (&self.label, self.in_a_row);
+            info!("{label} works again, {lost} messages were lost");
+        }
+        self.in_a_row = 0;
+    }
+}
+
+fn tell(count: u32, text: &str) {
+    let level = if worth_a_line(count) {
+        Level::Warn
+    } else {
+        Level::Debug
+    };
+    let times = if count > 1 {
+        format!(" ({count} times in a row)")
+    } else {
+        String::new()
+    };
+    log!(level, "{text}{times}");
+}
