@@ -209,25 +209,25 @@ pub struct Cli {
     #[arg(long, value_name = "TOPIC:COMMAND", help_heading = "Subscriptions")]
     pub subscribe_exec: Vec<String>,
 
-    /// Keep received messages in a durable inbox [+]
-    #[arg(long, value_name = "TOPIC:DIR", help_heading = "Not supported yet")]
-    pub subscribe_spool: Vec<String>,
-
     /// Services that secure tunnels may reach [+]
     #[arg(
         long,
         value_name = "THING:SVC=PORT,...",
-        help_heading = "Not supported yet"
+        help_heading = "Secure tunnels"
     )]
     pub tunnelmappings: Vec<String>,
 
-    /// Local proxy for secure tunnels
-    #[arg(long, value_name = "COMMAND", help_heading = "Not supported yet")]
+    /// Local proxy of AWS, without a shell [default: localproxy]
+    #[arg(long, value_name = "COMMAND", help_heading = "Secure tunnels")]
     pub tunnelproxy: Option<String>,
 
     /// CA certificates for the local proxy
-    #[arg(long, value_name = "DIR", help_heading = "Not supported yet")]
+    #[arg(long, value_name = "DIR", help_heading = "Secure tunnels")]
     pub tunnelcadir: Option<String>,
+
+    /// Keep received messages in a durable inbox [+]
+    #[arg(long, value_name = "TOPIC:DIR", help_heading = "Not supported yet")]
+    pub subscribe_spool: Vec<String>,
 
     /// Read the whole configuration, report every problem, and exit with
     /// 0 or 100

@@ -64,6 +64,14 @@ pub struct Commands {
 }
 
 impl Command {
+    /// The contents of the command's file, where they matter.
+    pub fn arguments(&self) -> &[u8] {
+        match self {
+            Command::Refetch | Command::Reprovision => &[],
+            Command::OpenTunnel(contents) | Command::CloseTunnel(contents) => contents,
+        }
+    }
+
     /// # Errors
     /// There is no such command.
     fn named(name: &Name, contents: Vec<u8>) -> Result<Command, String> {

@@ -14,6 +14,7 @@
 //! | [`provision`] | `--fleetprov`: a certificate of its own for the device (a feature) |
 //! | [`command`] | `--commands` (a feature) |
 //! | [`subscribe`] | `--subscribe-write` and `--subscribe-exec`: what happens with received messages (a feature) |
+//! | [`tunnel`] | `--tunnelmappings`: secure tunnels (a feature) |
 //! | [`mqtt`] | the connection (an edge) |
 //! | [`spool`] | action directories (an edge) |
 //! | [`certstore`] | certificates on disk (an edge) |
@@ -46,4 +47,5 @@ pub mod shadow;
 pub mod shortage;
 pub mod spool;
 pub mod subscribe;
+pub mod tunnel;
 pub mod x509;

@@ -33,23 +33,41 @@ pub struct Task {
 
 /// A program without a shell and without arguments.
 pub fn program(path: &Path, limit: Duration) -> Task {
-    task(path.display().to_string(), Command::new(path), limit)
+    task(path.display().to_string(), command(path), limit)
 }
 
 /// A line of a configuration file through `sh -c`. Nothing from the cloud may ever be in it.
 pub fn shell(label: &str, line: &str, limit: Duration) -> Task {
-    let mut command = Command::new("/bin/sh");
+    let mut command = command(Path::new("/bin/sh"));
     command.arg("-c").arg(line);
     task(label.to_owned(), command, limit)
 }
 
-fn task(label: String, mut command: Command, limit: Duration) -> Task {
+/// What every child begins with: in `/`, without input, and in a process group of its own.
+pub fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
     command
         .current_dir("/")
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .process_group(0);
+    command
+}
+
+/// Tells the process group of a child of [`command`]. Nobody, when the child has been waited for.
+pub fn signal(child: &Child, signal: Signal) {
+    if let Some(group) = group(child) {
+        // An error means that no process of the group is left.
+        let _ = killpg(group, signal);
+    }
+}
+
+fn group(child: &Child) -> Option<Pid> {
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    id.map(Pid::from_raw)
+}
+
+fn task(label: String, mut command: Command, limit: Duration) -> Task {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     Task {
         label,
         command,
@@ -209,12 +227,7 @@ struct Group(Option<Pid>);
 
 impl Group {
     fn of(child: &Child) -> Group {
-        Group(
-            child
-                .id()
-                .and_then(|id| i32::try_from(id).ok())
-                .map(Pid::from_raw),
-        )
+        Group(group(child))
     }
 }
 

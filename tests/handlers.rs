@@ -166,7 +166,8 @@ fn one_message_at_a_time_in_the_order_of_arrival() {
     );
     device.option("--subscribe-exec", format!("t:{line}"));
     start(&mut device, &["t"]);
-    let sent: Vec<String> = (0..30).map(|n| n.to_string()).collect();
+    // As many as the broker may send without an acknowledgement, and so at once.
+    let sent: Vec<String> = (0..100).map(|n| n.to_string()).collect();
     for text in &sent {
         sandbox.publish("t", text.as_bytes(), 1);
     }
@@ -424,7 +425,12 @@ fn a_command_sees_nothing_of_the_daemon_but_its_environment() {
     sandbox.publish("t", b"x", 1);
     wait_for("it has looked", LONG, || lines(&out).len() >= 3);
     let open: BTreeSet<u32> = lines(&out).iter().map(|fd| fd.parse().unwrap()).collect();
-    assert!(open.iter().all(|fd| *fd <= 2 || *fd >= 10), "{open:?}");
+    // What this test was started with, everybody has; the shell itself uses 10 and more.
+    let ours = |fd: &u32| fs::exists(format!("/proc/self/fd/{fd}")).unwrap();
+    assert!(
+        open.iter().all(|fd| *fd <= 2 || *fd >= 10 || ours(fd)),
+        "{open:?}"
+    );
 }
 
 /// What `--check` says.

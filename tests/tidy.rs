@@ -21,6 +21,7 @@ const ROWS: [&[&str]; 6] = [
         "provision",
         "command",
         "subscribe",
+        "tunnel",
     ],
     &["mqtt", "spool", "certstore", "process", "format"],
     &[

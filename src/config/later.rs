@@ -4,31 +4,16 @@
 use std::fmt::Debug;
 
 use super::Problems;
-use super::split::{filter_and_path, tunnel_mapping};
+use super::split::filter_and_path;
 use crate::cli::Cli;
 
 pub fn refuse(cli: &Cli, problems: &mut Problems) {
-    let any = |text: &str| {
-        if text.is_empty() {
-            Err("is empty".to_owned())
-        } else {
-            Ok(text.to_owned())
-        }
-    };
     each(
         "subscribe-spool",
         &cli.subscribe_spool,
         filter_and_path,
         problems,
     );
-    each(
-        "tunnelmappings",
-        &cli.tunnelmappings,
-        tunnel_mapping,
-        problems,
-    );
-    each("tunnelproxy", &cli.tunnelproxy, any, problems);
-    each("tunnelcadir", &cli.tunnelcadir, any, problems);
 }
 
 fn each<'a, T: Debug>(

@@ -7,6 +7,7 @@ mod messages;
 mod shadows;
 mod split;
 mod subscriptions;
+mod tunnels;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -19,6 +20,7 @@ use crate::mqtt::{LastWill, Version};
 use crate::publish::{self, topic};
 use crate::shadow;
 use crate::subscribe;
+use crate::tunnel;
 
 /// Everything that the daemon needs to know. Files and directories are not looked at yet.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub struct Config {
     pub messages: Vec<publish::Options>,
     pub shadows: Vec<shadow::Options>,
     pub subscriptions: Vec<subscribe::Options>,
+    /// One for each thing.
+    pub tunnels: Vec<tunnel::Options>,
     /// The action directory of commands.
     pub commands: Option<PathBuf>,
     pub check: bool,
@@ -86,6 +90,7 @@ impl Config {
             messages: messages::resolve(cli, &mut problems),
             shadows: shadows::resolve(cli, &mut problems),
             subscriptions: subscriptions::resolve(cli, &mut problems),
+            tunnels: tunnels::resolve(cli, &mut problems),
             commands: cli.commands.as_deref().map(|dir| trimmed(dir).into()),
             check: cli.check,
         };

@@ -2,6 +2,7 @@
 
 use crate::mqtt::invalid_filter;
 use crate::shadow::ShadowId;
+use crate::tunnel::invalid_service;
 
 /// Splits `NAME:REST`, where names and topics may contain colons and paths are usually absolute: at
 /// the first `:/`, or at the first `:` where there is none.
@@ -65,6 +66,9 @@ pub fn tunnel_mapping(value: &str) -> Result<(ShadowId, Vec<(String, u16)>), Str
             .split_once('=')
             .filter(|(service, _)| !service.is_empty())
             .ok_or(FORM)?;
+        if let Some(why) = invalid_service(service) {
+            return Err(format!("service '{service}' {why}"));
+        }
         match port.parse() {
             Ok(port) if port > 0 => Ok((service.to_owned(), port)),
             _ => Err(format!(
@@ -159,6 +163,8 @@ mod tests {
             "thing:=22",
             "thing:SSH=22,",
             "t/s:SSH=22",
+            "thing:S H=22",
+            "thing:SSH=22=23",
         ] {
             assert!(tunnel_mapping(bad).is_err(), "{bad}");
         }

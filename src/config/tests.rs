@@ -254,14 +254,7 @@ fn a_setting_is_given_once_for_a_directory() {
 
 #[test]
 fn options_of_features_to_come_are_checked_and_refused_never_ignored() {
-    for option in [
-        "--subscribe-write=a/+:/f",
-        "--subscribe-exec=a/#:/c",
-        "--subscribe-spool=a:/d",
-        "--tunnelmappings=thing:SSH=22",
-        "--tunnelproxy=/p",
-        "--tunnelcadir=/c",
-    ] {
+    for option in ["--subscribe-spool=a:/d"] {
         problem(&[option], &[option, "not supported yet"]);
     }
     problem(&["--services=bad thing:/s"], &["contains ' '"]);
@@ -293,6 +286,57 @@ fn subscriptions_are_read_in_their_order_and_may_share_a_topic() {
     );
     problem(&["--subscribe-exec=topic"], &["write TOPIC:COMMAND"]);
     problem(&["--subscribe-write=a/b#:/f"], &["whole level"]);
+}
+
+#[test]
+fn what_concerns_the_tunnels_of_one_thing_is_put_together() {
+    let mut one = config(&[
+        "--tunnelmappings=pump:1:SSH=22,VNC=5900",
+        "--tunnelmappings=valve:SSH=2222",
+        "--tunnelmappings=pump:1:web=80",
+    ])
+    .unwrap();
+    let [pump, valve] = &one.tunnels[..] else {
+        panic!("two things")
+    };
+    let ports = |all: &[(String, u16)]| all.iter().map(|(_, port)| *port).collect::<Vec<_>>();
+    assert_eq!(
+        (pump.thing.as_str(), ports(&pump.services)),
+        ("pump:1", vec![22, 5900, 80])
+    );
+    assert_eq!(
+        (valve.thing.as_str(), ports(&valve.services)),
+        ("valve", vec![2222])
+    );
+    assert_eq!((&valve.proxy, &valve.ca_dir), (&"localproxy".into(), &None));
+    one = config(&[
+        "--tunnelmappings=t:SSH=22",
+        "--tunnelproxy=/p",
+        "--tunnelcadir=/c/",
+    ])
+    .unwrap();
+    assert_eq!(one.tunnels[0].proxy, Path::new("/p"));
+    assert_eq!(one.tunnels[0].ca_dir.as_deref(), Some(Path::new("/c")));
+}
+
+#[test]
+fn wrong_options_of_tunnels_are_told() {
+    let mapping = "--tunnelmappings=t:SSH=22";
+    problem(
+        &[mapping, "--tunnelmappings=t:SSH=23"],
+        &["'SSH' has a port already"],
+    );
+    problem(
+        &[mapping, "--tunnelproxy=bin/p"],
+        &["an absolute path or a bare name"],
+    );
+    problem(
+        &[mapping, "--tunnelproxy="],
+        &["an absolute path or a bare name"],
+    );
+    problem(&[mapping, "--tunnelcadir=certs"], &["use an absolute path"]);
+    problem(&["--tunnelproxy=/p"], &["no --tunnelmappings"]);
+    problem(&["--tunnelmappings=t:a;b=22"], &["has other characters"]);
 }
 
 #[test]

@@ -45,6 +45,9 @@ pub fn check(config: &Config) -> Vec<String> {
     for options in &config.subscriptions {
         problems.0.extend(options.problems());
     }
+    for options in &config.tunnels {
+        problems.0.extend(options.problems());
+    }
     if let Some(dir) = &config.commands {
         problems.of(layout::check(dir));
     }

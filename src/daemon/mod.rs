@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use log::info;
 use tokio::runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::command::{Command, Commands, Request};
@@ -24,6 +24,7 @@ use crate::publish::{Jammed, Publisher};
 use crate::shadow::Agent;
 use crate::shortage;
 use crate::subscribe::Listener;
+use crate::tunnel::{self, Order, Tunnels};
 
 pub use check::check;
 use renew::{Event, Renewer};
@@ -87,12 +88,11 @@ async fn supervise(config: &Config) -> Result<Exit, Exit> {
                 },
             },
             end = &mut session => break ended(end),
-            Some(request) = tasks.requests.recv() => match request.command {
+            Some(request) = tasks.requests.recv() => match &request.command {
                 Command::Reprovision => renewer.reprovision(request).await,
                 Command::Refetch => request.answer(tasks.refetch()).await,
-                Command::OpenTunnel(_) | Command::CloseTunnel(_) => {
-                    request.answer(Err("secure tunnels are not configured".to_owned())).await;
-                }
+                Command::OpenTunnel(_) => tasks.tunnel(Order::Open, request),
+                Command::CloseTunnel(_) => tasks.tunnel(Order::Close, request),
             },
             event = renewer.next(&mqtt) => match event {
                 Event::Look => renewer.look(&mqtt),
@@ -131,9 +131,10 @@ fn connection(config: &Config, endpoint: Endpoint) -> mqtt::Options {
 /// Everything that runs beside the session.
 struct Tasks {
     publishers: JoinSet<Jammed>,
-    /// Shadows, subscriptions and commands: they end only with a fault, or because the session has ended.
+    /// Shadows, subscriptions, tunnels and commands: they end only with a fault, or because the session has ended.
     others: JoinSet<()>,
     shadows: usize,
+    tunnels: Tunnels,
     refetch: watch::Sender<u64>,
     requests: mpsc::Receiver<Request>,
 }
@@ -147,6 +148,7 @@ impl Tasks {
             publishers: JoinSet::new(),
             others: JoinSet::new(),
             shadows: config.shadows.iter().filter(|it| !it.is_blind()).count(),
+            tunnels: Tunnels::default(),
             refetch,
             requests,
         };
@@ -162,10 +164,27 @@ impl Tasks {
             let listener = Listener::new(options.clone(), mqtt.clone());
             tasks.others.spawn(listener.run());
         }
+        for options in &config.tunnels {
+            let door = tasks.tunnels.door(&options.thing);
+            let agent = tunnel::Agent::new(options.clone(), mqtt.clone(), door);
+            tasks.others.spawn(agent.run());
+        }
         if let Some(dir) = &config.commands {
             tasks.others.spawn(Commands::open(dir, commands)?.run());
         }
         Ok(tasks)
+    }
+
+    /// Hands the request to the task of its tunnel, which answers in its own time.
+    fn tunnel(&mut self, order: Order, request: Request) {
+        let (answer, answered) = oneshot::channel();
+        let contents = request.command.arguments();
+        self.tunnels.carry_out(order, contents, answer);
+        self.others.spawn(async move {
+            if let Ok(outcome) = answered.await {
+                request.answer(outcome).await;
+            }
+        });
     }
 
     fn refetch(&self) -> Result<(), String> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use log::{Level, debug, info, log};
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::backoff::{Backoff, Next};
@@ -238,7 +239,14 @@ impl Session {
                 }
             };
             match seen {
-                Ok(seen) => self.seen(connection, seen),
+                Ok(seen) => {
+                    let received = matches!(seen, Seen::Received(_));
+                    self.seen(connection, seen);
+                    if received {
+                        // Many messages may come in one read: their readers take them in between.
+                        yield_now().await;
+                    }
+                }
                 // After our DISCONNECT the broker closes the connection.
                 Err(_) if connection.is_leaving() => return Ok(()),
                 Err(ending) => return Err(ending),

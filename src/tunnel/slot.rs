@@ -1,0 +1,132 @@
+//! Pure: one thing has one tunnel. A new request waits until the proxy of the old one is gone, and of
+//! several that wait the newest counts. No access token is used twice.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::request::Token;
+
+/// A proxy that was told to end has this long, and is killed then.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// So many tokens are remembered: the broker may deliver a notification again.
+const REMEMBERED: usize = 16;
+
+/// Something to do, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action<R> {
+    /// Start a proxy for this, and say [`Slot::started`] or [`Slot::not_started`].
+    Start(R),
+    /// Tell the proxy to end, and say [`Slot::ended`] when it has.
+    Terminate,
+    /// It did not: kill it.
+    Kill,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Closed,
+    Starting,
+    Open,
+    /// Told to end. `None`: killed.
+    Ending(Option<Instant>),
+}
+
+/// The tunnel of one thing. `R` is what is kept of a request.
+#[derive(Debug)]
+pub struct Slot<R> {
+    state: State,
+    closing: bool,
+    waiting: Option<(Token, R)>,
+    used: VecDeque<Token>,
+}
+
+impl<R> Default for Slot<R> {
+    fn default() -> Self {
+        Slot {
+            state: State::Closed,
+            closing: false,
+            waiting: None,
+            used: VecDeque::new(),
+        }
+    }
+}
+
+impl<R> Slot<R> {
+    /// Whether a proxy was started with this token, or will be.
+    pub fn knows(&self, token: &Token) -> bool {
+        let waiting = self.waiting.as_ref().map(|(token, _)| token);
+        waiting == Some(token) || self.used.contains(token)
+    }
+
+    /// A tunnel is asked for. Hands back the request that waited, which comes to nothing.
+    pub fn asked(&mut self, token: Token, request: R) -> Option<R> {
+        self.closing = self.state == State::Open;
+        let replaced = self.waiting.replace((token, request));
+        replaced.map(|(_, request)| request)
+    }
+
+    /// The tunnel is to be closed, and none opened. `None`: there is none. Else the request that
+    /// waited, if one did.
+    pub fn close_asked(&mut self) -> Option<Option<R>> {
+        let open = self.state == State::Open;
+        if !open && self.waiting.is_none() {
+            return None;
+        }
+        self.closing = open;
+        Some(self.waiting.take().map(|(_, request)| request))
+    }
+
+    /// The proxy runs.
+    pub fn started(&mut self) {
+        self.state = State::Open;
+    }
+
+    /// There is no proxy. The token may be used again.
+    pub fn not_started(&mut self) {
+        self.state = State::Closed;
+        self.used.pop_back();
+    }
+
+    /// The proxy has ended. Whether it was told to.
+    pub fn ended(&mut self) -> bool {
+        let told = matches!(self.state, State::Ending(_));
+        self.state = State::Closed;
+        self.closing = false;
+        told
+    }
+
+    pub fn next(&mut self, now: Instant) -> Option<Action<R>> {
+        match &mut self.state {
+            State::Closed => {
+                let (token, request) = self.waiting.take()?;
+                self.used.push_back(token);
+                if self.used.len() > REMEMBERED {
+                    self.used.pop_front();
+                }
+                self.state = State::Starting;
+                Some(Action::Start(request))
+            }
+            State::Open if self.closing => {
+                self.state = State::Ending(Some(now + PATIENCE));
+                self.closing = false;
+                Some(Action::Terminate)
+            }
+            State::Ending(due) if due.is_some_and(|due| due <= now) => {
+                *due = None;
+                Some(Action::Kill)
+            }
+            State::Starting | State::Open | State::Ending(_) => None,
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Ending(due) => due,
+            State::Closed | State::Starting | State::Open => None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "slot_tests.rs"]
+mod tests;
