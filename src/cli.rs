@@ -225,6 +225,18 @@ pub struct Cli {
     #[arg(long, value_name = "DIR", help_heading = "Secure tunnels")]
     pub tunnelcadir: Option<String>,
 
+    /// File that gets a line of JSON for each event of the connection
+    #[arg(long, value_name = "FILE", help_heading = "Supervision")]
+    pub events: Option<String>,
+
+    /// Command for each event of the connection
+    #[arg(long, value_name = "COMMAND", help_heading = "Supervision")]
+    pub on_event: Option<String>,
+
+    /// Descriptor that gets a newline when the connection is ready, 3 to 9
+    #[arg(long, value_name = "N", help_heading = "Supervision")]
+    pub notify_fd: Option<String>,
+
     /// Keep received messages in a durable inbox [+]
     #[arg(long, value_name = "TOPIC:DIR", help_heading = "Not supported yet")]
     pub subscribe_spool: Vec<String>,

@@ -15,6 +15,7 @@
 //! | [`command`] | `--commands` (a feature) |
 //! | [`subscribe`] | `--subscribe-write` and `--subscribe-exec`: what happens with received messages (a feature) |
 //! | [`tunnel`] | `--tunnelmappings`: secure tunnels (a feature) |
+//! | [`lifecycle`] | `--events`, `--on-event`, `--notify-fd`: who is told what becomes of the connection (a feature) |
 //! | [`mqtt`] | the connection (an edge) |
 //! | [`spool`] | action directories (an edge) |
 //! | [`certstore`] | certificates on disk (an edge) |
@@ -36,6 +37,7 @@ pub mod exit;
 pub mod file;
 pub mod format;
 pub mod identity;
+pub mod lifecycle;
 pub mod logging;
 pub mod mqtt;
 pub mod nearest;

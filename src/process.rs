@@ -21,6 +21,9 @@ const MOST_SAID: usize = 8 * 1024;
 /// background may hold it for ever.
 const AFTERWARDS: Duration = Duration::from_millis(100);
 
+/// What a supervisor says to its own child alone, and grandchildren must not answer.
+pub const SUPERVISION: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
 /// A command to run in `/`, with nothing on its standard input unless [`Task::stdin`] says so.
 #[derive(Debug)]
 pub struct Task {
@@ -43,9 +46,13 @@ pub fn shell(label: &str, line: &str, limit: Duration) -> Task {
     task(label.to_owned(), command, limit)
 }
 
-/// What every child begins with: in `/`, without input, and in a process group of its own.
+/// What every child begins with: in `/`, without input, in a process group of its own, and without
+/// the supervisor's variables.
 pub fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
+    for name in SUPERVISION {
+        command.env_remove(name);
+    }
     command
         .current_dir("/")
         .stdin(Stdio::null())

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 
 use common::{Device, LONG, names, sandbox, wait_for};
-use iotcore_sandbox::{CertificateKind, Event, Sandbox};
+use iotcore_sandbox::{CertificateKind, Event, Fault, Sandbox, What, When};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -43,6 +43,7 @@ under_each_supervisor!(
     a_service_comes_back_by_itself_after_its_wait_and_not_before,
     exit_code_111_waits_its_own_time,
     check_tells_whether_the_daemon_is_connected,
+    check_tells_whether_the_daemon_is_ready_where_there_is_a_file_of_events,
     down_says_goodbye_to_the_broker,
     down_does_not_wait_for_finish,
     a_term_to_runsv_does_not_wait_for_finish,
@@ -186,6 +187,33 @@ fn check_tells_whether_the_daemon_is_connected(tools: Tools) {
         !service.sv(&["-w", "0", "check"])
     });
     assert!(service.check().ends_with("is not connected\n"));
+}
+
+fn check_tells_whether_the_daemon_is_ready_where_there_is_a_file_of_events(tools: Tools) {
+    let sandbox = sandbox();
+    // There is a TCP connection, and a broker that never accepts it.
+    sandbox.add_fault(Fault::once(When::Connection(1), What::StallConnack));
+    let mut service = Service::new(tools, &sandbox);
+    let events = service.device.path("events of it");
+    service.set("EVENTS", events.display()).start();
+    wait_for("the attempt is told", LONG, || events.exists());
+    assert!(!service.sv(&["-w", "1", "check"]));
+    assert!(service.check().contains("\"event\":\"connecting\""));
+
+    assert!(
+        service.sv(&["-w", "60", "restart"]),
+        "waits for the ready one"
+    );
+    assert_eq!(service.check(), "");
+    let ready = fs::read_to_string(&events).expect("events");
+    kill(service.pid(), Signal::SIGKILL).expect("it runs");
+    service.wait_for_log("was killed by signal 9");
+    // What a process of another time has told does not count.
+    sandbox.pause();
+    fs::write(&events, ready).expect("events");
+    assert!(!service.sv(&["-w", "2", "restart"]));
+    sandbox.resume();
+    assert!(service.sv(&["-w", "60", "check"]));
 }
 
 fn down_says_goodbye_to_the_broker(tools: Tools) {

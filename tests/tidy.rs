@@ -22,6 +22,7 @@ const ROWS: [&[&str]; 6] = [
         "command",
         "subscribe",
         "tunnel",
+        "lifecycle",
     ],
     &["mqtt", "spool", "certstore", "process", "format"],
     &[

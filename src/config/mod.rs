@@ -3,6 +3,7 @@
 
 mod directories;
 mod later;
+mod lifecycle;
 mod messages;
 mod shadows;
 mod split;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use self::directories::Directories;
 use crate::cli::Cli;
 use crate::identity::Endpoint;
+use crate::lifecycle::Options as Lifecycle;
 use crate::mqtt::{LastWill, Version};
 use crate::publish::{self, topic};
 use crate::shadow;
@@ -43,6 +45,7 @@ pub struct Config {
     pub subscriptions: Vec<subscribe::Options>,
     /// One for each thing.
     pub tunnels: Vec<tunnel::Options>,
+    pub lifecycle: Lifecycle,
     /// The action directory of commands.
     pub commands: Option<PathBuf>,
     pub check: bool,
@@ -91,6 +94,7 @@ impl Config {
             shadows: shadows::resolve(cli, &mut problems),
             subscriptions: subscriptions::resolve(cli, &mut problems),
             tunnels: tunnels::resolve(cli, &mut problems),
+            lifecycle: lifecycle::resolve(cli, &mut problems),
             commands: cli.commands.as_deref().map(|dir| trimmed(dir).into()),
             check: cli.check,
         };

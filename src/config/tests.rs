@@ -340,6 +340,28 @@ fn wrong_options_of_tunnels_are_told() {
 }
 
 #[test]
+fn who_watches_over_the_daemon_is_read() {
+    let quiet = config(&[]).unwrap().lifecycle;
+    assert_eq!(
+        (quiet.events, quiet.on_event, quiet.notify_fd),
+        (None, None, None)
+    );
+    let all = config(&["--events=/run/e", "--on-event=echo $EVENT", "--notify-fd=3"]).unwrap();
+    assert_eq!(all.lifecycle.events.as_deref(), Some(Path::new("/run/e")));
+    assert_eq!(all.lifecycle.on_event.as_deref(), Some("echo $EVENT"));
+    assert_eq!(all.lifecycle.notify_fd, Some(3));
+    for (option, part) in [
+        ("--events=", "is empty"),
+        ("--on-event=", "is empty"),
+        ("--notify-fd=2", "from 3 to 9"),
+        ("--notify-fd=10", "from 3 to 9"),
+        ("--notify-fd=x", "from 3 to 9"),
+    ] {
+        problem(&[option], &[option, part]);
+    }
+}
+
+#[test]
 fn what_concerns_one_shadow_is_put_together() {
     let config = config(&[
         "--services=pump:1:/svc",

@@ -19,6 +19,7 @@ use crate::command::{Command, Commands, Request};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::identity::Endpoint;
+use crate::lifecycle::{Reporter, Supervisor};
 use crate::mqtt::{self, End, Mqtt};
 use crate::publish::{Jammed, Publisher};
 use crate::shadow::Agent;
@@ -32,13 +33,18 @@ use signals::{Signals, Told};
 
 /// Runs until a signal or until a task ends.
 pub fn run(config: Config) -> Exit {
+    // Before anything is opened that could have the number of its descriptor.
+    let supervisor = match Supervisor::adopt(config.lifecycle.notify_fd) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return Exit::Config(error),
+    };
     let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             return Exit::Broken(anyhow::Error::new(error).context("cannot start the runtime"));
         }
     };
-    let exit = match runtime.block_on(supervise(&config)) {
+    let exit = match runtime.block_on(supervise(&config, &supervisor)) {
         Ok(exit) | Err(exit) => exit,
     };
     // A name look-up may hang in a thread of its own: do not wait for it.
@@ -46,7 +52,7 @@ pub fn run(config: Config) -> Exit {
     exit
 }
 
-async fn supervise(config: &Config) -> Result<Exit, Exit> {
+async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exit> {
     let mut signals = Signals::new().map_err(Exit::Broken)?;
     let settings = birth::settings(config).map_err(Exit::Config)?;
     let completed = match &settings {
@@ -75,8 +81,10 @@ async fn supervise(config: &Config) -> Result<Exit, Exit> {
     let job = settings.and_then(|settings| birth::job(config, settings, options.clone(), true));
     let renewer = Renewer::new(config, certificate.as_deref(), options.clock_floor);
     let mut renewer = renewer.with(job, completed);
-    let (mqtt, session) = Mqtt::new(options, tls);
+    let (mqtt, mut session) = Mqtt::new(options, tls);
     let mut tasks = Tasks::start(config, &mqtt).map_err(unusable)?;
+    let reporter = Reporter::new(&config.lifecycle, supervisor.clone(), session.watcher());
+    let reports = reporter.map(Reporter::start);
     let mut session = tokio::spawn(session.run());
     let exit = loop {
         tokio::select! {
@@ -108,7 +116,11 @@ async fn supervise(config: &Config) -> Result<Exit, Exit> {
             Some(Err(fault)) = tasks.others.join_next() => break broken(fault),
         }
     };
+    supervisor.stopping();
     leave(&exit, &mqtt, tasks, session).await;
+    if let Some(reports) = reports {
+        reports.stopped(exit.to_string()).await;
+    }
     if exit.rotates() {
         certificates::rotate(config, certificate);
     }
@@ -226,4 +238,8 @@ async fn leave(exit: &Exit, mqtt: &Mqtt, mut tasks: Tasks, session: JoinHandle<E
         mqtt.disconnect().await;
     }
     session.abort();
+    if !session.is_finished() {
+        // What becomes of its connection is told when it has ended.
+        let _ = session.await;
+    }
 }

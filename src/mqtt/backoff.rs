@@ -42,6 +42,11 @@ impl Backoff {
         }
     }
 
+    /// The number of the attempt that comes next: 1 after progress, and one more after each failure.
+    pub fn attempt(&self) -> u32 {
+        self.failures.saturating_add(1)
+    }
+
     /// The broker answered something: the connection is good.
     // A CONNACK is not progress: a policy that forbids our topics accepts the connection and then
     // drops it, for ever.

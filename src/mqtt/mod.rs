@@ -8,7 +8,9 @@
 mod backoff;
 mod connection;
 mod failure;
+mod herald;
 mod in_flight;
+mod lifecycle;
 mod message;
 mod router;
 mod session;
@@ -25,6 +27,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use crate::identity::Endpoint;
 
 pub use failure::{Class, Ending};
+pub use herald::Watcher;
+pub use lifecycle::{Ended, Event};
 pub use message::{Message, Properties, Publish, QoS};
 pub use router::invalid as invalid_filter;
 pub use session::{End, Session};

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::backoff::{Backoff, Next};
 use super::connection::Connection;
 use super::failure::{Class, Ending};
+use super::herald::{Herald, Watcher};
 use super::subscriptions::Subscriptions;
 use super::wire::{self, Events, Seen};
 use super::{Link, Options, PublishError, Request, Tls, Version};
@@ -45,6 +46,7 @@ pub struct Session {
     connections: u64,
     /// Counts the broker's answers.
     proofs: watch::Sender<u64>,
+    herald: Herald,
 }
 
 impl Session {
@@ -67,12 +69,19 @@ impl Session {
             failures,
             connections: 0,
             proofs,
+            herald: Herald::default(),
         }
+    }
+
+    /// What happens to the connection from now on. Whoever watches never holds up the session.
+    pub fn watcher(&mut self) -> Watcher {
+        self.herald.watcher()
     }
 
     /// Connects and stays connected until told to stop or given up.
     pub async fn run(mut self) -> End {
         loop {
+            self.herald.connecting(self.backoff.attempt());
             let (ending, was_up) = match self.connection().await {
                 Ok(()) => return End::Stopped,
                 Err(ended) => ended,
@@ -80,17 +89,20 @@ impl Session {
             match self.backoff.ended(&ending, fastrand::f64(), now()) {
                 Next::GiveUp { failures, rotate } => {
                     self.report(&ending, was_up, "giving up");
+                    self.herald.ended(&ending.to_string(), None);
                     return End::GivenUp { failures, rotate };
                 }
                 Next::RetryAt(at) => {
-                    let wait = at.saturating_duration_since(now()).as_secs_f64();
+                    let wait = at.saturating_duration_since(now());
                     let clock = ending.class == Class::TlsClock;
                     let or = if clock {
                         " or when the clock is set"
                     } else {
                         ""
                     };
-                    self.report(&ending, was_up, &format!("next attempt in {wait:.0} s{or}"));
+                    let next = format!("next attempt in {:.0} s{or}", wait.as_secs_f64());
+                    self.report(&ending, was_up, &next);
+                    self.herald.ended(&ending.to_string(), Some(wait));
                     let rested = async {
                         tokio::select! {
                             () = reached(Some(at)) => {}
@@ -288,6 +300,7 @@ impl Session {
             Seen::Subscribed(packet_id, codes) => {
                 if let Some(batch) = connection.subscribed(packet_id, now()) {
                     self.subscriptions.acknowledged(&batch, &codes);
+                    self.settle();
                 }
             }
             Seen::Received(message) => {
@@ -313,14 +326,22 @@ impl Session {
             "connected to {} as '{}' (MQTT {version})",
             self.options.endpoint, self.options.client_id
         );
+        self.herald.connected(session_present);
         self.subscriptions.connected(session_present);
         self.subscribe(connection);
         self.link.send_replace(Link::Up(self.connections));
+        self.settle();
     }
 
     fn subscribe(&mut self, connection: &mut Connection) {
         for filters in self.subscriptions.unasked() {
             connection.subscribe(&filters, now());
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.subscriptions.settled() {
+            self.herald.settled();
         }
     }
 

@@ -144,6 +144,15 @@ impl Subscriptions {
             .collect()
     }
 
+    /// Whether no reader's filter waits for its answer.
+    pub fn settled(&self) -> bool {
+        let readers = self.subscribers.iter();
+        readers
+            .filter(|one| !one.messages.is_closed())
+            .flat_map(|one| &one.filters)
+            .all(|filter| filter.state != SubscriptionState::Pending)
+    }
+
     /// The broker answered for these filters, in their order. A filter without an answer counts as
     /// refused.
     pub fn acknowledged(&mut self, batch: &Batch, codes: &[Result<(), String>]) {
@@ -263,7 +272,9 @@ mod tests {
         let (mut all, readers) = with(&["a", "b", "c"]);
         all.connected(false);
         let batch = vec!["a".into(), "b".into(), "c".into()];
+        assert!(!all.settled());
         all.acknowledged(&batch, &[Ok(()), Err("no".into())]);
+        assert!(all.settled(), "refused ones are answered too");
         let states: Vec<_> = readers
             .iter()
             .map(|reader| reader.state.borrow().clone())

@@ -1,0 +1,115 @@
+//! The file of events: lines wait here while the disk takes its time, and an event that cannot be
+//! written costs itself only.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use log::{Level, log};
+use tokio::task::{JoinSet, spawn_blocking};
+
+use super::append::append;
+use crate::repeats::{Repeats, worth_a_line};
+
+/// So many lines wait for a slow disk. The oldest goes when there are more.
+const MOST: usize = 100;
+
+/// Owns the file.
+pub struct Chronicle {
+    path: PathBuf,
+    waiting: VecDeque<String>,
+    /// One batch of lines at a time.
+    writing: JoinSet<Result<(), String>>,
+    failures: Repeats,
+}
+
+impl Chronicle {
+    pub fn new(path: PathBuf) -> Chronicle {
+        Chronicle {
+            path,
+            waiting: VecDeque::new(),
+            writing: JoinSet::new(),
+            failures: Repeats::default(),
+        }
+    }
+
+    pub fn add(&mut self, line: String) {
+        if self.waiting.len() >= MOST {
+            self.waiting.pop_front();
+            self.failed("the disk is too slow");
+        }
+        self.waiting.push_back(line);
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        if !self.writing.is_empty() || self.waiting.is_empty() {
+            return;
+        }
+        let lines: String = self.waiting.drain(..).collect();
+        let path = self.path.clone();
+        self.writing.spawn(async move {
+            let written = spawn_blocking(move || append(&path, &lines)).await;
+            match written {
+                Ok(written) => written.map_err(|error| error.to_string()),
+                Err(fault) => Err(fault.to_string()),
+            }
+        });
+    }
+
+    /// Resolves when a batch is written, and begins the next one. Never, while there is none.
+    pub async fn written(&mut self) {
+        match self.writing.join_next().await {
+            None => std::future::pending().await,
+            Some(Ok(Ok(()))) => self.failures.clear(),
+            Some(Ok(Err(why))) => self.failed(&why),
+            Some(Err(fault)) => self.failed(&fault.to_string()),
+        }
+        self.begin();
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.writing.is_empty()
+    }
+
+    fn failed(&mut self, why: &str) {
+        let count = self.failures.count(why);
+        let level = if worth_a_line(count) {
+            Level::Warn
+        } else {
+            Level::Debug
+        };
+        let (path, times) = (self.path.display(), times(count));
+        log!(level, "events are not written to {path}: {why}{times}");
+    }
+}
+
+/// How often it has happened, for the end of a line.
+pub fn times(count: u32) -> String {
+    match count {
+        0 | 1 => String::new(),
+        count => format!(" ({count} times in a row)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_wait_in_order_and_the_oldest_go_when_there_are_too_many() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events");
+        let mut chronicle = Chronicle::new(path.clone());
+        for n in 0..300 {
+            chronicle.add(format!("{n}\n"));
+        }
+        while !chronicle.is_idle() {
+            chronicle.written().await;
+        }
+        let expect: String = (0..1)
+            .chain(300 - MOST..300)
+            .map(|n| format!("{n}\n"))
+            .collect();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), expect);
+    }
+}

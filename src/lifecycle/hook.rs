@@ -1,0 +1,139 @@
+//! `--on-event`: a command for each event, one after the other. One that hangs holds up the ones
+//! behind it, for a while, and nothing else.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use log::{Level, log};
+use tokio::task::JoinSet;
+
+use super::chronicle::times;
+use super::told::Told;
+use crate::process;
+use crate::repeats::{Repeats, worth_a_line};
+
+/// A command has this long.
+const LIMIT: Duration = Duration::from_secs(5);
+/// So many events wait for their turn. The oldest goes when there are more: the newest says how
+/// things are.
+const MOST: usize = 32;
+
+/// Owns the command line.
+pub struct Hook {
+    line: String,
+    waiting: VecDeque<Told>,
+    /// One at a time.
+    running: JoinSet<Result<()>>,
+    failures: Repeats,
+}
+
+impl Hook {
+    pub fn new(line: String) -> Hook {
+        Hook {
+            line,
+            waiting: VecDeque::new(),
+            running: JoinSet::new(),
+            failures: Repeats::default(),
+        }
+    }
+
+    pub fn add(&mut self, told: Told) {
+        if self.waiting.len() >= MOST {
+            self.waiting.pop_front();
+            self.failed("events come faster than it runs, the oldest is left out");
+        }
+        self.waiting.push_back(told);
+        self.begin();
+    }
+
+    /// The daemon ends: this is the last one, and there is no time for those that wait.
+    pub fn add_last(&mut self, told: Told) {
+        self.waiting.clear();
+        self.add(told);
+    }
+
+    fn begin(&mut self) {
+        if self.running.is_empty()
+            && let Some(told) = self.waiting.pop_front()
+        {
+            self.running.spawn(run(self.line.clone(), told));
+        }
+    }
+
+    /// Resolves when a command has ended, and begins the next one. Never, while there is none.
+    pub async fn ended(&mut self) {
+        match self.running.join_next().await {
+            None => std::future::pending().await,
+            Some(Ok(Ok(()))) => self.failures.clear(),
+            Some(Ok(Err(why))) => self.failed(&format!("{why:#}")),
+            Some(Err(fault)) => self.failed(&fault.to_string()),
+        }
+        self.begin();
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    fn failed(&mut self, why: &str) {
+        let count = self.failures.count(why);
+        let level = if worth_a_line(count) {
+            Level::Warn
+        } else {
+            Level::Debug
+        };
+        log!(level, "on-event: {why}{}", times(count));
+    }
+}
+
+async fn run(line: String, told: Told) -> Result<()> {
+    let task = process::shell("on-event", &line, LIMIT);
+    let variables = told.variables().into_iter();
+    let task = variables.fold(task, |task, (name, value)| task.variable(name, value));
+    match task.run().await? {
+        status if status.success() => Ok(()),
+        status => bail!("the command failed for '{}': {status}", told.event),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(reason: usize) -> Told {
+        Told::stopped(&reason.to_string())
+    }
+
+    fn reasons(hook: &Hook) -> Vec<String> {
+        let waiting = hook.waiting.iter();
+        waiting.filter_map(|told| told.reason.clone()).collect()
+    }
+
+    #[tokio::test]
+    async fn more_events_than_it_can_take_lose_the_oldest() {
+        let mut hook = Hook::new("sleep 10".to_owned());
+        for n in 0..50 {
+            hook.add(told(n));
+        }
+        assert_eq!(hook.running.len(), 1, "one at a time");
+        let newest: Vec<String> = (50 - MOST..50).map(|n| n.to_string()).collect();
+        assert_eq!(reasons(&hook), newest);
+        hook.add_last(told(99));
+        assert_eq!(reasons(&hook), ["99"]);
+    }
+
+    #[tokio::test]
+    async fn commands_follow_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        let mut hook = Hook::new(format!("echo $REASON >> {}; exit 1", out.display()));
+        for n in 0..3 {
+            hook.add(told(n));
+        }
+        while !hook.is_idle() {
+            hook.ended().await;
+        }
+        assert_eq!(std::fs::read_to_string(out).unwrap(), "0\n1\n2\n");
+    }
+}

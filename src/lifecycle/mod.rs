@@ -1,0 +1,53 @@
+//! `--events`, `--on-event` and `--notify-fd`: whoever watches over the daemon learns what becomes of
+//! its connection.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `reporter` | the task that hears of everything and waits for nobody |
+//! | `told` | an event as a line and as variables (pure) |
+//! | `chronicle`, `append` | the file of events |
+//! | `hook` | the command for each event |
+//! | `supervisor` | readiness and signs of life, for s6 and systemd |
+
+mod append;
+mod chronicle;
+mod hook;
+mod reporter;
+mod supervisor;
+mod told;
+
+use std::fs;
+use std::path::PathBuf;
+
+pub use reporter::{Reporter, Reports};
+pub use supervisor::Supervisor;
+
+/// Who is told, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The file of events.
+    pub events: Option<PathBuf>,
+    /// A line for `sh -c` for each event.
+    pub on_event: Option<String>,
+    /// The file descriptor that gets a newline when the connection is ready for the first time.
+    pub notify_fd: Option<u8>,
+}
+
+impl Options {
+    /// What a start would stumble over. Nothing is made.
+    pub fn problems(&self) -> Vec<String> {
+        let problem = |path: &PathBuf| {
+            let shown = path.display();
+            match fs::metadata(path) {
+                Ok(meta) if meta.is_file() => None,
+                Ok(_) => Some(format!("cannot write events to {shown}: no regular file")),
+                Err(_) => match append::directory(path).metadata() {
+                    Ok(meta) if meta.is_dir() => None,
+                    Ok(_) => Some(format!("cannot write events to {shown}: no directory")),
+                    Err(error) => Some(format!("cannot write events to {shown}: {error}")),
+                },
+            }
+        };
+        self.events.iter().filter_map(problem).collect()
+    }
+}
