@@ -486,8 +486,8 @@ fn a_command_that_hangs_or_fails_holds_up_nothing() {
         start.elapsed() < Duration::from_secs(4),
         "the command has 5 s"
     );
-    device.wait_for_log("warn: on-event: on-event did not end within 5 s and was killed");
-    device.wait_for_log("warn: on-event: the command failed for 'connected': exit status: 3");
+    device.wait_for_log("warn: on-event did not end within 5 s and was killed");
+    device.wait_for_log("warn: on-event failed for 'connected': exit status: 3");
     wait_for("the others are run", LONG, || {
         fs::read_to_string(&out).is_ok_and(|text| text == "connected\nready\n")
     });

@@ -110,8 +110,9 @@ impl Site {
         let reason = self
             .device
             .path(&format!("commands/failed/.{command}.reason"));
-        wait_for("the command has failed", LONG, || reason.exists());
-        let text = fs::read_to_string(&reason).unwrap();
+        let read = || fs::read_to_string(&reason).unwrap_or_default();
+        wait_for("the command has failed", LONG, || read().ends_with('\n'));
+        let text = read();
         fs::remove_file(reason).unwrap();
         text
     }

@@ -41,7 +41,7 @@ impl Hook {
     pub fn add(&mut self, told: Told) {
         if self.waiting.len() >= MOST {
             self.waiting.pop_front();
-            self.failed("events come faster than it runs, the oldest is left out");
+            self.failed("on-event is slower than the events, the oldest is left out");
         }
         self.waiting.push_back(told);
         self.begin();
@@ -83,7 +83,7 @@ impl Hook {
         } else {
             Level::Debug
         };
-        log!(level, "on-event: {why}{}", times(count));
+        log!(level, "{why}{}", times(count));
     }
 }
 
@@ -93,7 +93,7 @@ async fn run(line: String, told: Told) -> Result<()> {
     let task = variables.fold(task, |task, (name, value)| task.variable(name, value));
     match task.run().await? {
         status if status.success() => Ok(()),
-        status => bail!("the command failed for '{}': {status}", told.event),
+        status => bail!("on-event failed for '{}': {status}", told.event),
     }
 }
 
