@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use x509_cert::Certificate;
-use x509_cert::der::DateTime;
+use x509_cert::der::{DateTime, DecodePem};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -31,9 +31,9 @@ impl Validity {
     /// # Errors
     /// Why there is none.
     pub fn of(pem: &[u8]) -> Result<Validity, String> {
-        let chain = Certificate::load_pem_chain(pem).map_err(|error| error.to_string())?;
-        let first = chain.first().ok_or("it holds no PEM certificate")?;
-        let validity = first.tbs_certificate().validity();
+        let block = first_block(pem).ok_or("it holds no PEM certificate")?;
+        let first = Certificate::from_pem(block).map_err(|error| error.to_string())?;
+        let validity = &first.tbs_certificate.validity;
         let time = |time: &x509_cert::time::Time| UNIX_EPOCH + time.to_unix_duration();
         Ok(Validity {
             not_before: time(&validity.not_before),
@@ -52,6 +52,15 @@ impl Validity {
             Err(_) => Age::Expired,
         }
     }
+}
+
+/// The file may hold other things before and behind it.
+fn first_block(pem: &[u8]) -> Option<&[u8]> {
+    const END: &[u8] = b"-----END CERTIFICATE-----";
+    let find = |text: &[u8], from: &[u8]| from.windows(text.len()).position(|it| it == text);
+    let block = &pem[find(b"-----BEGIN CERTIFICATE-----", pem)?..];
+    let length = find(END, block)? + END.len();
+    Some(&block[..length])
 }
 
 /// A date for the log, such as `2049-12-31T23:59:59Z`.
@@ -88,6 +97,13 @@ mod tests {
         let validity = Validity::of(&pem()).unwrap();
         assert_eq!(date(validity.not_before), "2026-01-01T00:00:00Z");
         assert_eq!(date(validity.not_after), "2027-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn what_stands_around_a_certificate_does_not_matter() {
+        let text = [&b"Bag Attributes\n  name: x\n"[..], &pem(), b"\n", &pem()].concat();
+        let validity = Validity::of(&text).unwrap();
+        assert_eq!(date(validity.not_before), "2026-01-01T00:00:00Z");
     }
 
     #[test]

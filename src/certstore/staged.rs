@@ -50,6 +50,9 @@ pub struct Staged {
     pub registered: Option<Registered>,
     /// `preferred` has pointed at it.
     promoted: bool,
+    /// How often the notify command was started.
+    notified: u64,
+    unfinished: bool,
 }
 
 impl Certstore {
@@ -100,6 +103,8 @@ impl Certstore {
             created: now,
             registered: None,
             promoted: false,
+            notified: 0,
+            unfinished: false,
         };
         let (certificate, key) = super::file_names(&staged.id);
         write(&half.join(key), fresh.private_key.as_bytes()).with_context(context)?;
@@ -154,6 +159,8 @@ impl Staged {
             created: UNIX_EPOCH + Duration::from_secs(state.get("created")?.as_u64()?),
             registered,
             promoted: state.get("promoted")?.as_bool()?,
+            notified: state.get("notified").and_then(Value::as_u64).unwrap_or(0),
+            unfinished: false,
             dir,
         };
         let whole = staged.certificate_file().is_file() && staged.key_file().is_file();
@@ -168,6 +175,7 @@ impl Staged {
             "token": self.token,
             "created": created.as_secs(),
             "promoted": self.promoted,
+            "notified": self.notified,
         });
         if let Some(registered) = &self.registered {
             state["registered"] = json!({
@@ -240,8 +248,24 @@ impl Staged {
         self.save()
     }
 
+    /// The notify command is about to be started. Gives how often it was started before: one that
+    /// never lives to its end must not be started for ever.
+    pub fn notifying(&mut self) -> Result<u64> {
+        let before = self.notified;
+        self.notified = before.saturating_add(1);
+        self.save().map(|()| before)
+    }
+
+    /// Something could not be done yet: [`Staged::finish`] leaves it to the next start.
+    pub fn leave_unfinished(&mut self) {
+        self.unfinished = true;
+    }
+
     /// Everything is done: nothing is left to be gone on from.
     pub fn finish(&self) -> Result<()> {
+        if self.unfinished {
+            return Ok(());
+        }
         let path = self.dir.join(STATE);
         fs::remove_file(&path)
             .and_then(|()| file::sync_directory(&path))

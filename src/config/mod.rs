@@ -213,6 +213,11 @@ fn fleetprov(cli: &Cli, problems: &mut Problems) -> Option<PathBuf> {
     if cli.certstore.is_none() {
         problems.missing("certstore", "--fleetprov puts the new certificate there");
     }
+    if cli.cert.is_some() {
+        problems
+            .0
+            .push("--cert: is used instead of what --fleetprov gets, use one of them".to_owned());
+    }
     if cli.clientid.as_ref().is_some_and(|id| id.len() > 125) {
         problems.0.push(
             "--clientid: is longer than 125 bytes, and --fleetprov puts '-fp' behind it".to_owned(),

@@ -36,7 +36,15 @@ pub fn verdict(validity: Validity, now: SystemTime) -> Verdict {
 /// Whether a device renews now: when fewer than about so many days are left. Each device has its own
 /// share of the spread, always the same.
 pub fn due(validity: Validity, now: SystemTime, before: Duration, client_id: &str) -> bool {
-    let share = before.mul_f64(1.0 - SPREAD * fraction(client_id));
+    let life = validity
+        .not_after
+        .duration_since(validity.not_before)
+        .unwrap_or_default();
+    // A certificate that lives shorter than it is to be renewed before its end would be renewed for
+    // ever: it has half of its life in any case.
+    let share = before
+        .mul_f64(1.0 - SPREAD * fraction(client_id))
+        .min(life / 2);
     match validity.age(now) {
         Age::NotYetValid => false,
         Age::Expired => true,
@@ -118,9 +126,17 @@ mod tests {
     }
 
     #[test]
+    fn a_short_life_is_lived_to_its_half_whatever_is_asked_for() {
+        let before = DAY * 3650;
+        assert!(!due(validity(), at(100.1), before, "x"));
+        assert!(!due(validity(), at(149.9), before, "x"));
+        assert!(due(validity(), at(150.1), before, "x"));
+    }
+
+    #[test]
     fn an_expired_certificate_is_due_and_one_of_the_future_is_not() {
         assert!(due(validity(), at(201.0), DAY, "x"));
-        assert!(!due(validity(), at(99.0), DAY * 365, "x"));
+        assert!(!due(validity(), at(99.0), DAY * 40, "x"));
         assert!(!due(validity(), at(150.0), DAY * 10, "x"));
     }
 }

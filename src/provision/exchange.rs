@@ -30,13 +30,18 @@ pub struct Created {
 
 /// A connection to the service.
 pub struct Exchange {
+    version: Version,
     mqtt: Mqtt,
     session: JoinHandle<End>,
 }
 
 impl Exchange {
     /// Waits for the connection. A clock that is not set makes it wait for as long as that lasts.
-    pub async fn connect(mqtt: Mqtt, mut session: JoinHandle<End>) -> Result<Exchange, Failed> {
+    pub async fn connect(
+        version: Version,
+        mqtt: Mqtt,
+        mut session: JoinHandle<End>,
+    ) -> Result<Exchange, Failed> {
         let mut link = mqtt.link();
         let up = link.wait_for(|link| *link != Link::Down);
         let ended = tokio::select! {
@@ -44,7 +49,11 @@ impl Exchange {
             end = &mut session => Some(end),
         };
         match ended {
-            None => Ok(Exchange { mqtt, session }),
+            None => Ok(Exchange {
+                version,
+                mqtt,
+                session,
+            }),
             Some(Ok(End::GivenUp { failures, rotate })) => {
                 Err(Failed::Connection { failures, rotate })
             }
@@ -105,9 +114,12 @@ impl Exchange {
                 let (on, payload) = answer?;
                 if on == rejected { Err(refused(&payload)) } else { object(&payload) }
             }
-            Ok(_) = link.wait_for(|link| *link == Link::Down) => Err(Failed::Denied(format!(
-                "the connection was lost while {topic} was asked; a broker that speaks MQTT 3.1.1 ends it when the policy forbids the request"
-            ))),
+            Ok(_) = link.wait_for(|link| *link == Link::Down) => Err(match self.version {
+                Version::V5 => Failed::Silent(format!("{topic}: the connection was lost")),
+                Version::V311 => Failed::Denied(format!(
+                    "the connection was lost while {topic} was asked; a broker that speaks MQTT 3.1.1 ends it when the policy forbids the request"
+                )),
+            }),
         }
     }
 
@@ -155,14 +167,14 @@ impl Exchange {
     /// Waits until the broker has answered something: a CONNACK alone proves nothing. MQTT 5 answers a
     /// subscription, whether the policy allows it or not; MQTT 3.1.1 may end the connection instead,
     /// and is waited for until it answers a ping.
-    pub async fn proved(&self, version: Version) -> Result<(), Failed> {
+    pub async fn proved(&self) -> Result<(), Failed> {
         let mut link = self.mqtt.link();
-        let limit = match version {
+        let limit = match self.version {
             Version::V5 => PATIENCE,
             Version::V311 => PING_PATIENCE,
         };
         tokio::select! {
-            proved = timeout(limit, self.answered(version)) => proved.map_err(|_| {
+            proved = timeout(limit, self.answered()) => proved.map_err(|_| {
                 Failed::Silent(format!("the broker answered nothing within {} s", limit.as_secs()))
             }),
             Ok(_) = link.wait_for(|link| *link == Link::Down) => {
@@ -171,9 +183,9 @@ impl Exchange {
         }
     }
 
-    async fn answered(&self, version: Version) {
+    async fn answered(&self) {
         let filter = format!("{CREATE}/rejected");
-        let subscription = match version {
+        let subscription = match self.version {
             Version::V5 => self.mqtt.subscribe(&filter, QoS::AtLeastOnce, 1).await.ok(),
             Version::V311 => None,
         };

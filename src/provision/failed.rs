@@ -39,6 +39,13 @@ impl Failed {
     }
 }
 
+impl Failed {
+    /// Whether the cloud will refuse the same request again: its quota and its own faults pass.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Failed::Rejected { status, .. } if (400..500).contains(status) && *status != 429)
+    }
+}
+
 impl From<anyhow::Error> for Failed {
     fn from(error: anyhow::Error) -> Failed {
         Failed::Other(error)

@@ -9,7 +9,7 @@ mod settings;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use log::{error, info, warn};
@@ -20,6 +20,7 @@ pub use failed::Failed;
 pub use settings::Settings;
 
 use crate::certstore::{Certificate, Certstore, Fresh, Staged, read_credentials, starting_with};
+use crate::clock;
 use crate::file;
 use crate::identity::Endpoint;
 use crate::mqtt::{self, Mqtt, Roots, Tls};
@@ -29,8 +30,12 @@ use keys::DeviceKey;
 
 /// The cloud forgets a certificate that is not registered within this time.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
+/// A certificate that is registered and does not work may be activated by somebody meanwhile.
+const TRIAL_LIFE: Duration = Duration::from_secs(86_400);
 /// The notify command has this long.
 const NOTIFY_LIMIT: Duration = Duration::from_secs(60);
+/// A notify command that never ends before the daemon does is not started more often.
+const MOST_STARTS: u64 = 3;
 /// Failures in a row before the next claim certificate is tried, where nothing else says so.
 const ATTEMPTS_EACH: u32 = 5;
 /// The same for a new certificate: it may take the cloud some seconds to know it everywhere.
@@ -77,19 +82,27 @@ pub async fn provision(job: &Job) -> Result<Staged, Failed> {
         try_out(job, &staged).await?;
     }
     staged.bring_in(&job.store)?;
-    complete(&job.settings, &job.store, &mut staged).await?;
+    if let Err(problem) = complete(&job.settings, &job.store, &mut staged).await {
+        // The certificate is good and in its place; the rest is tried again at the next start.
+        error!("{problem:#}");
+        staged.leave_unfinished();
+    }
     Ok(staged)
 }
 
 /// What an earlier run has left, unless the cloud has forgotten it.
 fn resumable(job: &Job) -> Option<Staged> {
     let staged = job.store.staged()?;
-    let fresh = staged
-        .age(SystemTime::now())
-        .is_none_or(|age| age < TOKEN_LIFE);
-    if staged.registered.is_none() && !fresh {
+    let age = staged.age(clock::wall());
+    let (life, what) = match staged.registered {
+        None => (TOKEN_LIFE, "was never registered"),
+        Some(_) => (TRIAL_LIFE, "was never good for a connection"),
+    };
+    // A first certificate is not tried, and not given up.
+    let tried = staged.registered.is_none() || job.trial;
+    if tried && age.is_some_and(|age| age >= life) {
         info!(
-            "the certificate {} was never registered and is too old now",
+            "the certificate {} {what} and is too old now",
             shown(&staged)
         );
         return None;
@@ -131,7 +144,7 @@ async fn create(job: &Job, exchange: &Exchange) -> Result<Staged, Failed> {
         fresh.id.escape_default()
     );
     check(job, &fresh)?;
-    Ok(job.store.stage(&fresh, SystemTime::now())?)
+    Ok(job.store.stage(&fresh, clock::wall())?)
 }
 
 /// The certificate must belong to the key, before anything depends on it.
@@ -165,8 +178,9 @@ async fn resume(job: &Job, staged: &mut Staged) -> Result<(), Failed> {
     let exchange = job.connect().await?;
     let outcome = register(job, &exchange, staged).await;
     exchange.leave().await;
-    let Err(failed @ Failed::Rejected { .. }) = outcome else {
-        return outcome;
+    let failed = match outcome {
+        Err(failed) if failed.is_final() => failed,
+        outcome => return outcome,
     };
     // Registered already, and only the answer was lost? Then it connects.
     if job.settings.outfile.is_none() && try_out(job, staged).await.is_ok() {
@@ -194,7 +208,7 @@ async fn try_out(job: &Job, staged: &Staged) -> Result<(), Failed> {
         outcome = match session.await {
             Err(failed) => Err(failed),
             Ok(exchange) => {
-                let proved = exchange.proved(job.connection.version).await;
+                let proved = exchange.proved().await;
                 exchange.leave().await;
                 proved
             }
@@ -232,6 +246,12 @@ pub async fn complete(
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(command) = &settings.notify {
+        if staged.notifying()? >= MOST_STARTS {
+            error!(
+                "the notify command of fleet provisioning was started {MOST_STARTS} times and never seen to end, it is not started again"
+            );
+            return Ok(());
+        }
         let label = "notifycmd of fleet provisioning";
         match process::shell(label, command, NOTIFY_LIMIT).run().await {
             Ok(status) if status.success() => {}
@@ -319,7 +339,7 @@ impl Job {
         };
         let (mqtt, session) = Mqtt::new(options, tls);
         let session = tokio::spawn(session.run());
-        Exchange::connect(mqtt, session).await
+        Exchange::connect(self.connection.version, mqtt, session).await
     }
 }
 

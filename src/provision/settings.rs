@@ -73,12 +73,14 @@ impl Reader {
         self.unknown_keys();
         let (claimstore, template) = (self.mandatory("claimstore"), self.template());
         let (parameters, own_key) = (self.parameters(), self.own_key());
+        // Everything is read before anything is missed.
+        let (outfile, notify) = (self.outfile(), self.text("notifycmd"));
         Some(Settings {
             claimstore: claimstore?.into(),
             template: template?,
             parameters,
-            outfile: self.outfile(),
-            notify: self.text("notifycmd"),
+            outfile,
+            notify,
             own_key,
         })
     }
@@ -192,6 +194,10 @@ impl Reader {
         if !csr && self.members.contains_key("keytype") {
             self.problems
                 .push("'keytype' needs \"csr\": true, the cloud makes RSA keys only".to_owned());
+        }
+        if csr && kind == KeyType::Rsa2048 && !cfg!(feature = "rsa") {
+            self.problems
+                .push("'keytype' is rsa-2048, and this build makes ec-p256 keys only".to_owned());
         }
         csr.then_some(kind)
     }
