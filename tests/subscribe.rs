@@ -1,116 +1,17 @@
-//! Subscriptions on the handle of the connection, which the features to come stand on.
+//! Subscriptions on the handle of the connection, which features stand on.
 
 mod common;
 
 use std::time::Duration;
 
-use chariotd::certstore::{Certstore, read_credentials};
-use chariotd::mqtt::{
-    Class, End, Mqtt, Options, QoS, Roots, Subscription, SubscriptionState, Tls, Version,
+use chariotd::mqtt::{Class, End, Options, QoS, SubscriptionState, Version};
+use common::handle::{
+    CLEAN, VERSIONS, active, connect, open, options, packets, received, refused, subscribe,
+    subscribers, wait_for_packets, wait_for_records,
 };
 use common::{LONG, builder, sandbox};
-use iotcore_sandbox::{Cut, DeniedSubscription, Deny, Event, Fault, Sandbox, What, When};
-use tokio::task::JoinHandle;
+use iotcore_sandbox::{Cut, DeniedSubscription, Deny, Event, Fault, What, When};
 use tokio::time::timeout;
-
-fn connect(
-    sandbox: &Sandbox,
-    version: Version,
-    session_expiry: Duration,
-) -> (Mqtt, JoinHandle<End>) {
-    let dir = tempfile::tempdir().unwrap();
-    sandbox
-        .pki()
-        .write_certstore(&dir.path().join("certs"), sandbox.port());
-    let store = Certstore::new(&dir.path().join("certs"));
-    let endpoint = store.endpoint().unwrap();
-    let certificate = &store.contents().unwrap().certificates[0];
-    let credentials =
-        read_credentials(&certificate.certificate_file, &certificate.key_file).unwrap();
-    let roots = Roots::read(sandbox.pki().ca_file()).unwrap();
-    let tls = Tls::new(&roots, &credentials, &endpoint).unwrap();
-    let options = Options {
-        client_id: "handle".into(),
-        endpoint,
-        version,
-        keep_alive: Duration::from_secs(1200),
-        session_expiry,
-        last_will: None,
-        attempts: 0,
-        clock_floor: std::time::UNIX_EPOCH,
-    };
-    let (mqtt, session) = Mqtt::new(options, tls);
-    (mqtt, tokio::spawn(session.run()))
-}
-
-async fn subscribe(mqtt: &Mqtt, filter: &str) -> Subscription {
-    mqtt.subscribe(filter, QoS::AtLeastOnce, 16).await.unwrap()
-}
-
-async fn active(subscription: &mut Subscription) {
-    let active = subscription
-        .state
-        .wait_for(|state| *state == SubscriptionState::Active);
-    timeout(LONG, active)
-        .await
-        .expect("the SUBACK comes")
-        .unwrap();
-}
-
-async fn refused(subscription: &mut Subscription) -> String {
-    let refused = subscription
-        .state
-        .wait_for(|state| matches!(state, SubscriptionState::Refused(_)));
-    match &*timeout(LONG, refused)
-        .await
-        .expect("the SUBACK comes")
-        .unwrap()
-    {
-        SubscriptionState::Refused(why) => why.clone(),
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn received(subscription: &mut Subscription) -> (String, String) {
-    let message = timeout(LONG, subscription.messages.recv())
-        .await
-        .expect("a message")
-        .unwrap();
-    (
-        message.topic,
-        String::from_utf8_lossy(&message.payload).into_owned(),
-    )
-}
-
-/// SUBSCRIBE packets: the filters of each.
-fn packets(sandbox: &Sandbox) -> Vec<Vec<String>> {
-    let subscribe = |event: Event| match event {
-        Event::Subscribe { filters } => {
-            Some(filters.into_iter().map(|(filter, _)| filter).collect())
-        }
-        _ => None,
-    };
-    sandbox
-        .record()
-        .into_iter()
-        .filter_map(|record| subscribe(record.event))
-        .collect()
-}
-
-/// Waits for so many SUBSCRIBE packets without holding up the session.
-async fn wait_for_packets(sandbox: &Sandbox, count: usize) {
-    let enough = async {
-        while packets(sandbox).len() < count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(LONG, enough)
-        .await
-        .expect("the SUBSCRIBE packets come");
-}
-
-const VERSIONS: [Version; 2] = [Version::V5, Version::V311];
-const CLEAN: Duration = Duration::ZERO;
 
 #[tokio::test]
 async fn a_message_reaches_the_readers_whose_filters_it_fits() {
@@ -213,17 +114,153 @@ async fn a_refused_filter_disables_only_its_own_feature() {
 }
 
 #[tokio::test]
-async fn filters_beyond_the_quota_are_refused_and_the_others_work() {
+async fn two_hundred_topics_are_spread_over_four_connections() {
+    for version in VERSIONS {
+        let sandbox = sandbox();
+        let options = Options {
+            connections: 4,
+            ..options(&sandbox, version)
+        };
+        let (mqtt, sessions) = open(&sandbox, options);
+        let _running = tokio::spawn(sessions.run());
+        let mut subscriptions = Vec::new();
+        for n in 0..200 {
+            subscriptions.push(subscribe(&mqtt, &format!("t/{n}")).await);
+        }
+        for subscription in &mut subscriptions {
+            active(subscription).await;
+        }
+        let clients = sandbox.connected();
+        assert_eq!(clients, ["handle", "handle_1", "handle_2", "handle_3"]);
+        let packets = packets(&sandbox);
+        assert!(packets.iter().all(|filters| filters.len() <= 8));
+        assert_eq!(packets.concat().len(), 200, "each filter once");
+        for n in [0, 50, 199] {
+            sandbox.publish(&format!("t/{n}"), b"x", 1);
+            received(&mut subscriptions[n]).await;
+        }
+        let why = mqtt.subscribe("t/200", QoS::AtLeastOnce, 1).await;
+        assert!(why.unwrap_err().contains("--max-connections"));
+    }
+}
+
+#[tokio::test]
+async fn the_topics_of_one_subscription_stay_on_one_connection() {
     let sandbox = sandbox();
-    let (mqtt, _session) = connect(&sandbox, Version::V5, CLEAN);
+    let options = Options {
+        connections: 2,
+        ..options(&sandbox, Version::V5)
+    };
+    let (mqtt, sessions) = open(&sandbox, options);
+    let _running = tokio::spawn(sessions.run());
+    let mut groups = Vec::new();
+    for thing in 0..10 {
+        let topics: Vec<String> = (0..8).map(|n| format!("{thing}/{n}")).collect();
+        let filters: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let group = mqtt.subscribe_all(&filters, QoS::AtLeastOnce, 16).await;
+        groups.push(group.unwrap());
+    }
+    for group in &mut groups {
+        active(group).await;
+    }
+    for (thing, group) in groups.iter_mut().enumerate() {
+        let clients = subscribers(&sandbox, &format!("{thing}/"));
+        assert_eq!(clients.len(), 1, "{thing} is on {clients:?}");
+        assert_eq!(clients.contains("handle"), thing < 6, "{thing}");
+        sandbox.publish(&format!("{thing}/7"), b"x", 1);
+        received(group).await;
+    }
+}
+
+#[tokio::test]
+async fn a_further_connection_comes_back_by_itself_and_its_readers_can_tell() {
+    let sandbox = sandbox();
+    let options = Options {
+        connections: 2,
+        ..options(&sandbox, Version::V5)
+    };
+    let (mqtt, sessions) = open(&sandbox, options);
+    let _running = tokio::spawn(sessions.run());
+    let topics: Vec<String> = (0..51).map(|n| format!("t/{n}")).collect();
+    let filters: Vec<&str> = topics.iter().map(String::as_str).collect();
+    let _first = mqtt
+        .subscribe_all(&filters[..50], QoS::AtLeastOnce, 1)
+        .await;
+    let mut further = subscribe(&mqtt, filters[50]).await;
+    active(&mut further).await;
+    let link = mqtt.link();
+    let before = *link.borrow();
+    sandbox.cut("handle_1", Cut::Close);
+    let connection = further.connection.wait_for(|number| *number == 2);
+    timeout(LONG, connection)
+        .await
+        .expect("another one")
+        .unwrap();
+    active(&mut further).await;
+    sandbox.publish("t/50", b"x", 1);
+    received(&mut further).await;
+    assert_eq!(
+        *link.borrow(),
+        before,
+        "the first connection knows nothing of it"
+    );
+}
+
+#[tokio::test]
+async fn a_policy_that_forbids_further_client_ids_disables_what_is_on_them_only() {
+    for version in VERSIONS {
+        let sandbox = sandbox();
+        sandbox.policy("handle_1", vec![Deny::Connect]);
+        let options = Options {
+            connections: 2,
+            attempts: 1,
+            ..options(&sandbox, version)
+        };
+        let (mqtt, sessions) = open(&sandbox, options);
+        let running = tokio::spawn(sessions.run());
+        let mut subscriptions = Vec::new();
+        for n in 0..51 {
+            subscriptions.push(subscribe(&mqtt, &format!("t/{n}")).await);
+        }
+        active(&mut subscriptions[0]).await;
+        let refusals = |count| {
+            wait_for_records(
+                &sandbox,
+                move |event| matches!(event, Event::ConnackSent { code, .. } if *code != 0),
+                count,
+            )
+        };
+        refusals(3).await;
+        assert!(!running.is_finished(), "more than the attempts allow");
+        sandbox.publish("t/0", b"x", 1);
+        received(&mut subscriptions[0]).await;
+        sandbox.policy("handle_1", vec![]);
+        active(&mut subscriptions[50]).await;
+    }
+}
+
+#[tokio::test]
+async fn every_connection_says_goodbye() {
+    let sandbox = sandbox();
+    let options = Options {
+        connections: 3,
+        ..options(&sandbox, Version::V5)
+    };
+    let (mqtt, sessions) = open(&sandbox, options);
+    let running = tokio::spawn(sessions.run());
     let mut subscriptions = Vec::new();
     for n in 0..51 {
         subscriptions.push(subscribe(&mqtt, &format!("t/{n}")).await);
     }
-    for subscription in &mut subscriptions[..50] {
-        active(subscription).await;
-    }
-    refused(&mut subscriptions[50]).await;
+    active(&mut subscriptions[50]).await;
+    mqtt.disconnect().await;
+    assert_eq!(timeout(LONG, running).await.unwrap().unwrap(), End::Stopped);
+    wait_for_records(
+        &sandbox,
+        |event| matches!(event, Event::DisconnectReceived { .. }),
+        2,
+    )
+    .await;
 }
 
 #[tokio::test]

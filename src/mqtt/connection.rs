@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use log::warn;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
+use super::durable::ANSWERS;
 use super::failure::{Class, Ending};
 use super::in_flight::{InFlight, Overdue, Patience};
-use super::subscriptions::Batch;
-use super::wire::{Accepted, Ack, Client, PACKET_IDS};
+use super::receipts::Receipts;
+use super::subscriptions::{Batch, Verdict};
+use super::wire::{Accepted, Ack, Acknowledging, Client, PACKET_IDS};
 use super::{Publish, PublishError, QoS, REQUESTS, Refusal, Reply, WINDOW_MESSAGES};
 
 const PUBLISH: Patience = Patience {
@@ -31,6 +33,10 @@ pub struct Connection {
     acknowledged: InFlight<Reply>,
     unacknowledged: InFlight<Reply>,
     subscribes: InFlight<Batch>,
+    /// Received messages that wait for their readers, and the readers' way to say that they are done;
+    /// `None` where the client acknowledges by itself.
+    receipts: Receipts,
+    done: Option<mpsc::Sender<u16>>,
     /// Publishes that the broker's Receive Maximum has no room for yet. Never more than the window.
     backlog: VecDeque<(Publish, Reply)>,
     /// When CONNACK must have come.
@@ -42,19 +48,28 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn new(client: Client, connect_due: Instant) -> Self {
-        Connection {
+    /// A connection, and the packet ids that readers are done with, for [`Connection::done`].
+    pub fn new(
+        client: Client,
+        acknowledging: Acknowledging,
+        connect_due: Instant,
+    ) -> (Self, mpsc::Receiver<u16>) {
+        let (done, answers) = mpsc::channel(ANSWERS);
+        let connection = Connection {
             client,
             accepted: None,
             acknowledged: InFlight::new(PUBLISH),
             unacknowledged: InFlight::new(PUBLISH),
             subscribes: InFlight::new(SUBSCRIBE),
+            receipts: Receipts::default(),
+            done: (acknowledging == Acknowledging::ByHand).then_some(done),
             backlog: VecDeque::new(),
             connect_due: Some(connect_due),
             ping_due: None,
             goodbye: None,
             ended: false,
-        }
+        };
+        (connection, answers)
     }
 
     /// Whether CONNACK has come.
@@ -175,6 +190,47 @@ impl Connection {
         self.subscribes.answered(packet_id, now)
     }
 
+    /// How readers say that they are done, if messages are acknowledged by hand.
+    pub fn answers(&self) -> Option<&mpsc::Sender<u16>> {
+        self.done.as_ref()
+    }
+
+    /// Whether the broker repeats what its readers have and are not done with.
+    pub fn holds(&self, packet_id: u16) -> bool {
+        self.receipts.holds(packet_id)
+    }
+
+    /// What is to become of a received message that is acknowledged by hand.
+    pub fn judged(&mut self, packet_id: u16, verdict: &Verdict) {
+        match verdict {
+            Verdict::Stray | Verdict::Taken => self.receipts.at_once(packet_id),
+            Verdict::Held(readers) => self.receipts.held(packet_id, *readers),
+            Verdict::Left => self.receipts.left(),
+        }
+        self.acknowledge();
+    }
+
+    /// A reader is done with a message.
+    pub fn done(&mut self, packet_id: u16) {
+        self.receipts.done(packet_id);
+        self.acknowledge();
+    }
+
+    pub fn acknowledgement_sent(&mut self) {
+        self.receipts.sent();
+        self.acknowledge();
+    }
+
+    fn acknowledge(&mut self) {
+        while let Some(packet_id) = self.receipts.next() {
+            // Its queue has room for them, so this is the end.
+            if self.ended || !self.client.acknowledge(packet_id) {
+                return;
+            }
+            self.receipts.handed();
+        }
+    }
+
     pub fn ping_sent(&mut self, now: Instant) {
         self.ping_due = Some(now + PING);
     }
@@ -236,6 +292,12 @@ impl Connection {
             return Some(Ending::new(
                 Class::KeepAlive,
                 "PINGREQ was not answered within 60 s",
+            ));
+        }
+        if self.receipts.wants_redelivery() {
+            return Some(Ending::new(
+                Class::Protocol,
+                "the broker sent more than there was room for, and is asked for it again",
             ));
         }
         if self.subscribes.overdue(now).is_some() {

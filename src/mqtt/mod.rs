@@ -1,17 +1,23 @@
 //! The connection to the broker, as the rest of the program sees it. The only folder that names the
 //! MQTT crate and the TLS crate.
 //!
-//! [`Mqtt`] is a handle that may be cloned; the task behind it is [`Session`]. Nothing is kept
+//! [`Mqtt`] is a handle that may be cloned; the task behind it is [`Sessions`]. Nothing is kept
 //! across connections: after a lost one every waiter learns [`PublishError::Disconnected`] and
-//! sends again from what it still has on disk.
+//! sends again from what it still has on disk, and the broker delivers again what was not
+//! acknowledged.
 
 mod backoff;
 mod connection;
+mod durable;
 mod failure;
 mod herald;
 mod in_flight;
 mod lifecycle;
 mod message;
+mod plan;
+mod pool;
+mod receipts;
+mod report;
 mod router;
 mod session;
 mod subscriptions;
@@ -22,19 +28,23 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::identity::Endpoint;
 
+pub use durable::{Delivery, Durable};
 pub use failure::{Class, Ending};
 pub use herald::Watcher;
 pub use lifecycle::{Ended, Event};
 pub use message::{Message, Properties, Publish, QoS};
+pub use plan::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS, share_out};
+pub use pool::Sessions;
 pub use router::invalid as invalid_filter;
-pub use session::{End, Session};
+pub use session::End;
 pub use subscriptions::{Subscription, SubscriptionState};
 pub use transport::{Roots, Tls};
 
+use pool::Line;
 use subscriptions::Subscriber;
 
 /// Publishes of all directories together that are on the way at one time. AWS IoT Core allows 100
@@ -60,6 +70,8 @@ pub struct Options {
     /// How long the broker keeps our session while we are away; zero asks for a clean one.
     pub session_expiry: Duration,
     pub last_will: Option<LastWill>,
+    /// Connections at most: further ones, each with its own client id, are made for subscriptions.
+    pub connections: usize,
     /// Consecutive failures before giving up; 0 never gives up.
     pub attempts: u32,
     /// The wall clock is not set if it shows an earlier time.
@@ -119,10 +131,10 @@ pub(crate) enum Request {
 
 pub(crate) type Reply = oneshot::Sender<Result<(), PublishError>>;
 
-/// The handle on the connection.
+/// The handle on the connections: the first one, which publishes, and those for subscriptions.
 #[derive(Clone, Debug)]
 pub struct Mqtt {
-    requests: mpsc::Sender<Request>,
+    lines: Arc<[Line]>,
     link: watch::Receiver<Link>,
     messages: Arc<Semaphore>,
     kib: Arc<Semaphore>,
@@ -131,24 +143,23 @@ pub struct Mqtt {
 }
 
 impl Mqtt {
-    /// A handle, and the session that must be run for it to work.
-    pub fn new(options: Options, tls: Tls) -> (Mqtt, Session) {
-        let (requests, mailbox) = mpsc::channel(MAILBOX);
+    /// A handle, and the sessions that must be run for it to work.
+    pub fn new(options: Options, tls: Tls) -> (Mqtt, Sessions) {
         let (link_sender, link) = watch::channel(Link::Down);
         let (proof_sender, proofs) = watch::channel(0);
+        let sessions = Sessions::new(options, tls, link_sender, proof_sender);
         let mqtt = Mqtt {
-            requests,
+            lines: sessions.lines().into(),
             link,
             messages: Arc::new(Semaphore::new(WINDOW_MESSAGES)),
             kib: Arc::new(Semaphore::new(WINDOW_KIB)),
             services: Arc::new(Semaphore::new(REQUESTS)),
             proofs,
         };
-        let session = Session::new(options, tls, mailbox, link_sender, proof_sender);
-        (mqtt, session)
+        (mqtt, sessions)
     }
 
-    /// Tells when the connection comes and goes.
+    /// Tells when the first connection comes and goes.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
     }
@@ -204,12 +215,8 @@ impl Mqtt {
     async fn send(&self, publish: Publish) -> Result<(), PublishError> {
         let (reply, answer) = oneshot::channel();
         let gone = PublishError::Disconnected { suspect: false };
-        if self
-            .requests
-            .send(Request::Publish(publish, reply))
-            .await
-            .is_err()
-        {
+        let request = Request::Publish(publish, reply);
+        if self.lines[0].requests.send(request).await.is_err() {
             return Err(gone);
         }
         answer.await.unwrap_or(Err(gone))
@@ -229,10 +236,11 @@ impl Mqtt {
         self.subscribe_all(&[filter], qos, capacity).await
     }
 
-    /// One subscription to several filters. A message comes once, however many of them it fits.
+    /// One subscription to several filters, all on the same connection. A message comes once, however
+    /// many of them it fits.
     ///
     /// # Errors
-    /// Why one of them is not a topic filter.
+    /// Why one of them is not a topic filter, or that no connection has room for them.
     pub async fn subscribe_all(
         &self,
         filters: &[&str],
@@ -242,17 +250,33 @@ impl Mqtt {
         if let Some(why) = filters.iter().find_map(|filter| invalid_filter(filter)) {
             return Err(why);
         }
-        let (subscriber, subscription) = subscriptions::pair(filters, qos, capacity);
+        let count = u32::try_from(filters.len()).unwrap_or(u32::MAX);
+        let with_room = self.lines.iter().find_map(|line| {
+            let room = line.room.clone().try_acquire_many_owned(count).ok()?;
+            Some((line, room))
+        });
+        let Some((line, room)) = with_room else {
+            return Err(
+                "there is no room for it: each connection takes 50 topics, allow more of them with --max-connections",
+            );
+        };
+        let (subscriber, subscription) = subscriptions::pair(filters, qos, capacity, room);
         // Without a session the subscription ends at once, which its reader sees.
-        let _ = self.requests.send(Request::Subscribe(subscriber)).await;
+        let _ = line.requests.send(Request::Subscribe(subscriber)).await;
         Ok(subscription)
     }
 
-    /// Sends DISCONNECT, so that the last will is not published, and ends the session. Resolves
-    /// when the broker has closed the connection, or after a second, or at once without one.
+    /// Sends DISCONNECT on each connection, so that the last will is not published, and ends the
+    /// sessions. Resolves when the broker has closed them, or after a second, or at once without any.
     pub async fn disconnect(&self) {
-        let (done, finished) = oneshot::channel();
-        if self.requests.send(Request::Disconnect(done)).await.is_ok() {
+        let mut goodbyes = Vec::new();
+        for line in self.lines.iter() {
+            let (done, finished) = oneshot::channel();
+            if line.requests.send(Request::Disconnect(done)).await.is_ok() {
+                goodbyes.push(finished);
+            }
+        }
+        for finished in goodbyes {
             let _ = finished.await;
         }
     }

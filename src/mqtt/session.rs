@@ -1,11 +1,11 @@
-//! The task behind [`Mqtt`](super::Mqtt): connects, subscribes after CONNACK, routes, counts
-//! attempts, and starts every connection with a fresh client, because what the client keeps across
-//! connections is not reliable.
+//! The task behind one client id: connects, subscribes after CONNACK, routes, counts attempts, and
+//! starts every connection with a fresh client, because what the client keeps across connections is
+//! not reliable.
 
 use std::pin::pin;
 use std::time::Duration;
 
-use log::{Level, debug, info, log};
+use log::{debug, info};
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
@@ -13,17 +13,21 @@ use tokio::time::timeout;
 
 use super::backoff::{Backoff, Next};
 use super::connection::Connection;
+use super::durable::{Durable, Receipt};
 use super::failure::{Class, Ending};
 use super::herald::{Herald, Watcher};
-use super::subscriptions::Subscriptions;
-use super::wire::{self, Events, Seen};
-use super::{Link, Options, PublishError, Request, Tls, Version};
+use super::report::Report;
+use super::subscriptions::{Subscriptions, Verdict, durable_pair};
+use super::wire::{self, Accepted, Acknowledging, Events, Seen};
+use super::{Link, Message, Options, PublishError, Request, Tls};
 use crate::clock::{self, now, reached};
-use crate::repeats::{Repeats, worth_a_line};
 
 const DNS: Duration = Duration::from_secs(10);
 /// Above the client's own timeout: only for the case that the client does not keep it.
 const CONNECT: Duration = Duration::from_secs(45);
+/// For how long the broker is asked to keep what durable readers have not acknowledged: the most that
+/// AWS IoT Core can be set to. It lowers this to the account's own limit.
+const DURABLE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Why the session ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,40 +38,48 @@ pub enum End {
     GivenUp { failures: u32, rotate: bool },
 }
 
-/// Owns the connection. Does nothing until it is run.
+/// Owns one connection. Does nothing until it is run.
 pub struct Session {
     options: Options,
     tls: Tls,
     mailbox: mpsc::Receiver<Request>,
     link: watch::Sender<Link>,
+    /// The link of the first session, for one that only helps it.
+    first: Option<watch::Receiver<Link>>,
     backoff: Backoff,
     subscriptions: Subscriptions,
-    failures: Repeats,
+    report: Report,
     connections: u64,
+    /// Durable messages of connections before this one come again.
+    again: watch::Sender<u64>,
     /// Counts the broker's answers.
     proofs: watch::Sender<u64>,
     herald: Herald,
 }
 
 impl Session {
-    pub(super) fn new(
+    /// `first`: this session is there for further subscriptions. It connects when there is one, and
+    /// only while the first session is connected; it never gives up.
+    pub fn new(
         options: Options,
         tls: Tls,
         mailbox: mpsc::Receiver<Request>,
         link: watch::Sender<Link>,
         proofs: watch::Sender<u64>,
+        first: Option<watch::Receiver<Link>>,
     ) -> Self {
-        let backoff = Backoff::new(options.attempts);
-        let (subscriptions, failures) = (Subscriptions::default(), Repeats::default());
+        let backoff = Backoff::new(first.as_ref().map_or(options.attempts, |_| 0));
         Session {
+            report: Report::new(&options, first.is_some()),
             options,
             tls,
             mailbox,
             link,
+            first,
             backoff,
-            subscriptions,
-            failures,
+            subscriptions: Subscriptions::default(),
             connections: 0,
+            again: watch::Sender::new(0),
             proofs,
             herald: Herald::default(),
         }
@@ -78,9 +90,26 @@ impl Session {
         self.herald.watcher()
     }
 
+    /// How many filters are subscribed.
+    pub fn filters(&self) -> usize {
+        self.subscriptions.filters().count()
+    }
+
+    /// A subscription from the first connection on, so that nothing that the broker kept for an
+    /// earlier process is missed.
+    pub fn durable(&mut self, filters: &[&str]) -> Durable {
+        self.options.session_expiry = self.options.session_expiry.max(DURABLE);
+        let (subscriber, durable) = durable_pair(filters, self.again.subscribe());
+        self.subscriptions.add(subscriber);
+        durable
+    }
+
     /// Connects and stays connected until told to stop or given up.
     pub async fn run(mut self) -> End {
         loop {
+            if self.wanted().await.is_none() {
+                return End::Stopped;
+            }
             self.herald.connecting(self.backoff.attempt());
             let (ending, was_up) = match self.connection().await {
                 Ok(()) => return End::Stopped,
@@ -117,25 +146,25 @@ impl Session {
         }
     }
 
-    /// One line for each ending: a warning, but the same failure again and again only at 2, 4, 8, …
+    /// Waits until it is worth while to connect. `None` means stop.
+    async fn wanted(&mut self) -> Option<()> {
+        let Some(mut first) = self.first.clone() else {
+            return Some(());
+        };
+        while self.subscriptions.is_empty() {
+            match self.mailbox.recv().await {
+                Some(Request::Subscribe(subscriber)) => self.subscriptions.add(subscriber),
+                Some(Request::Publish(_, reply)) => disconnected(reply),
+                Some(Request::Disconnect(_)) | None => return None,
+            }
+        }
+        let up = first.wait_for(|link| *link != Link::Down);
+        self.meanwhile(up).await?.ok().map(drop)
+    }
+
     fn report(&mut self, ending: &Ending, was_up: bool, next: &str) {
-        let what = if was_up {
-            "connection lost"
-        } else {
-            "connection failed"
-        };
-        let count = self.failures.count(&ending.to_string());
-        let level = if worth_a_line(count) {
-            Level::Warn
-        } else {
-            Level::Debug
-        };
-        let times = if count > 1 {
-            format!(" ({count} times in a row)")
-        } else {
-            String::new()
-        };
-        log!(level, "{what}: {ending}{times}, {next}");
+        let filters = self.subscriptions.filters().collect();
+        self.report.ended(ending, was_up, next, filters);
     }
 
     /// Awaits `work` and meanwhile serves requests without a connection. `None` means stop.
@@ -145,9 +174,7 @@ impl Session {
             tokio::select! {
                 result = &mut work => return Some(result),
                 request = self.mailbox.recv() => match request {
-                    Some(Request::Publish(_, reply)) => {
-                        let _ = reply.send(Err(PublishError::Disconnected { suspect: false }));
-                    }
+                    Some(Request::Publish(_, reply)) => disconnected(reply),
                     Some(Request::Subscribe(subscriber)) => self.subscriptions.add(subscriber),
                     Some(Request::Disconnect(_)) | None => return None,
                 },
@@ -166,17 +193,26 @@ impl Session {
             None => return Ok(()),
             Some(result) => result.map_err(|ending| (ending, false))?,
         }
-        let (client, mut events) = wire::open(&self.options, &self.tls);
-        let mut connection = Connection::new(client, now() + CONNECT);
-        let result = self.serve(&mut connection, &mut events).await;
+        let acknowledging = if self.subscriptions.are_durable() {
+            Acknowledging::ByHand
+        } else {
+            Acknowledging::ByItself
+        };
+        let (client, mut events) = wire::open(&self.options, acknowledging, &self.tls);
+        let due = now() + CONNECT;
+        let (mut connection, mut answers) = Connection::new(client, acknowledging, due);
+        let result = self.serve(&mut connection, &mut events, &mut answers).await;
         connection.ended();
         for seen in events.leftover() {
-            if let Seen::Acknowledged(packet_id, ack) = seen {
+            match seen {
                 // Acknowledgements of the dead connection are real.
-                self.progress();
-                connection.acknowledged(packet_id, ack, now());
-            } else if let Seen::Sent(packet_id) = seen {
-                connection.sent(packet_id);
+                Seen::Acknowledged(packet_id, ack) => {
+                    self.progress();
+                    connection.acknowledged(packet_id, ack, now());
+                }
+                Seen::Sent(packet_id) => connection.sent(packet_id),
+                Seen::Received(message, _) => self.subscriptions.received_late(&message),
+                _ => {}
             }
         }
         self.link.send_replace(Link::Down);
@@ -228,19 +264,13 @@ impl Session {
         &mut self,
         connection: &mut Connection,
         events: &mut Events,
+        answers: &mut mpsc::Receiver<u16>,
     ) -> Result<(), Ending> {
         loop {
             let seen = {
                 // Never dropped half-way except together with the whole connection.
                 let mut poll = pin!(events.poll(connection.is_up()));
                 loop {
-                    tokio::select! {
-                        seen = &mut poll => break seen,
-                        request = self.mailbox.recv(), if !connection.is_leaving() => {
-                            self.request(connection, request);
-                        }
-                        () = reached(connection.deadline()) => {}
-                    }
                     if let Some(ending) = connection.overdue(now()) {
                         return if connection.is_leaving() {
                             Ok(())
@@ -248,11 +278,19 @@ impl Session {
                             Err(ending)
                         };
                     }
+                    tokio::select! {
+                        seen = &mut poll => break seen,
+                        request = self.mailbox.recv(), if !connection.is_leaving() => {
+                            self.request(connection, request);
+                        }
+                        Some(packet_id) = answers.recv() => connection.done(packet_id),
+                        () = reached(connection.deadline()) => {}
+                    }
                 }
             };
             match seen {
                 Ok(seen) => {
-                    let received = matches!(seen, Seen::Received(_));
+                    let received = matches!(seen, Seen::Received(..));
                     self.seen(connection, seen);
                     if received {
                         // Many messages may come in one read: their readers take them in between.
@@ -288,7 +326,7 @@ impl Session {
         match seen {
             Seen::Connected(accepted) => {
                 connection.accepted(accepted);
-                self.connected(connection, accepted.session_present);
+                self.connected(connection, accepted);
             }
             Seen::Sent(packet_id) => connection.sent(packet_id),
             Seen::Written => connection.written(now()),
@@ -303,10 +341,11 @@ impl Session {
                     self.settle();
                 }
             }
-            Seen::Received(message) => {
+            Seen::Received(message, packet_id) => {
                 self.progress();
-                self.subscriptions.received(&message);
+                self.received(connection, &message, packet_id);
             }
+            Seen::AcknowledgementSent => connection.acknowledgement_sent(),
             Seen::PingSent => connection.ping_sent(now()),
             Seen::PingAnswered => {
                 self.progress();
@@ -316,18 +355,36 @@ impl Session {
         }
     }
 
-    fn connected(&mut self, connection: &mut Connection, session_present: bool) {
-        let version = match self.options.version {
-            Version::V311 => "3.1.1",
-            Version::V5 => "5",
+    /// Hands a message to its readers, who say when it may be acknowledged if they are durable.
+    fn received(&mut self, connection: &mut Connection, message: &Message, packet_id: Option<u16>) {
+        let by_hand = packet_id.zip(connection.answers().cloned());
+        let Some((packet_id, answers)) = by_hand else {
+            self.subscriptions.received(message, None);
+            return;
         };
+        if connection.holds(packet_id) {
+            return;
+        }
+        let receipt = Receipt::new(packet_id, self.connections, answers, self.again.subscribe());
+        let verdict = self.subscriptions.received(message, Some(&receipt));
+        if verdict == Verdict::Stray {
+            self.report.stray(&message.topic);
+        }
+        connection.judged(packet_id, &verdict);
+    }
+
+    fn connected(&mut self, connection: &mut Connection, accepted: Accepted) {
         self.connections += 1;
-        info!(
-            "connected to {} as '{}' (MQTT {version})",
-            self.options.endpoint, self.options.client_id
-        );
-        self.herald.connected(session_present);
-        self.subscriptions.connected(session_present);
+        self.report.connected();
+        self.herald.connected(accepted.session_present);
+        if self.subscriptions.are_durable() {
+            self.report.session(accepted, self.connections > 1);
+        }
+        if accepted.session_present {
+            self.again.send_replace(self.connections);
+        }
+        let present = accepted.session_present;
+        self.subscriptions.connected(self.connections, present);
         self.subscribe(connection);
         self.link.send_replace(Link::Up(self.connections));
         self.settle();
@@ -348,6 +405,11 @@ impl Session {
     fn progress(&mut self) {
         self.proofs.send_modify(|count| *count += 1);
         self.backoff.progress();
-        self.failures.clear();
+        self.report.progress();
     }
+}
+
+/// There is no connection for this publish.
+fn disconnected(reply: super::Reply) {
+    let _ = reply.send(Err(PublishError::Disconnected { suspect: false }));
 }

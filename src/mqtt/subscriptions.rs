@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use log::{info, warn};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
+use super::durable::{self, Delivery, Durable, Receipt};
 use super::router::{FILTERS_PER_SUBSCRIBE, matches};
 use super::{Message, QoS};
+use crate::repeats::worth_a_line;
 
 /// What became of a subscription on the present connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,15 +30,28 @@ pub struct Subscription {
     pub state: watch::Receiver<SubscriptionState>,
     /// How many messages were dropped because the reader did not keep up.
     pub missed: watch::Receiver<u64>,
+    /// The number of the connection that it is on. Between two of them messages may have been missed.
+    pub connection: watch::Receiver<u64>,
 }
 
 /// The session's end.
 pub(crate) struct Subscriber {
     filters: Vec<Filter>,
     qos: QoS,
-    messages: mpsc::Sender<Message>,
+    reader: Reader,
     state: watch::Sender<SubscriptionState>,
     missed: watch::Sender<u64>,
+    connection: watch::Sender<u64>,
+    /// Its places on the connection.
+    #[expect(dead_code, reason = "held for its drop")]
+    room: Option<OwnedSemaphorePermit>,
+}
+
+enum Reader {
+    /// What there is no room for is missed.
+    Ordinary(mpsc::Sender<Message>),
+    /// What there is no room for waits in the broker.
+    Durable(mpsc::Sender<Delivery>),
 }
 
 struct Filter {
@@ -46,7 +61,86 @@ struct Filter {
     asked: bool,
 }
 
+/// What is to be told to the broker about a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nobody here wants it.
+    Stray,
+    /// Its readers need no time.
+    Taken,
+    /// So many readers will say when they are done with it.
+    Held(usize),
+    /// A reader has no room: it must come again.
+    Left,
+}
+
 impl Subscriber {
+    fn new(
+        filters: &[&str],
+        qos: QoS,
+        reader: Reader,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Subscriber {
+        let filters = filters.iter().map(|filter| Filter {
+            text: (*filter).to_owned(),
+            state: SubscriptionState::Pending,
+            asked: false,
+        });
+        Subscriber {
+            filters: filters.collect(),
+            qos,
+            reader,
+            state: watch::Sender::new(SubscriptionState::Pending),
+            missed: watch::Sender::new(0),
+            connection: watch::Sender::new(0),
+            room,
+        }
+    }
+
+    fn is_durable(&self) -> bool {
+        matches!(self.reader, Reader::Durable(_))
+    }
+
+    fn is_closed(&self) -> bool {
+        match &self.reader {
+            Reader::Ordinary(messages) => messages.is_closed(),
+            Reader::Durable(messages) => messages.is_closed(),
+        }
+    }
+
+    /// Whether it can take one more message that the broker keeps.
+    fn has_room(&self) -> bool {
+        match &self.reader {
+            Reader::Ordinary(_) => true,
+            // A reader that is gone has not taken anything.
+            Reader::Durable(messages) => !messages.is_closed() && messages.capacity() > 0,
+        }
+    }
+
+    /// Hands over a message. Whether the reader will acknowledge it.
+    fn give(&self, message: &Message, receipt: Option<&Receipt>) -> bool {
+        let taken = match &self.reader {
+            Reader::Ordinary(messages) => messages.try_send(message.clone()).is_ok(),
+            Reader::Durable(messages) => {
+                let delivery = Delivery::new(message.clone(), receipt.cloned());
+                (receipt.is_some() || durable::takes_unkept(messages))
+                    && messages.try_send(delivery).is_ok()
+            }
+        };
+        if !taken && !self.is_closed() {
+            self.miss(&message.topic);
+        }
+        taken && receipt.is_some() && self.is_durable()
+    }
+
+    fn miss(&self, topic: &str) {
+        self.missed.send_modify(|count| *count += 1);
+        let count = *self.missed.borrow();
+        if worth_a_line(u32::try_from(count).unwrap_or(u32::MAX)) {
+            warn!("dropped a message on '{topic}': its reader does not keep up ({count} so far)");
+        }
+    }
+
     fn matches(&self, topic: &str) -> bool {
         self.filters
             .iter()
@@ -70,30 +164,34 @@ impl Subscriber {
     }
 }
 
-pub(crate) fn pair(filters: &[&str], qos: QoS, capacity: usize) -> (Subscriber, Subscription) {
-    let (messages, received) = mpsc::channel(capacity);
-    let (state, observed) = watch::channel(SubscriptionState::Pending);
-    let (missed, count) = watch::channel(0);
-    let filters = filters.iter().map(|filter| Filter {
-        text: (*filter).to_owned(),
-        state: SubscriptionState::Pending,
-        asked: false,
-    });
-    let subscriber = Subscriber {
-        filters: filters.collect(),
-        qos,
+pub(crate) fn pair(
+    filters: &[&str],
+    qos: QoS,
+    capacity: usize,
+    room: OwnedSemaphorePermit,
+) -> (Subscriber, Subscription) {
+    let (sender, messages) = mpsc::channel(capacity);
+    let subscriber = Subscriber::new(filters, qos, Reader::Ordinary(sender), Some(room));
+    let subscription = Subscription {
         messages,
-        state,
-        missed,
+        state: subscriber.state.subscribe(),
+        missed: subscriber.missed.subscribe(),
+        connection: subscriber.connection.subscribe(),
     };
-    (
-        subscriber,
-        Subscription {
-            messages: received,
-            state: observed,
-            missed: count,
-        },
-    )
+    (subscriber, subscription)
+}
+
+/// `again`: deliveries of connections before that one come again.
+pub(crate) fn durable_pair(filters: &[&str], again: watch::Receiver<u64>) -> (Subscriber, Durable) {
+    let (sender, messages) = mpsc::channel(durable::MAILBOX);
+    let subscriber = Subscriber::new(filters, QoS::AtLeastOnce, Reader::Durable(sender), None);
+    let durable = Durable {
+        messages,
+        again,
+        state: subscriber.state.subscribe(),
+        missed: subscriber.missed.subscribe(),
+    };
+    (subscriber, durable)
 }
 
 /// Filters of one SUBSCRIBE packet.
@@ -110,12 +208,28 @@ impl Subscriptions {
         self.subscribers.push(subscriber);
     }
 
+    /// Whether nobody wants anything.
+    pub fn is_empty(&self) -> bool {
+        self.subscribers.is_empty()
+    }
+
+    /// Whether some reader takes its time to acknowledge.
+    pub fn are_durable(&self) -> bool {
+        self.subscribers.iter().any(Subscriber::is_durable)
+    }
+
+    pub fn filters(&self) -> impl Iterator<Item = &str> {
+        let all = self.subscribers.iter().flat_map(|one| &one.filters);
+        all.map(|filter| filter.text.as_str())
+    }
+
     /// A new connection. When the broker kept our session, what it has acknowledged to this process
     /// stays as it is; all else must be asked for again.
-    pub fn connected(&mut self, session_present: bool) {
+    pub fn connected(&mut self, number: u64, session_present: bool) {
         self.subscribers
-            .retain(|subscriber| !subscriber.messages.is_closed());
+            .retain(|subscriber| subscriber.is_durable() || !subscriber.is_closed());
         for subscriber in &mut self.subscribers {
+            subscriber.connection.send_replace(number);
             for filter in &mut subscriber.filters {
                 filter.asked = session_present && filter.state == SubscriptionState::Active;
                 if !filter.asked {
@@ -148,7 +262,7 @@ impl Subscriptions {
     pub fn settled(&self) -> bool {
         let readers = self.subscribers.iter();
         readers
-            .filter(|one| !one.messages.is_closed())
+            .filter(|one| !one.is_closed())
             .flat_map(|one| &one.filters)
             .all(|filter| filter.state != SubscriptionState::Pending)
     }
@@ -180,146 +294,36 @@ impl Subscriptions {
         }
     }
 
-    /// Hands a received message to every reader whose filter it fits. A reader that does not keep
-    /// up misses it: it must never hold up the keep-alive.
-    pub fn received(&self, message: &Message) {
-        for subscriber in self
-            .subscribers
-            .iter()
-            .filter(|one| one.matches(&message.topic))
-        {
-            if let Err(mpsc::error::TrySendError::Full(_)) =
-                subscriber.messages.try_send(message.clone())
-            {
-                subscriber.missed.send_modify(|count| *count += 1);
-                warn!(
-                    "dropped a message on '{}': its reader does not keep up",
-                    message.topic
-                );
+    /// Hands a received message to every reader whose filter it fits. A reader never holds up the
+    /// others: one that does not keep up misses it, or leaves it to the broker if it is durable and
+    /// there is a `receipt`, so that all get it again.
+    pub fn received(&self, message: &Message, receipt: Option<&Receipt>) -> Verdict {
+        let fitting = || {
+            let all = self.subscribers.iter();
+            all.filter(|one| one.matches(&message.topic))
+        };
+        if receipt.is_some() && !fitting().all(Subscriber::has_room) {
+            return Verdict::Left;
+        }
+        if fitting().next().is_none() {
+            return Verdict::Stray;
+        }
+        match fitting().filter(|one| one.give(message, receipt)).count() {
+            0 => Verdict::Taken,
+            readers => Verdict::Held(readers),
+        }
+    }
+
+    /// Hands a message of a connection that has ended to the readers who will not get it again.
+    pub fn received_late(&self, message: &Message) {
+        for subscriber in &self.subscribers {
+            if !subscriber.is_durable() && subscriber.matches(&message.topic) {
+                subscriber.give(message, None);
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(topic: &str) -> Message {
-        Message {
-            topic: topic.into(),
-            payload: "x".into(),
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            properties: super::super::Properties::default(),
-        }
-    }
-
-    fn with(filters: &[&str]) -> (Subscriptions, Vec<Subscription>) {
-        let mut all = Subscriptions::default();
-        let readers = filters
-            .iter()
-            .map(|filter| {
-                let (subscriber, reader) = pair(&[filter], QoS::AtLeastOnce, 1);
-                all.add(subscriber);
-                reader
-            })
-            .collect();
-        (all, readers)
-    }
-
-    fn acknowledge(all: &mut Subscriptions, packets: &[Vec<(String, QoS)>]) {
-        for packet in packets {
-            let batch: Batch = packet
-                .iter()
-                .map(|(filter, _)| filter.as_str().into())
-                .collect();
-            all.acknowledged(&batch, &vec![Ok(()); batch.len()]);
-        }
-    }
-
-    #[test]
-    fn no_packet_holds_more_than_eight_filters_and_none_is_asked_twice() {
-        let names: Vec<String> = (0..17).map(|n| format!("t/{n}")).collect();
-        let mut filters: Vec<&str> = names.iter().map(String::as_str).collect();
-        filters.push("t/0");
-        let (mut all, _readers) = with(&filters);
-        all.connected(false);
-        let sizes: Vec<usize> = all.unasked().iter().map(Vec::len).collect();
-        assert_eq!(sizes, [8, 8, 1]);
-        assert!(all.unasked().is_empty(), "asked already");
-    }
-
-    #[test]
-    fn a_kept_session_needs_no_second_subscription() {
-        let (mut all, _readers) = with(&["a", "b"]);
-        all.connected(true);
-        let packets = all.unasked();
-        assert_eq!(
-            packets.len(),
-            1,
-            "this process does not know what an older one subscribed"
-        );
-        acknowledge(&mut all, &packets);
-        all.connected(true);
-        assert!(all.unasked().is_empty());
-        all.connected(false);
-        assert_eq!(all.unasked().len(), 1, "a lost session is subscribed again");
-    }
-
-    #[test]
-    fn a_refused_filter_disables_only_its_own_readers() {
-        let (mut all, readers) = with(&["a", "b", "c"]);
-        all.connected(false);
-        let batch = vec!["a".into(), "b".into(), "c".into()];
-        assert!(!all.settled());
-        all.acknowledged(&batch, &[Ok(()), Err("no".into())]);
-        assert!(all.settled(), "refused ones are answered too");
-        let states: Vec<_> = readers
-            .iter()
-            .map(|reader| reader.state.borrow().clone())
-            .collect();
-        assert_eq!(states[0], SubscriptionState::Active);
-        assert_eq!(states[1], SubscriptionState::Refused("no".into()));
-        assert!(
-            matches!(&states[2], SubscriptionState::Refused(why) if why.contains("does not mention"))
-        );
-    }
-
-    #[test]
-    fn a_subscription_to_several_filters_is_active_when_all_are() {
-        let mut all = Subscriptions::default();
-        let (subscriber, mut reader) = pair(&["a", "b"], QoS::AtLeastOnce, 4);
-        all.add(subscriber);
-        all.connected(false);
-        assert_eq!(all.unasked().len(), 1, "in one packet");
-        all.acknowledged(&vec!["a".into()], &[Ok(())]);
-        assert_eq!(*reader.state.borrow(), SubscriptionState::Pending);
-        all.acknowledged(&vec!["b".into()], &[Ok(())]);
-        assert_eq!(*reader.state.borrow(), SubscriptionState::Active);
-        for topic in ["a", "b", "c"] {
-            all.received(&message(topic));
-        }
-        let heard: Vec<String> = std::iter::from_fn(|| reader.messages.try_recv().ok())
-            .map(|message| message.topic)
-            .collect();
-        assert_eq!(heard, ["a", "b"]);
-        all.connected(false);
-        all.acknowledged(&vec!["a".into(), "b".into()], &[Ok(()), Err("no".into())]);
-        assert_eq!(
-            *reader.state.borrow(),
-            SubscriptionState::Refused("no".into())
-        );
-    }
-
-    #[test]
-    fn a_message_reaches_every_fitting_reader_and_a_slow_one_only_misses_its_own() {
-        let (all, mut readers) = with(&["a/#", "a/+", "b"]);
-        all.received(&message("a/1"));
-        assert!(readers[0].messages.try_recv().is_ok());
-        all.received(&message("a/2"));
-        assert!(readers[0].messages.try_recv().is_ok());
-        assert_eq!(*readers[1].missed.borrow(), 1);
-        assert!(readers[2].messages.try_recv().is_err());
-    }
-}
+#[path = "subscriptions_tests.rs"]
+mod tests;

@@ -330,6 +330,7 @@ impl Job {
         let options = mqtt::Options {
             client_id,
             endpoint,
+            connections: 1,
             attempts,
             // The least: an answered ping proves that a connection is good.
             keep_alive: Duration::from_secs(5),

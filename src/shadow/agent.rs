@@ -40,8 +40,8 @@ pub struct Agent {
     thing: Thing,
     services: Services,
     updates: Updates,
-    /// The connection that the conversation knows of.
-    connection: Option<u64>,
+    /// The connections that the conversation knows of: that of its requests, and that of the answers.
+    connection: Option<(u64, u64)>,
     sending: JoinSet<(Value, Result<(), PublishError>)>,
     /// The newest request, to tell its failure from that of an older one.
     asked: Option<Value>,
@@ -157,7 +157,7 @@ impl Agent {
     /// A conversation begins when there is a connection and all topics are subscribed.
     fn link_changed(&mut self, subscription: &Subscription) {
         let present = match *self.link.borrow_and_update() {
-            Link::Up(number) => Some(number),
+            Link::Up(number) => Some((number, *subscription.connection.borrow())),
             Link::Down => None,
         };
         if self.connection.is_some() && self.connection != present {

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test file uses another part of this")]
 
 pub mod broker;
+pub mod handle;
 pub mod mosquitto;
 pub mod services;
 pub mod tmpfs;

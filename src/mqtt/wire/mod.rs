@@ -18,6 +18,9 @@ const REQUESTS: usize = 512;
 pub const PACKET_IDS: u16 = 1000;
 /// The largest packet either way: 128 KiB of payload, with room for topic and properties.
 const LARGEST_PACKET: u32 = 256 * 1024;
+/// Messages that an MQTT 5 broker may have unacknowledged on a connection on which readers take their
+/// time: 4 MiB if all are as large as AWS IoT Core allows.
+const RECEIVE_MAXIMUM: u16 = 32;
 /// For name, TCP, TLS and CONNACK together, and for each write to the socket on MQTT 3.1.1.
 const CONNECTION_TIMEOUT_S: u64 = 30;
 
@@ -33,7 +36,10 @@ pub enum Seen {
     SubscribeSent(u16),
     /// One entry a filter: `Err` holds the refusal in words.
     Subscribed(u16, Vec<Result<(), String>>),
-    Received(Message),
+    /// With its packet id; QoS 0 has none.
+    Received(Message, Option<u16>),
+    /// The oldest acknowledgement handed over is on its way.
+    AcknowledgementSent,
     PingSent,
     PingAnswered,
     DisconnectSent,
@@ -47,11 +53,12 @@ impl Seen {
             Seen::Connected(_)
             | Seen::Acknowledged(..)
             | Seen::Subscribed(..)
-            | Seen::Received(_)
+            | Seen::Received(..)
             | Seen::PingAnswered => true,
             Seen::Sent(_)
             | Seen::Written
             | Seen::SubscribeSent(_)
+            | Seen::AcknowledgementSent
             | Seen::PingSent
             | Seen::DisconnectSent
             | Seen::Nothing => false,
@@ -64,7 +71,18 @@ impl Seen {
 pub struct Accepted {
     pub session_present: bool,
     pub receive_maximum: Option<u16>,
+    /// Seconds for which it keeps our session, where they are not what we asked for.
+    pub session_expiry: Option<u32>,
     pub maximum_packet_size: Option<u32>,
+}
+
+/// Who acknowledges received messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledging {
+    /// The client, before anybody has seen them.
+    ByItself,
+    /// We, with [`Client::acknowledge`].
+    ByHand,
 }
 
 /// The broker's answer to a QoS 1 publish.
@@ -87,10 +105,10 @@ pub enum Events {
 }
 
 /// Prepares one connection; nothing happens before the first poll.
-pub fn open(options: &Options, tls: &Tls) -> (Client, Events) {
+pub fn open(options: &Options, acknowledging: Acknowledging, tls: &Tls) -> (Client, Events) {
     match options.version {
-        Version::V311 => v4::open(options, tls),
-        Version::V5 => v5::open(options, tls),
+        Version::V311 => v4::open(options, acknowledging, tls),
+        Version::V5 => v5::open(options, acknowledging, tls),
     }
 }
 
@@ -108,6 +126,14 @@ impl Client {
         match self {
             Client::V4(client) => v4::subscribe(client, filters),
             Client::V5(client) => v5::subscribe(client, filters),
+        }
+    }
+
+    /// Acknowledges a received message, on a connection that does so by hand.
+    pub fn acknowledge(&self, packet_id: u16) -> bool {
+        match self {
+            Client::V4(client) => v4::acknowledge(client, packet_id),
+            Client::V5(client) => v5::acknowledge(client, packet_id),
         }
     }
 

@@ -8,15 +8,17 @@ use rumqttc::{
 };
 
 use super::{
-    Accepted, Ack, CONNECTION_TIMEOUT_S, Client, Events, LARGEST_PACKET, PACKET_IDS, REQUESTS, Seen,
+    Accepted, Ack, Acknowledging, CONNECTION_TIMEOUT_S, Client, Events, LARGEST_PACKET, PACKET_IDS,
+    REQUESTS, Seen,
 };
 use crate::mqtt::{Message, Options, Properties, Publish, QoS, Tls};
 
-pub fn open(options: &Options, tls: &Tls) -> (Client, Events) {
+pub fn open(options: &Options, acknowledging: Acknowledging, tls: &Tls) -> (Client, Events) {
     let endpoint = &options.endpoint;
     let mut mqtt = MqttOptions::new(&options.client_id, &endpoint.host, endpoint.port);
     mqtt.set_clean_session(options.session_expiry == Duration::ZERO)
         .set_keep_alive(options.keep_alive)
+        .set_manual_acks(acknowledging == Acknowledging::ByHand)
         .set_inflight(PACKET_IDS)
         .set_max_packet_size(LARGEST_PACKET as usize, LARGEST_PACKET as usize)
         .set_transport(tls.transport());
@@ -55,6 +57,13 @@ pub fn subscribe(client: &AsyncClient, filters: &[(String, QoS)]) -> bool {
     client.try_subscribe_many(filters).is_ok()
 }
 
+pub fn acknowledge(client: &AsyncClient, packet_id: u16) -> bool {
+    // The client reads QoS and packet id of it, nothing else.
+    let mut received = rumqttc::Publish::new("", rumqttc::QoS::AtLeastOnce, Vec::new());
+    received.pkid = packet_id;
+    client.try_ack(&received).is_ok()
+}
+
 pub fn seen(event: Event) -> Seen {
     match event {
         Event::Outgoing(outgoing) => outgoing_seen(&outgoing),
@@ -68,20 +77,27 @@ pub fn seen(event: Event) -> Seen {
                 suback.pkid,
                 suback.return_codes.into_iter().map(granted).collect(),
             ),
-            Packet::Publish(publish) => Seen::Received(Message {
-                topic: publish.topic,
-                payload: publish.payload,
-                qos: if publish.qos == rumqttc::QoS::AtMostOnce {
-                    QoS::AtMostOnce
-                } else {
-                    QoS::AtLeastOnce
-                },
-                retain: publish.retain,
-                properties: Properties::default(),
-            }),
+            Packet::Publish(publish) => {
+                let packet_id = Some(publish.pkid).filter(|id| *id != 0);
+                Seen::Received(message(publish), packet_id)
+            }
             Packet::PingResp => Seen::PingAnswered,
             _ => Seen::Nothing,
         },
+    }
+}
+
+fn message(publish: rumqttc::Publish) -> Message {
+    Message {
+        topic: publish.topic,
+        payload: publish.payload,
+        qos: if publish.qos == rumqttc::QoS::AtMostOnce {
+            QoS::AtMostOnce
+        } else {
+            QoS::AtLeastOnce
+        },
+        retain: publish.retain,
+        properties: Properties::default(),
     }
 }
 
@@ -90,6 +106,7 @@ pub fn outgoing_seen(outgoing: &Outgoing) -> Seen {
         Outgoing::Publish(0) => Seen::Written,
         Outgoing::Publish(packet_id) => Seen::Sent(*packet_id),
         Outgoing::Subscribe(packet_id) => Seen::SubscribeSent(*packet_id),
+        Outgoing::PubAck(_) => Seen::AcknowledgementSent,
         Outgoing::PingReq => Seen::PingSent,
         Outgoing::Disconnect => Seen::DisconnectSent,
         _ => Seen::Nothing,

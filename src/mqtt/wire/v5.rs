@@ -5,18 +5,18 @@ use std::time::Duration;
 use rumqttc::NetworkOptions;
 use rumqttc::v5::mqttbytes::QoS as WireQoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, ConnectProperties, Filter, LastWill, Packet, PubAckReason, PublishProperties,
-    SubscribeReasonCode,
+    ConnAck, ConnectProperties, Filter, LastWill, Packet, PubAckReason, Publish as Publish5,
+    PublishProperties, SubscribeReasonCode,
 };
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 
 use super::{
-    Accepted, Ack, CONNECTION_TIMEOUT_S, Client, Events, LARGEST_PACKET, PACKET_IDS, REQUESTS,
-    Seen, v4,
+    Accepted, Ack, Acknowledging, CONNECTION_TIMEOUT_S, Client, Events, LARGEST_PACKET, PACKET_IDS,
+    RECEIVE_MAXIMUM, REQUESTS, Seen, v4,
 };
 use crate::mqtt::{Message, Options, Properties, Publish, QoS, Refusal, Tls};
 
-pub fn open(options: &Options, tls: &Tls) -> (Client, Events) {
+pub fn open(options: &Options, acknowledging: Acknowledging, tls: &Tls) -> (Client, Events) {
     let endpoint = &options.endpoint;
     let mut mqtt = MqttOptions::new(&options.client_id, &endpoint.host, endpoint.port);
     let mut properties = ConnectProperties::new();
@@ -24,11 +24,15 @@ pub fn open(options: &Options, tls: &Tls) -> (Client, Events) {
     properties.session_expiry_interval = u32::try_from(options.session_expiry.as_secs())
         .ok()
         .filter(|seconds| *seconds > 0);
+    if acknowledging == Acknowledging::ByHand {
+        properties.receive_maximum = Some(RECEIVE_MAXIMUM);
+    }
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     network.set_connection_timeout(CONNECTION_TIMEOUT_S);
     mqtt.set_clean_start(options.session_expiry == Duration::ZERO)
         .set_keep_alive(options.keep_alive)
+        .set_manual_acks(acknowledging == Acknowledging::ByHand)
         .set_outgoing_inflight_upper_limit(PACKET_IDS)
         .set_connect_properties(properties)
         .set_connection_timeout(CONNECTION_TIMEOUT_S)
@@ -72,6 +76,13 @@ pub fn subscribe(client: &AsyncClient, filters: &[(String, QoS)]) -> bool {
     client.try_subscribe_many(filters).is_ok()
 }
 
+pub fn acknowledge(client: &AsyncClient, packet_id: u16) -> bool {
+    // The client reads QoS and packet id of it, nothing else.
+    let mut received = Publish5::new("", WireQoS::AtLeastOnce, Vec::new(), None);
+    received.pkid = packet_id;
+    client.try_ack(&received).is_ok()
+}
+
 pub fn seen(event: Event) -> Seen {
     match event {
         Event::Outgoing(outgoing) => v4::outgoing_seen(&outgoing),
@@ -82,14 +93,17 @@ pub fn seen(event: Event) -> Seen {
                 suback.pkid,
                 suback.return_codes.into_iter().map(granted).collect(),
             ),
-            Packet::Publish(publish) => Seen::Received(message(publish)),
+            Packet::Publish(publish) => {
+                let packet_id = Some(publish.pkid).filter(|id| *id != 0);
+                Seen::Received(message(publish), packet_id)
+            }
             Packet::PingResp(_) => Seen::PingAnswered,
             _ => Seen::Nothing,
         },
     }
 }
 
-fn message(publish: rumqttc::v5::mqttbytes::v5::Publish) -> Message {
+fn message(publish: Publish5) -> Message {
     let properties = publish
         .properties
         .map_or_else(Properties::default, |wire| Properties {
@@ -117,6 +131,7 @@ fn accepted(connack: &ConnAck) -> Accepted {
     Accepted {
         session_present: connack.session_present,
         receive_maximum: properties.and_then(|all| all.receive_max),
+        session_expiry: properties.and_then(|all| all.session_expiry_interval),
         maximum_packet_size: properties.and_then(|all| all.max_packet_size),
     }
 }

@@ -1,0 +1,140 @@
+//! The sessions of one process: the first one, and those that carry further subscriptions, because
+//! AWS IoT Core allows only so many on a connection.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::durable::Durable;
+use super::herald::Watcher;
+use super::plan::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS};
+use super::session::{End, Session};
+use super::{Link, MAILBOX, Options, Request, Tls, invalid_filter};
+
+/// For the other sessions to say goodbye after the first one has.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// The way to one session.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub requests: mpsc::Sender<Request>,
+    /// Places for subscriptions. A durable subscription takes all of the others' places.
+    pub room: Arc<Semaphore>,
+}
+
+/// Owns all connections. Does nothing until it is run.
+pub struct Sessions {
+    first: Session,
+    others: Vec<Session>,
+    lines: Vec<Line>,
+}
+
+impl Sessions {
+    /// As many sessions as the options allow. The first one has the client id of the options, the
+    /// others `ID_1`, `ID_2` and so on; those connect when they have a subscription.
+    pub(super) fn new(
+        options: Options,
+        tls: Tls,
+        link: watch::Sender<Link>,
+        proofs: watch::Sender<u64>,
+    ) -> Sessions {
+        let count = options.connections.clamp(1, MOST_CONNECTIONS);
+        let up = link.subscribe();
+        let mut lines = Vec::new();
+        let mut open = || {
+            let (requests, mailbox) = mpsc::channel(MAILBOX);
+            let room = Arc::new(Semaphore::new(FILTERS_PER_CONNECTION));
+            lines.push(Line { requests, room });
+            mailbox
+        };
+        let first = Session::new(options.clone(), tls.clone(), open(), link, proofs, None);
+        let others = (1..count).map(|number| {
+            let options = Options {
+                client_id: format!("{}_{number}", options.client_id),
+                session_expiry: Duration::ZERO,
+                last_will: None,
+                ..options.clone()
+            };
+            let (link, proofs) = (watch::Sender::new(Link::Down), watch::Sender::new(0));
+            Session::new(options, tls.clone(), open(), link, proofs, Some(up.clone()))
+        });
+        let others = others.collect();
+        Sessions {
+            first,
+            others,
+            lines,
+        }
+    }
+
+    pub(super) fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// What happens to the first connection from now on. Whoever watches never holds it up.
+    pub fn watcher(&mut self) -> Watcher {
+        self.first.watcher()
+    }
+
+    /// A subscription whose messages are acknowledged when their reader says so, on the connection
+    /// of this number. The broker keeps its session, so each process must make all of them, before
+    /// the sessions run: what an earlier process has not acknowledged is delivered at once.
+    ///
+    /// # Errors
+    /// Why one of the filters is none, or that the connection has no room or does not exist.
+    pub fn durable(
+        &mut self,
+        connection: usize,
+        filters: &[&str],
+    ) -> Result<Durable, &'static str> {
+        if let Some(why) = filters.iter().find_map(|filter| invalid_filter(filter)) {
+            return Err(why);
+        }
+        let number = connection.checked_sub(1);
+        let session = match number {
+            None => Some(&mut self.first),
+            Some(number) => self.others.get_mut(number),
+        };
+        let session = session.ok_or("has no such connection")?;
+        if session.filters() + filters.len() > FILTERS_PER_CONNECTION {
+            return Err("has no room on its connection");
+        }
+        let room = &self.lines[connection].room;
+        let taken = if number.is_some() {
+            FILTERS_PER_CONNECTION
+        } else {
+            filters.len()
+        };
+        room.forget_permits(taken);
+        Ok(session.durable(filters))
+    }
+
+    /// Runs until the first session ends, and then tells how.
+    pub async fn run(self) -> End {
+        let mut others = JoinSet::new();
+        for session in self.others {
+            others.spawn(session.run());
+        }
+        drop(self.lines);
+        let mut first = std::pin::pin!(self.first.run());
+        let end = loop {
+            tokio::select! {
+                end = &mut first => break end,
+                Some(Err(fault)) = others.join_next() => {
+                    if let Ok(panic) = fault.try_into_panic() {
+                        resume_unwind(panic);
+                    }
+                }
+            }
+        };
+        if end == End::Stopped {
+            let goodbyes = async { while others.join_next().await.is_some() {} };
+            // Those that take longer are cut.
+            let _ = timeout(GOODBYE, goodbyes).await;
+        }
+        end
+    }
+}

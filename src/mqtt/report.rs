@@ -1,0 +1,104 @@
+//! What a session tells the log about its connections.
+
+use log::{Level, debug, error, info, log, warn};
+
+use super::failure::{Class, Ending};
+use super::wire::Accepted;
+use super::{Options, Version};
+use crate::repeats::{Repeats, worth_a_line};
+
+/// The words of one session. The same failure again and again is told at 2, 4, 8, …
+pub struct Report {
+    client_id: String,
+    connected: String,
+    /// It is there for further subscriptions, so its lines name it.
+    further: bool,
+    failures: Repeats,
+    strays: u32,
+}
+
+impl Report {
+    pub fn new(options: &Options, further: bool) -> Report {
+        let Options {
+            client_id,
+            endpoint,
+            version,
+            ..
+        } = options;
+        let version = match version {
+            Version::V311 => "3.1.1",
+            Version::V5 => "5",
+        };
+        Report {
+            client_id: client_id.clone(),
+            connected: format!("connected to {endpoint} as '{client_id}' (MQTT {version})"),
+            further,
+            failures: Repeats::default(),
+            strays: 0,
+        }
+    }
+
+    pub fn connected(&self) {
+        info!("{}", self.connected);
+    }
+
+    /// The connection is good: a failure from now on is a new one.
+    pub fn progress(&mut self) {
+        self.failures.clear();
+    }
+
+    /// A connection was lost, or came to nothing. `next` says what follows. `filters` are those that
+    /// nothing is received on until there is one.
+    pub fn ended(&mut self, ending: &Ending, was_up: bool, next: &str, filters: Vec<&str>) {
+        let which = if self.further {
+            format!(" of '{}'", self.client_id)
+        } else {
+            String::new()
+        };
+        let what = if was_up { "lost" } else { "failed" };
+        let count = self.failures.count(&ending.to_string());
+        let level = if worth_a_line(count) {
+            Level::Warn
+        } else {
+            Level::Debug
+        };
+        let times = if count > 1 {
+            format!(" ({count} times in a row)")
+        } else {
+            String::new()
+        };
+        log!(level, "connection{which} {what}: {ending}{times}, {next}");
+        if self.further && ending.class == Class::Refused && count == 1 {
+            self.may_not_connect(&filters);
+        }
+    }
+
+    fn may_not_connect(&self, filters: &[&str]) {
+        let (id, filters) = (&self.client_id, filters.join(", "));
+        error!(
+            "'{id}' may not connect, so nothing is received on {filters}; allow iot:Connect for this client id too, or set --max-connections=1"
+        );
+    }
+
+    /// What the broker says about messages that durable readers have not acknowledged.
+    pub fn session(&self, accepted: Accepted, again: bool) {
+        let id = &self.client_id;
+        if again && !accepted.session_present {
+            warn!("the broker has lost the session of '{id}', and what it kept for us meanwhile");
+        }
+        if let Some(seconds) = accepted.session_expiry {
+            debug!("the broker keeps the session of '{id}' for {seconds} s while we are away");
+        }
+    }
+
+    /// A message that nobody wants: the session is that of an earlier process with other options.
+    pub fn stray(&mut self, topic: &str) {
+        self.strays = self.strays.saturating_add(1);
+        if worth_a_line(self.strays) {
+            let (id, count) = (&self.client_id, self.strays);
+            warn!(
+                "dropped a message on '{topic}', which no option asks for any more, but the session of '{id}' still does ({count} so far)"
+            );
+        }
+    }
+}
