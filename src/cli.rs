@@ -77,6 +77,10 @@ pub struct Cli {
     #[arg(long, value_name = "N", help_heading = "Connection")]
     pub connect_attempts: Option<String>,
 
+    /// Connections at most, for inboxes and many topics, 1 to 16 [default: 4]
+    #[arg(long, value_name = "N", help_heading = "Connection")]
+    pub max_connections: Option<String>,
+
     /// Topic of the last will, which needs a payload too
     #[arg(long, value_name = "TOPIC", help_heading = "Connection")]
     pub last_will_topic: Option<String>,
@@ -197,6 +201,18 @@ pub struct Cli {
     #[arg(long, help_heading = "Shadows")]
     pub empty_array_as_delete_request: bool,
 
+    /// Keep received messages in a durable inbox [+]
+    #[arg(long, value_name = "TOPIC:DIR", help_heading = "Subscriptions")]
+    pub subscribe_spool: Vec<String>,
+
+    /// Messages in an inbox at most [default: 1000]
+    #[arg(long, value_name = "N", help_heading = "Subscriptions")]
+    pub inbox_max_files: Option<String>,
+
+    /// Their bytes together [default: 4194304]
+    #[arg(long, value_name = "BYTES", help_heading = "Subscriptions")]
+    pub inbox_max_bytes: Option<String>,
+
     /// Command requests from an action directory
     #[arg(long, value_name = "DIR", help_heading = "Commands")]
     pub commands: Option<String>,
@@ -236,10 +252,6 @@ pub struct Cli {
     /// Descriptor that gets a newline when the connection is ready, 3 to 9
     #[arg(long, value_name = "N", help_heading = "Supervision")]
     pub notify_fd: Option<String>,
-
-    /// Keep received messages in a durable inbox [+]
-    #[arg(long, value_name = "TOPIC:DIR", help_heading = "Not supported yet")]
-    pub subscribe_spool: Vec<String>,
 
     /// Read the whole configuration, report every problem, and exit with
     /// 0 or 100

@@ -13,6 +13,7 @@
 //! | [`shadow`] | `--services` and `--updates`: settings become files, updates become reported state (a feature) |
 //! | [`provision`] | `--fleetprov`: a certificate of its own for the device (a feature) |
 //! | [`command`] | `--commands` (a feature) |
+//! | [`inbox`] | `--subscribe-spool`: messages become files (a feature) |
 //! | [`subscribe`] | `--subscribe-write` and `--subscribe-exec`: what happens with received messages (a feature) |
 //! | [`tunnel`] | `--tunnelmappings`: secure tunnels (a feature) |
 //! | [`lifecycle`] | `--events`, `--on-event`, `--notify-fd`: who is told what becomes of the connection (a feature) |
@@ -37,6 +38,7 @@ pub mod exit;
 pub mod file;
 pub mod format;
 pub mod identity;
+pub mod inbox;
 pub mod lifecycle;
 pub mod logging;
 pub mod mqtt;

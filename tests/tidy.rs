@@ -21,6 +21,7 @@ const ROWS: [&[&str]; 6] = [
         "provision",
         "command",
         "subscribe",
+        "inbox",
         "tunnel",
         "lifecycle",
     ],

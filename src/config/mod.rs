@@ -2,7 +2,7 @@
 //! possible. All usage errors are born here, and all of them are told at once.
 
 mod directories;
-mod later;
+mod inboxes;
 mod lifecycle;
 mod messages;
 mod shadows;
@@ -17,8 +17,9 @@ use std::time::Duration;
 use self::directories::Directories;
 use crate::cli::Cli;
 use crate::identity::Endpoint;
+use crate::inbox;
 use crate::lifecycle::Options as Lifecycle;
-use crate::mqtt::{LastWill, Version};
+use crate::mqtt::{LastWill, MOST_CONNECTIONS, Version};
 use crate::publish::{self, topic};
 use crate::shadow;
 use crate::subscribe;
@@ -36,12 +37,15 @@ pub struct Config {
     pub keep_alive: Duration,
     pub last_will: Option<LastWill>,
     pub attempts: u32,
+    /// Connections at most.
+    pub connections: usize,
     /// The configuration of fleet provisioning.
     pub fleetprov: Option<PathBuf>,
     /// Renew the certificate when less time is left. `None`: never.
     pub renew_before: Option<Duration>,
     pub messages: Vec<publish::Options>,
     pub shadows: Vec<shadow::Options>,
+    pub inboxes: Vec<inbox::Options>,
     pub subscriptions: Vec<subscribe::Options>,
     /// One for each thing.
     pub tunnels: Vec<tunnel::Options>,
@@ -65,6 +69,11 @@ impl Config {
     /// right.
     pub fn new(cli: &Cli) -> Result<Config, Vec<String>> {
         let mut problems = Problems::default();
+        let connections = problems
+            .optional("max-connections", cli.max_connections.as_ref(), |text| {
+                count(text, 1, MOST_CONNECTIONS)
+            })
+            .unwrap_or(4);
         let config = Config {
             client_id: client_id(cli, &mut problems),
             roots: problems.mandatory(
@@ -88,10 +97,12 @@ impl Config {
                     number(text, 0, u32::MAX)
                 })
                 .unwrap_or(5),
+            connections,
             fleetprov: fleetprov(cli, &mut problems),
             renew_before: renew_before(cli, &mut problems),
             messages: messages::resolve(cli, &mut problems),
             shadows: shadows::resolve(cli, &mut problems),
+            inboxes: inboxes::resolve(cli, connections, &mut problems),
             subscriptions: subscriptions::resolve(cli, &mut problems),
             tunnels: tunnels::resolve(cli, &mut problems),
             lifecycle: lifecycle::resolve(cli, &mut problems),
@@ -99,7 +110,6 @@ impl Config {
             check: cli.check,
         };
         config.claim_directories(&mut problems);
-        later::refuse(cli, &mut problems);
         if problems.0.is_empty() {
             Ok(config)
         } else {
@@ -116,6 +126,9 @@ impl Config {
         }
         for dir in self.shadows.iter().flat_map(|shadow| &shadow.updates) {
             directories.claim("updates", dir, problems);
+        }
+        for inbox in &self.inboxes {
+            directories.claim("subscribe-spool", &inbox.dir, problems);
         }
         if let Some(dir) = &self.commands {
             directories.claim("commands", dir, problems);
@@ -287,6 +300,11 @@ fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
     } else {
         Err(format!("out of range, {wanted}"))
     }
+}
+
+fn count(text: &str, least: usize, most: usize) -> Result<usize, String> {
+    let bound = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    number(text, bound(least), bound(most)).map(|count| count as usize)
 }
 
 fn seconds(text: &str, least: u32, most: u32) -> Result<Duration, String> {

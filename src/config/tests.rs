@@ -253,10 +253,7 @@ fn a_setting_is_given_once_for_a_directory() {
 }
 
 #[test]
-fn options_of_features_to_come_are_checked_and_refused_never_ignored() {
-    for option in ["--subscribe-spool=a:/d"] {
-        problem(&[option], &[option, "not supported yet"]);
-    }
+fn values_of_several_parts_are_checked() {
     problem(&["--services=bad thing:/s"], &["contains ' '"]);
     problem(&["--subscribe-write=a/#/b:/f"], &["last level"]);
     problem(&["--tunnelmappings=thing:SSH=x"], &["port 'x'"]);
@@ -383,6 +380,66 @@ fn what_concerns_one_shadow_is_put_together() {
     assert_eq!(named.id.to_string(), "pump:1/radio");
     assert_eq!(named.services, [Path::new("/radio")]);
     assert_eq!(config.commands.as_deref(), Some(Path::new("/commands")));
+}
+
+#[test]
+fn topics_of_one_directory_share_an_inbox_and_inboxes_have_connections_of_their_own() {
+    let spools = [
+        "--subscribe-spool=a:b/+:/in",
+        "--subscribe-spool=c:/in/",
+        "--subscribe-spool=c:/other",
+    ];
+    let resolved = config(&spools).unwrap();
+    let [one, other] = &resolved.inboxes[..] else {
+        panic!("two inboxes")
+    };
+    assert_eq!(
+        (one.dir.as_path(), other.dir.as_path()),
+        (Path::new("/in"), Path::new("/other"))
+    );
+    assert_eq!(one.filters, ["a:b/+", "c"]);
+    assert_eq!((one.connection, other.connection), (1, 2));
+    assert_eq!((one.most_files, one.most_bytes), (1000, 4 << 20));
+    assert_eq!(resolved.connections, 4);
+    let narrow = [
+        "--subscribe-spool=a:/in",
+        "--max-connections=1",
+        "--inbox-max-files=7",
+        "--inbox-max-bytes=100000",
+    ];
+    let resolved = config(&narrow).unwrap();
+    let only = &resolved.inboxes[0];
+    assert_eq!(
+        (only.connection, only.most_files, only.most_bytes),
+        (0, 7, 100_000)
+    );
+}
+
+#[test]
+fn inboxes_that_cannot_work_are_refused() {
+    for (more, parts) in [
+        (&["--subscribe-spool=a/#/b:/d"][..], &["last level"][..]),
+        (&["--subscribe-spool=a"], &["TOPIC:PATH"]),
+        (
+            &["--subscribe-spool=a:/d", "--subscribe-spool=a:/d/"],
+            &["given twice"],
+        ),
+        (
+            &["--subscribe-spool=a:/d", "--messages=/d"],
+            &["serves --messages"],
+        ),
+        (&["--inbox-max-files=0"], &["from 1 to 100000"]),
+        (&["--inbox-max-bytes=x"], &["no such number"]),
+        (&["--max-connections=0"], &["from 1 to 16"]),
+        (&["--max-connections=17"], &["from 1 to 16"]),
+    ] {
+        problem(more, parts);
+    }
+    let topics: Vec<String> = (0..51)
+        .map(|n| format!("--subscribe-spool=t/{n}:/d"))
+        .collect();
+    let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+    problem(&topics, &["51 topics do not fit", "--max-connections"]);
 }
 
 #[test]

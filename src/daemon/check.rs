@@ -42,6 +42,10 @@ pub fn check(config: &Config) -> Vec<String> {
     for options in &config.shadows {
         problems.0.extend(options.problems());
     }
+    let inboxes = config.inboxes.iter();
+    problems
+        .0
+        .extend(inboxes.filter_map(|inbox| inbox.problem()));
     for options in &config.subscriptions {
         problems.0.extend(options.problems());
     }

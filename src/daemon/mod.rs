@@ -4,6 +4,7 @@
 mod birth;
 mod certificates;
 mod check;
+mod inboxes;
 mod renew;
 mod renewal;
 mod signals;
@@ -81,11 +82,14 @@ async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exi
     let job = settings.and_then(|settings| birth::job(config, settings, options.clone(), true));
     let renewer = Renewer::new(config, certificate.as_deref(), options.clock_floor);
     let mut renewer = renewer.with(job, completed);
-    let (mqtt, mut session) = Mqtt::new(options, tls);
+    let (mqtt, mut sessions) = Mqtt::new(options, tls);
     let mut tasks = Tasks::start(config, &mqtt).map_err(unusable)?;
-    let reporter = Reporter::new(&config.lifecycle, supervisor.clone(), session.watcher());
+    for inbox in inboxes::open(&config.inboxes, &mut sessions).map_err(unusable)? {
+        tasks.others.spawn(inbox.run());
+    }
+    let reporter = Reporter::new(&config.lifecycle, supervisor.clone(), sessions.watcher());
     let reports = reporter.map(Reporter::start);
-    let mut session = tokio::spawn(session.run());
+    let mut session = tokio::spawn(sessions.run());
     let exit = loop {
         tokio::select! {
             told = signals.next() => match told {
@@ -135,7 +139,7 @@ fn connection(config: &Config, endpoint: Endpoint) -> mqtt::Options {
         keep_alive: config.keep_alive,
         session_expiry: Duration::ZERO,
         last_will: config.last_will.clone(),
-        connections: 1,
+        connections: config.connections,
         attempts: config.attempts,
         clock_floor: birth::clock_floor(config),
     }
@@ -144,7 +148,8 @@ fn connection(config: &Config, endpoint: Endpoint) -> mqtt::Options {
 /// Everything that runs beside the session.
 struct Tasks {
     publishers: JoinSet<Jammed>,
-    /// Shadows, subscriptions, tunnels and commands: they end only with a fault, or because the session has ended.
+    /// Shadows, inboxes, subscriptions, tunnels and commands: they end only with a fault, or because
+    /// the session has ended.
     others: JoinSet<()>,
     shadows: usize,
     tunnels: Tunnels,

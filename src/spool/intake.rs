@@ -64,7 +64,7 @@ impl Intake {
             scan_due: now(),
             scan_failed: false,
         };
-        match Watch::new(&intake.new_dir) {
+        match Watch::arrivals(&intake.new_dir) {
             Ok(watch) => intake.watch = Some(watch),
             Err(error) => intake.unwatched(&error),
         }
@@ -120,6 +120,8 @@ impl Intake {
                 }
                 Event::Created(name) if self.is_settled(&name) => names.push(name),
                 Event::Created(name) => self.doubt(name),
+                // Not asked for.
+                Event::Gone(_) => {}
                 Event::Lost => self.scan_soon(),
             }
         }

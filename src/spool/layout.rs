@@ -1,5 +1,5 @@
-//! The parts of an action directory on disk: which there are, who owns them, and that none of them
-//! leads elsewhere.
+//! The parts of an action directory, or of an inbox, on disk: which there are, who owns them, and that
+//! none of them leads elsewhere.
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
@@ -12,13 +12,24 @@ use nix::fcntl::OFlag;
 use nix::unistd::Uid;
 
 const SUBDIRECTORIES: [&str; 3] = ["tmp", "new", "failed"];
+/// An inbox, whose files go the other way round.
+const OF_INBOX: [&str; 2] = ["tmp", "new"];
 /// Where a file is looked at before it is removed. Hidden, for it is nobody else's business.
 pub const REMOVING: &str = ".removing";
 
 /// What [`make_directories`] would stumble over, without changing anything.
 pub fn check(dir: &Path) -> Result<()> {
+    check_parts(dir, &SUBDIRECTORIES)
+}
+
+/// What [`make_inbox`] would stumble over, without changing anything.
+pub fn check_inbox(dir: &Path) -> Result<()> {
+    check_parts(dir, &OF_INBOX)
+}
+
+fn check_parts(dir: &Path, parts: &[&str]) -> Result<()> {
     whole(dir)?;
-    for name in SUBDIRECTORIES {
+    for name in parts {
         let path = dir.join(name);
         if fs::symlink_metadata(&path).is_ok() {
             part(&path)?;
@@ -63,6 +74,15 @@ pub fn make_directories(dir: &Path) -> Result<()> {
         warn!("{problem:#}");
     }
     Ok(())
+}
+
+/// `tmp/` and `new/`. Returns what the whole looks like, for its files.
+pub fn make_inbox(dir: &Path) -> Result<fs::Metadata> {
+    let meta = whole(dir)?;
+    for name in OF_INBOX {
+        make_part(&dir.join(name), &meta)?;
+    }
+    Ok(meta)
 }
 
 /// With the mode and owner of the whole.

@@ -1,7 +1,9 @@
 //! Action directories: `tmp/`, `new/` and `failed/`. A file in `new/` is a request; it leaves only
-//! when it was carried out or given up. `docs/INTERNALS.md` has the life of a file.
+//! when it was carried out or given up. `docs/INTERNALS.md` has the life of a file. An inbox is the
+//! same turned round: `deposit` writes, and somebody else takes.
 
 mod being_written;
+pub mod deposit;
 pub mod desk;
 mod failed;
 pub mod intake;
@@ -13,7 +15,8 @@ pub mod order;
 pub mod outcome;
 pub mod queue;
 mod slots;
-mod watch;
+pub mod stamps;
+pub mod watch;
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -1,4 +1,5 @@
-//! Tells when files arrive in a directory. Arrivals may be told twice, never half-written.
+//! Tells when files arrive in a directory, or when they leave one. Arrivals may be told twice, never
+//! half-written.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -18,6 +19,8 @@ pub enum Event {
     /// A directory entry appeared: a hard link, which is complete, or a file that is about to be
     /// written.
     Created(Name),
+    /// Deleted, or renamed to elsewhere.
+    Gone(Name),
     /// Events were lost, or the directory itself went away: only a scan tells what is there.
     Lost,
 }
@@ -25,6 +28,7 @@ pub enum Event {
 /// A watch on one directory.
 pub struct Watch {
     dir: PathBuf,
+    events: AddWatchFlags,
     inotify: AsyncFd<Descriptor>,
     armed: Option<WatchDescriptor>,
 }
@@ -39,20 +43,35 @@ impl AsRawFd for Descriptor {
 }
 
 impl Watch {
-    /// Prepares a watch on `dir`, which [`Watch::arm`] starts.
+    /// Prepares a watch on `dir`, which [`Watch::arm`] starts, for files that arrive.
     ///
     /// # Errors
     /// The system has no inotify, or no more instances for this user.
+    pub fn arrivals(dir: &Path) -> io::Result<Watch> {
+        let arrivals =
+            AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_CREATE;
+        Watch::new(dir, arrivals)
+    }
+
+    /// The same for files that leave.
+    ///
+    /// # Errors
+    /// As [`Watch::arrivals`].
+    pub fn departures(dir: &Path) -> io::Result<Watch> {
+        Watch::new(dir, AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM)
+    }
+
     // The replacement of `AsyncFd::new` is an unsafe fn. What it asks for holds here: the descriptor
     // is open and stays the same one until the `AsyncFd` is dropped.
     #[expect(
         deprecated,
         reason = "its replacement needs unsafe code, which is forbidden here"
     )]
-    pub fn new(dir: &Path) -> io::Result<Watch> {
+    fn new(dir: &Path, events: AddWatchFlags) -> io::Result<Watch> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
         Ok(Watch {
             dir: dir.to_owned(),
+            events,
             inotify: AsyncFd::new(Descriptor(inotify))?,
             armed: None,
         })
@@ -60,9 +79,7 @@ impl Watch {
 
     /// Starts watching, and again after the directory was replaced. Repetition is harmless.
     pub fn arm(&mut self) -> io::Result<()> {
-        let events = AddWatchFlags::IN_MOVED_TO
-            | AddWatchFlags::IN_CLOSE_WRITE
-            | AddWatchFlags::IN_CREATE
+        let events = self.events
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_MOVE_SELF
             | AddWatchFlags::IN_ONLYDIR;
@@ -110,8 +127,10 @@ impl Watch {
         if name.is_hidden() || event.mask.contains(AddWatchFlags::IN_ISDIR) {
             return None;
         }
-        let created = event.mask.contains(AddWatchFlags::IN_CREATE);
-        Some(if created {
+        let left = AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM;
+        Some(if event.mask.intersects(left) {
+            Event::Gone(name)
+        } else if event.mask.contains(AddWatchFlags::IN_CREATE) {
             Event::Created(name)
         } else {
             Event::Complete(name)
@@ -128,7 +147,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let new = dir.path().join("new");
         fs::create_dir(&new).unwrap();
-        let mut watch = Watch::new(&new).unwrap();
+        let mut watch = Watch::arrivals(&new).unwrap();
         watch.arm().unwrap();
         (dir, new, watch)
     }
@@ -166,6 +185,24 @@ mod tests {
         }
         assert_eq!(events, [Event::Created(name("b"))]);
         drop(dir);
+    }
+
+    #[tokio::test]
+    async fn files_that_leave_are_told_to_who_asks_for_them() {
+        let (dir, new, _arrivals) = watched();
+        let mut watch = Watch::departures(&new).unwrap();
+        watch.arm().unwrap();
+        for name in ["a", "b", ".hidden"] {
+            fs::write(new.join(name), "x").unwrap();
+        }
+        fs::remove_file(new.join(".hidden")).unwrap();
+        fs::remove_file(new.join("a")).unwrap();
+        fs::rename(new.join("b"), dir.path().join("b")).unwrap();
+        let mut events = Vec::new();
+        while events.len() < 2 {
+            events.extend(watch.next().await.unwrap());
+        }
+        assert_eq!(events, [Event::Gone(name("a")), Event::Gone(name("b"))]);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod handle;
+pub mod inbox;
 pub mod mosquitto;
 pub mod services;
 pub mod tmpfs;

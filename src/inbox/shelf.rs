@@ -1,0 +1,192 @@
+//! The directory of an inbox as its task sees it: what may be put there, and what has left.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use log::{debug, info, warn};
+use tokio::task::spawn_blocking;
+
+use super::room::Room;
+use crate::clock::{now, reached};
+use crate::spool::Name;
+use crate::spool::deposit::{Deposit, Item};
+use crate::spool::stamps::Stamps;
+use crate::spool::watch::{Event, Watch};
+
+/// Some file systems do not tell when files are removed: look every few minutes.
+const SAFETY_SCAN: Duration = Duration::from_secs(300);
+/// Without a watch the scan is all there is.
+const SCAN_WITHOUT_WATCH: Duration = Duration::from_secs(5);
+
+pub struct Shelf {
+    deposit: Deposit,
+    stamps: Stamps,
+    room: Room,
+    watch: Option<Watch>,
+    scan_due: Instant,
+    /// The message that left last. If it was the newest, its header goes when there is a newer one.
+    last_left: Option<Name>,
+    /// There was no room, which was told.
+    full: bool,
+}
+
+/// Something has left, or it is time to look.
+pub enum Notice {
+    Events(io::Result<Vec<Event>>),
+    Look,
+}
+
+impl Shelf {
+    /// Prepares the directory. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// The directory cannot be used.
+    pub fn open(dir: &Path, room: Room) -> Result<Shelf> {
+        let mut shelf = Shelf {
+            deposit: Deposit::open(dir)?,
+            stamps: Stamps::default(),
+            room,
+            watch: None,
+            scan_due: now(),
+            last_left: None,
+            full: false,
+        };
+        let new = shelf.deposit.new_dir();
+        match Watch::departures(&new) {
+            Ok(watch) => shelf.watch = Some(watch),
+            Err(error) => shelf.unwatched(&error),
+        }
+        let scanned = shelf.scan();
+        scanned.with_context(|| format!("cannot read {}", new.display()))?;
+        Ok(shelf)
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.deposit.dir()
+    }
+
+    /// Whether there is room for `files` more messages, of so many bytes together. That there is none
+    /// is told once.
+    pub fn fits(&mut self, files: usize, bytes: u64) -> bool {
+        let fits = self.room.fits(files, bytes);
+        let dir = self.deposit.dir().display();
+        if self.full && self.room.is_relieved() {
+            self.full = false;
+            info!("{dir} has room again");
+        } else if !fits && files == 1 && !self.full {
+            self.full = true;
+            let (files, bytes) = (self.room.files(), self.room.bytes());
+            warn!("{dir} is full with {files} messages of {bytes} bytes: more wait in the broker");
+        }
+        fits
+    }
+
+    /// A name for a message at this time since 1970.
+    pub fn name(&mut self, now: Duration) -> String {
+        self.stamps.next(now.as_secs())
+    }
+
+    /// Puts messages there, durably: how many of them, from the first one on, and why not all.
+    pub async fn put(&mut self, items: Vec<Item>) -> (usize, io::Result<()>) {
+        let names = items.iter().map(|item| (item.name.clone(), item.size()));
+        let names: Vec<(String, u64)> = names.collect();
+        let deposit = self.deposit.clone();
+        // A sync may take long on flash.
+        let put = spawn_blocking(move || deposit.put(&items)).await;
+        let (count, problem) = put.unwrap_or_else(|fault| (0, Err(io::Error::other(fault))));
+        for (name, size) in names.into_iter().take(count) {
+            self.stamps.used(&name);
+            self.room.put(Name::new(name.as_ref()), size);
+        }
+        if count > 0
+            && let Some(name) = self.last_left.take()
+        {
+            self.deposit.left(&name, &self.stamps);
+        }
+        (count, problem)
+    }
+
+    /// Makes missing sub-directories again, as far as that is possible.
+    pub fn repair(&self) {
+        if let Err(problem) = self.deposit.repair() {
+            debug!("{problem:#}");
+        }
+    }
+
+    /// Waits for something that [`Shelf::noticed`] is to be told. May be dropped while it waits.
+    pub async fn notice(&mut self) -> Notice {
+        tokio::select! {
+            events = events(&mut self.watch) => Notice::Events(events),
+            () = reached(Some(self.scan_due)) => Notice::Look,
+        }
+    }
+
+    /// Takes note of what has left.
+    pub fn noticed(&mut self, notice: Notice) {
+        match notice {
+            Notice::Events(Ok(events)) => events.iter().for_each(|event| self.told(event)),
+            Notice::Events(Err(error)) => {
+                self.unwatched(&error);
+                self.watch = None;
+                self.scan_due = now();
+            }
+            Notice::Look => {
+                if let Err(error) = self.scan() {
+                    debug!("cannot read {}: {error}", self.deposit.new_dir().display());
+                }
+            }
+        }
+    }
+
+    fn told(&mut self, event: &Event) {
+        match event {
+            Event::Gone(name) => {
+                self.room.left(name);
+                self.deposit.left(name, &self.stamps);
+                self.last_left = Some(name.clone());
+            }
+            Event::Lost => self.scan_due = now(),
+            // Not asked for.
+            Event::Complete(_) | Event::Created(_) => {}
+        }
+    }
+
+    /// Counts what is there. Makes the directory again where it is missing, and arms the watch first,
+    /// so that nothing is missed between.
+    fn scan(&mut self) -> io::Result<()> {
+        self.scan_due = now() + SCAN_WITHOUT_WATCH;
+        let new = self.deposit.new_dir();
+        if !new.is_dir() {
+            self.deposit.repair().map_err(io::Error::other)?;
+            warn!("{} was missing and is made again", new.display());
+        }
+        if let Some(watch) = &mut self.watch {
+            match watch.arm() {
+                Ok(()) => self.scan_due = now() + SAFETY_SCAN,
+                Err(error) => {
+                    self.watch = None;
+                    self.unwatched(&error);
+                }
+            }
+        }
+        let stock = self.deposit.stock(&mut self.stamps)?;
+        self.room.counted(stock.messages);
+        self.last_left = stock.left;
+        Ok(())
+    }
+
+    fn unwatched(&self, error: &io::Error) {
+        let (new, seconds) = (self.deposit.new_dir(), SCAN_WITHOUT_WATCH.as_secs());
+        let new = new.display();
+        warn!("cannot watch {new}, it is scanned every {seconds} s instead: {error}");
+    }
+}
+
+async fn events(watch: &mut Option<Watch>) -> io::Result<Vec<Event>> {
+    match watch {
+        Some(watch) => watch.next().await,
+        None => std::future::pending().await,
+    }
+}
