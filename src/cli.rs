@@ -89,6 +89,21 @@ pub struct Cli {
     #[arg(long, value_name = "TEXT", help_heading = "Connection")]
     pub last_will_payload: Option<String>,
 
+    /// The broker keeps the last will for later subscribers
+    #[arg(long, help_heading = "Connection")]
+    pub last_will_retain: bool,
+
+    /// Topic of the message that each connection begins with
+    #[arg(long, value_name = "TOPIC", help_heading = "Connection")]
+    pub birth_topic: Option<String>,
+
+    /// Payload of the birth message
+    #[arg(long, value_name = "TEXT", help_heading = "Connection")]
+    pub birth_payload: Option<String>,
+
+    /// The broker keeps the birth message for later subscribers
+    #[arg(long, help_heading = "Connection")]
+    pub birth_retain: bool,
     /// Gets a certificate by fleet provisioning, as FILE says
     #[arg(long, value_name = "FILE", help_heading = "Identity")]
     pub fleetprov: Option<String>,

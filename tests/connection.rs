@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
@@ -652,5 +653,99 @@ fn help_reads_well_on_80_columns_and_version_tells_one() {
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }
+    }
+}
+
+#[test]
+fn a_birth_message_is_the_first_of_each_first_connection() {
+    for (version, connections) in [("5", 1), ("3.1.1", 4)] {
+        let sandbox = sandbox();
+        let mut device = Device::new(&sandbox);
+        device
+            .option("--mqtt", version)
+            .option("--max-connections", connections)
+            .option("--birth-topic", "state")
+            .option("--birth-payload", "online");
+        device.flag("--birth-retain");
+        device.inbox("inbound", "inbox");
+        for n in 0..5 {
+            device.drop_message(&n.to_string(), "t", "waiting");
+        }
+        device.start();
+        device.wait_until_empty();
+        device.wait_for_log("subscribed to 'inbound'");
+        sandbox.cut("device-1", Cut::Reset);
+        let births = || {
+            let all = sandbox.published();
+            all.iter().filter(|one| one.topic == "state").count()
+        };
+        wait_for("it is born again", LONG, || births() == 2);
+        let mut begun = BTreeSet::new();
+        for record in sandbox.record() {
+            let subscribes = matches!(record.event, Event::Subscribe { .. });
+            let first = record.client_id.as_deref() == Some("device-1");
+            if subscribes && first {
+                assert!(
+                    begun.contains(&record.connection),
+                    "born before it subscribes"
+                );
+            }
+            if let Event::Publish(publish) = record.event
+                && begun.insert(record.connection)
+            {
+                assert_eq!(
+                    (publish.topic.as_str(), publish.text().as_str()),
+                    ("state", "online")
+                );
+                assert_eq!((publish.qos, publish.retain), (1, true));
+                assert_eq!(
+                    publish.client_id, "device-1",
+                    "not on the inbox's connection"
+                );
+            }
+        }
+        assert_eq!(begun.len(), 2);
+        assert_eq!(device.stop(), Some(0));
+    }
+}
+
+#[test]
+fn a_refused_birth_message_is_told_and_costs_nothing() {
+    let sandbox = sandbox();
+    sandbox.policy("device-1", vec![Deny::Publish("state".into())]);
+    let mut device = Device::new(&sandbox);
+    device
+        .option("--birth-topic", "state")
+        .option("--birth-payload", "online");
+    device.drop_message("1", "t", "x");
+    device.start();
+    device.wait_for_log("the birth message was refused: not authorised");
+    device.wait_until_empty();
+}
+
+#[test]
+fn a_last_will_is_retained_when_asked() {
+    for (version, retain) in [("5", true), ("3.1.1", true), ("5", false)] {
+        let sandbox = sandbox();
+        let mut device = Device::new(&sandbox);
+        device
+            .option("--mqtt", version)
+            .option("--last-will-topic", "state")
+            .option("--last-will-payload", "offline");
+        if retain {
+            device.flag("--last-will-retain");
+        }
+        device.start().wait_for_log("connected to");
+        let connect = sandbox.wait_for_event(LONG, |event| matches!(event, Event::Connect { .. }));
+        let Some(Event::Connect {
+            will: Some(will), ..
+        }) = connect.map(|record| record.event)
+        else {
+            panic!("no will");
+        };
+        assert_eq!(
+            (will.topic.as_str(), will.qos, will.retain),
+            ("state", 1, retain)
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! From the command line to a configuration in which everything is typed, resolved and known to be
 //! possible. All usage errors are born here, and all of them are told at once.
 
+mod announcements;
 mod directories;
 mod inboxes;
 mod lifecycle;
@@ -19,8 +20,8 @@ use crate::cli::Cli;
 use crate::identity::Endpoint;
 use crate::inbox;
 use crate::lifecycle::Options as Lifecycle;
-use crate::mqtt::{LastWill, MOST_CONNECTIONS, Version};
-use crate::publish::{self, topic};
+use crate::mqtt::{Birth, LastWill, MOST_CONNECTIONS, Version};
+use crate::publish;
 use crate::shadow;
 use crate::subscribe;
 use crate::tunnel;
@@ -36,6 +37,7 @@ pub struct Config {
     pub version: Version,
     pub keep_alive: Duration,
     pub last_will: Option<LastWill>,
+    pub birth: Option<Birth>,
     pub attempts: u32,
     /// Connections at most.
     pub connections: usize,
@@ -91,7 +93,8 @@ impl Config {
                     seconds(text, 5, 65_535)
                 })
                 .unwrap_or(Duration::from_secs(1200)),
-            last_will: last_will(cli, &mut problems),
+            last_will: announcements::last_will(cli, &mut problems),
+            birth: announcements::birth(cli, &mut problems),
             attempts: problems
                 .optional("connect-attempts", cli.connect_attempts.as_ref(), |text| {
                     number(text, 0, u32::MAX)
@@ -248,34 +251,6 @@ fn renew_before(cli: &Cli, problems: &mut Problems) -> Option<Duration> {
         problems.missing("fleetprov", "--renew-before renews by fleet provisioning");
     }
     (days > 0).then(|| Duration::from_secs(86_400 * u64::from(days)))
-}
-
-fn last_will(cli: &Cli, problems: &mut Problems) -> Option<LastWill> {
-    match (&cli.last_will_topic, &cli.last_will_payload) {
-        (None, None) => None,
-        (Some(topic), Some(payload)) => {
-            if let Some(why) = topic::invalid(topic) {
-                problems.add("last-will-topic", topic, &format!("the topic {why}"));
-            }
-            if payload.len() > 65_535 {
-                problems
-                    .0
-                    .push("--last-will-payload: is longer than 65535 bytes".to_owned());
-            }
-            Some(LastWill {
-                topic: topic.clone(),
-                payload: payload.clone(),
-            })
-        }
-        (Some(_), None) => {
-            problems.missing("last-will-payload", "a last will has a topic and a payload");
-            None
-        }
-        (None, Some(_)) => {
-            problems.missing("last-will-topic", "a last will has a topic and a payload");
-            None
-        }
-    }
 }
 
 fn version(text: &str) -> Result<Version, String> {

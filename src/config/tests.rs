@@ -212,6 +212,36 @@ fn a_last_will_has_a_topic_and_a_payload() {
 }
 
 #[test]
+fn a_birth_message_has_a_topic_and_a_payload_and_is_retained_when_asked() {
+    let both = config(&[
+        "--birth-topic=t",
+        "--birth-payload=on",
+        "--birth-retain",
+        "--last-will-topic=t",
+        "--last-will-payload=off",
+    ])
+    .unwrap();
+    let (birth, will) = (both.birth.unwrap(), both.last_will.unwrap());
+    assert_eq!(
+        (birth.topic.as_str(), birth.payload.as_str(), birth.retain),
+        ("t", "on", true)
+    );
+    assert!(!will.retain);
+    for (more, part) in [
+        (&["--birth-topic=t"][..], "--birth-payload is missing"),
+        (&["--birth-payload=p"], "--birth-topic is missing"),
+        (&["--birth-retain"], "--birth-topic is missing"),
+        (&["--last-will-retain"], "--last-will-payload is missing"),
+        (
+            &["--birth-topic=a/+", "--birth-payload=p"],
+            "the topic contains '+'",
+        ),
+    ] {
+        problem(more, &[part]);
+    }
+}
+
+#[test]
 fn one_directory_is_given_once() {
     problem(&["--messages=/m", "--messages=/m/"], &["given twice"]);
     let dir = tempfile::tempdir().unwrap();

@@ -139,6 +139,7 @@ fn connection(config: &Config, endpoint: Endpoint) -> mqtt::Options {
         keep_alive: config.keep_alive,
         session_expiry: Duration::ZERO,
         last_will: config.last_will.clone(),
+        birth: config.birth.clone(),
         connections: config.connections,
         attempts: config.attempts,
         clock_floor: birth::clock_floor(config),

@@ -70,6 +70,8 @@ pub struct Options {
     /// How long the broker keeps our session while we are away; zero asks for a clean one.
     pub session_expiry: Duration,
     pub last_will: Option<LastWill>,
+    /// Published, with QoS 1, at the beginning of each first connection, before all else.
+    pub birth: Option<Birth>,
     /// Connections at most: further ones, each with its own client id, are made for subscriptions.
     pub connections: usize,
     /// Consecutive failures before giving up; 0 never gives up.
@@ -89,6 +91,15 @@ pub enum Version {
 pub struct LastWill {
     pub topic: String,
     pub payload: String,
+    pub retain: bool,
+}
+
+/// What a connection begins with: the counterpart of the last will.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Birth {
+    pub topic: String,
+    pub payload: String,
+    pub retain: bool,
 }
 
 /// Whether there is a connection. The number tells one connection from the next.

@@ -57,6 +57,7 @@ impl Sessions {
                 client_id: format!("{}_{number}", options.client_id),
                 session_expiry: Duration::ZERO,
                 last_will: None,
+                birth: None,
                 ..options.clone()
             };
             let (link, proofs) = (watch::Sender::new(Link::Down), watch::Sender::new(0));

@@ -4,7 +4,7 @@ use log::{Level, debug, error, info, log, warn};
 
 use super::failure::{Class, Ending};
 use super::wire::Accepted;
-use super::{Options, Version};
+use super::{Options, PublishError, Version};
 use crate::repeats::{Repeats, worth_a_line};
 
 /// The words of one session. The same failure again and again is told at 2, 4, 8, …
@@ -14,6 +14,8 @@ pub struct Report {
     /// It is there for further subscriptions, so its lines name it.
     further: bool,
     failures: Repeats,
+    /// Refusals of the birth message.
+    births: Repeats,
     strays: u32,
 }
 
@@ -34,6 +36,7 @@ impl Report {
             connected: format!("connected to {endpoint} as '{client_id}' (MQTT {version})"),
             further,
             failures: Repeats::default(),
+            births: Repeats::default(),
             strays: 0,
         }
     }
@@ -88,6 +91,23 @@ impl Report {
         }
         if let Some(seconds) = accepted.session_expiry {
             debug!("the broker keeps the session of '{id}' for {seconds} s while we are away");
+        }
+    }
+
+    /// What the broker answered to the birth message.
+    pub fn born(&mut self, answer: &Result<(), PublishError>) {
+        match answer {
+            Ok(()) => {
+                debug!("published the birth message");
+                self.births.clear();
+            }
+            Err(PublishError::Refused { reason, .. })
+                if worth_a_line(self.births.count(reason)) =>
+            {
+                warn!("the birth message was refused: {reason}");
+            }
+            // The next connection publishes it again.
+            Err(_) => {}
         }
     }
 

@@ -19,7 +19,7 @@ use super::herald::{Herald, Watcher};
 use super::report::Report;
 use super::subscriptions::{Subscriptions, Verdict, durable_pair};
 use super::wire::{self, Accepted, Acknowledging, Events, Seen};
-use super::{Link, Message, Options, PublishError, Request, Tls};
+use super::{Link, Message, Options, Properties, Publish, PublishError, QoS, Request, Tls};
 use crate::clock::{self, now, reached};
 
 const DNS: Duration = Duration::from_secs(10);
@@ -50,6 +50,8 @@ pub struct Session {
     subscriptions: Subscriptions,
     report: Report,
     connections: u64,
+    /// The answer to this connection's birth message.
+    born: Option<oneshot::Receiver<Result<(), PublishError>>>,
     /// Durable messages of connections before this one come again.
     again: watch::Sender<u64>,
     /// Counts the broker's answers.
@@ -79,6 +81,7 @@ impl Session {
             backoff,
             subscriptions: Subscriptions::default(),
             connections: 0,
+            born: None,
             again: watch::Sender::new(0),
             proofs,
             herald: Herald::default(),
@@ -333,6 +336,7 @@ impl Session {
             Seen::Acknowledged(packet_id, ack) => {
                 self.progress();
                 connection.acknowledged(packet_id, ack, now());
+                self.birth_answered();
             }
             Seen::SubscribeSent(packet_id) => connection.subscribe_sent(packet_id),
             Seen::Subscribed(packet_id, codes) => {
@@ -383,11 +387,38 @@ impl Session {
         if accepted.session_present {
             self.again.send_replace(self.connections);
         }
+        self.be_born(connection);
         let present = accepted.session_present;
         self.subscriptions.connected(self.connections, present);
         self.subscribe(connection);
         self.link.send_replace(Link::Up(self.connections));
         self.settle();
+    }
+
+    /// Before anybody learns of the connection, so that this is the first message on it.
+    fn be_born(&mut self, connection: &mut Connection) {
+        let Some(birth) = self.options.birth.clone() else {
+            return;
+        };
+        let (reply, answer) = oneshot::channel();
+        self.born = Some(answer);
+        let publish = Publish {
+            topic: birth.topic,
+            payload: birth.payload.into(),
+            qos: QoS::AtLeastOnce,
+            retain: birth.retain,
+            properties: Properties::default(),
+        };
+        connection.publish(publish, reply, now());
+        self.birth_answered();
+    }
+
+    fn birth_answered(&mut self) {
+        let answer = self.born.as_mut().and_then(|born| born.try_recv().ok());
+        if let Some(answer) = answer {
+            self.born = None;
+            self.report.born(&answer);
+        }
     }
 
     fn subscribe(&mut self, connection: &mut Connection) {

@@ -336,6 +336,7 @@ impl Job {
             keep_alive: Duration::from_secs(5),
             session_expiry: Duration::ZERO,
             last_will: None,
+            birth: None,
             ..self.connection.clone()
         };
         let (mqtt, session) = Mqtt::new(options, tls);

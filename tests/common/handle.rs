@@ -43,6 +43,7 @@ pub fn options(sandbox: &Sandbox, version: Version) -> Options {
         keep_alive: Duration::from_secs(1200),
         session_expiry: Duration::ZERO,
         last_will: None,
+        birth: None,
         connections: 1,
         attempts: 0,
         clock_floor: std::time::UNIX_EPOCH,

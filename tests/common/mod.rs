@@ -91,6 +91,12 @@ impl Device {
         self
     }
 
+    /// An option without a value.
+    pub fn flag(&mut self, name: &str) -> &mut Device {
+        self.arguments.push(name.to_owned());
+        self
+    }
+
     /// Leaves out an option again.
     pub fn without(&mut self, name: &str) -> &mut Device {
         self.arguments

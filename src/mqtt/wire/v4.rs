@@ -28,7 +28,7 @@ pub fn open(options: &Options, acknowledging: Acknowledging, tls: &Tls) -> (Clie
             &will.topic,
             payload,
             rumqttc::QoS::AtLeastOnce,
-            false,
+            will.retain,
         ));
     }
     let (client, mut events) = AsyncClient::new(mqtt, REQUESTS);

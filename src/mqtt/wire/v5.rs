@@ -44,7 +44,7 @@ pub fn open(options: &Options, acknowledging: Acknowledging, tls: &Tls) -> (Clie
             &will.topic,
             payload,
             WireQoS::AtLeastOnce,
-            false,
+            will.retain,
             None,
         ));
     }
