@@ -5,7 +5,8 @@ mod common;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::process::{Command, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,7 +18,8 @@ use common::inbox::{
 use common::tmpfs::Tmpfs;
 use common::{Device, LONG, wait_for};
 use iotcore_sandbox::{CloudMessage, Cut, Deny, Event, Properties, Sandbox};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::json;
 
 const VERSIONS: [&str; 2] = ["5", "3.1.1"];
@@ -700,7 +702,14 @@ fn the_example_consumer_takes_messages_in_order_and_survives_being_killed() {
                 .arg(&inbox)
                 .args(["sh", "-c", &work])
                 .env("INBOX_WAIT", "0.05");
-            command.stdin(Stdio::null()).spawn().expect("a consumer")
+            let group = command.stdin(Stdio::null()).process_group(0);
+            group.spawn().expect("a consumer")
+        };
+        // With its command: as an orphan that would go on beside the next consumer.
+        let kill = |mut consumer: Child| {
+            let group = Pid::from_raw(i32::try_from(consumer.id()).expect("a process id"));
+            killpg(group, Signal::SIGKILL).expect("it runs");
+            consumer.wait().expect("its end");
         };
         let lines = || {
             fs::read_to_string(&done)
@@ -709,20 +718,18 @@ fn the_example_consumer_takes_messages_in_order_and_survives_being_killed() {
                 .count()
         };
         for round in 0..5 {
-            let mut running = consumer();
+            let running = consumer();
             for n in 0..20 {
                 let number = round * 20 + n;
                 sandbox.publish(&format!("n/{number}"), number.to_string().as_bytes(), 1);
             }
             wait_for("some are done", LONG, || lines() > round * 20 + 5);
-            running.kill().unwrap();
-            running.wait().unwrap();
+            kill(running);
         }
-        let mut last = consumer();
+        let last = consumer();
         wait_for("the inbox is empty", LONG, || messages(&inbox).is_empty());
         wait_for("all are done", LONG, || lines() >= 99);
-        last.kill().unwrap();
-        last.wait().unwrap();
+        kill(last);
         let mut numbers: Vec<usize> = fs::read_to_string(&done)
             .unwrap()
             .lines()
