@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -364,6 +364,37 @@ fn a_single_connection_is_enough_where_a_policy_allows_no_more() {
         wait_for_messages(&inbox, 1);
         device.wait_until_empty();
         assert_eq!(sandbox.connected(), ["device-1"]);
+    }
+}
+
+#[test]
+fn a_single_connection_loses_nothing_either_way_when_it_is_cut() {
+    for version in VERSIONS {
+        let sandbox = cloud().start().unwrap();
+        let mut device = Device::new(&sandbox);
+        device
+            .option("--mqtt", version)
+            .option("--max-connections", 1);
+        device.message_option("--message-concurrency", 100);
+        let inbox = device.inbox("n/+", "inbox");
+        device.start();
+        wait_for_subscription(&sandbox, "device-1");
+        let consumer = Consumer::start(&inbox);
+        let count = 500;
+        for n in 0..count {
+            device.drop_message(&format!("{n:04}"), "up", &n.to_string());
+            sandbox.publish(&format!("n/{n}"), n.to_string().as_bytes(), 1);
+            if n % 100 == 50 {
+                consumer.wait_for(n / 2, LONG);
+                sandbox.cut("device-1", Cut::Reset);
+            }
+        }
+        device.wait_until_empty();
+        consumer.wait_for(count, LONG);
+        let published = sandbox.published().into_iter().map(|one| one.text());
+        let different: BTreeSet<String> = published.collect();
+        assert_eq!(different.len(), count, "{version}");
+        check_acknowledgements(&sandbox, &consumer.seen());
     }
 }
 
