@@ -317,7 +317,7 @@ fn a_failing_certificate_makes_way_for_the_next_one() {
 }
 
 #[test]
-fn a_clock_that_is_not_set_is_no_reason_to_rotate() {
+fn a_clock_that_is_not_set_is_waited_for_and_no_reason_to_rotate() {
     let sandbox = builder()
         .server_certificate(iotcore_sandbox::ServerCertificate::NotYetValid)
         .start()
@@ -327,7 +327,9 @@ fn a_clock_that_is_not_set_is_no_reason_to_rotate() {
     let first = sandbox.pki().issue(CertificateKind::Valid);
     sandbox.pki().add_to_certstore(&device.certstore(), &first);
     std::os::unix::fs::symlink(&first.id, device.certstore().join("preferred")).unwrap();
-    assert_eq!(device.start().exit_code(), Some(111));
+    device.start().wait_for_log("connection failed: tls-clock");
+    device.wait_for_log("or when the clock is set");
+    assert_eq!(device.stop(), Some(0), "it was waiting");
     assert_eq!(
         fs::read_link(device.certstore().join("preferred"))
             .unwrap()

@@ -488,7 +488,7 @@ fn killed_and_cut(version: &str) {
     let consumer = Consumer::start(&inbox);
     let mut random = fastrand::Rng::new();
     eprintln!("seed {}", random.get_seed());
-    let (kills, cuts) = (8, 8);
+    let (kills, cuts) = (20, 10);
     let mut events: Vec<(usize, bool)> = (0..kills + cuts)
         .map(|n| (random.usize(..count * 9 / 10), n < kills))
         .collect();
