@@ -35,6 +35,8 @@ fn a_file_moved_into_new_is_published_and_removed(broker: &mut Broker, version: 
     assert_eq!(broker.wait_for(1), [expect]);
     device.wait_until_empty();
     assert_eq!(device.failed(), [""; 0]);
+    // What is logged is read by another thread.
+    device.wait_for_log("published 'first' to a/b");
     assert_eq!(device.logged("published 'first' to a/b"), 1);
     assert_eq!(device.stop(), Some(0));
 }

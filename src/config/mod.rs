@@ -113,6 +113,13 @@ impl Config {
             check: cli.check,
         };
         config.claim_directories(&mut problems);
+        let further = connections > 1 && !cli.subscribe_spool.is_empty();
+        if further && config.client_id.len() > 125 {
+            problems.0.push(
+                "--clientid: is longer than 125 bytes, and further connections put '_N' behind it, use a shorter one or --max-connections=1"
+                    .to_owned(),
+            );
+        }
         if problems.0.is_empty() {
             Ok(config)
         } else {

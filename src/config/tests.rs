@@ -511,3 +511,20 @@ fn provisioning_needs_a_store_and_renewal_needs_provisioning() {
         "{problems}"
     );
 }
+
+#[test]
+fn a_long_client_id_leaves_no_room_for_further_connections() {
+    let id = format!("--clientid={}", "x".repeat(126));
+    let all = |more: &[&str]| {
+        let fixed = ["chariotd", &id, "--cacert=/ca.pem", "--certstore=/certs"];
+        let cli = Cli::try_parse_from(fixed.iter().chain(more)).expect("clap takes it");
+        Config::new(&cli).map(drop)
+    };
+    assert_eq!(all(&[]), Ok(()));
+    assert_eq!(
+        all(&["--subscribe-spool=a:/d", "--max-connections=1"]),
+        Ok(())
+    );
+    let problems = all(&["--subscribe-spool=a:/d"]).unwrap_err();
+    assert!(problems.join(" ").contains("'_N'"), "{problems:?}");
+}

@@ -52,7 +52,7 @@ impl Listener {
         let subscribed = self.mqtt.subscribe(filter, QoS::AtLeastOnce, MAILBOX).await;
         let mut subscription = match subscribed {
             Ok(subscription) => subscription,
-            Err(why) => return error!("cannot subscribe to '{filter}': the filter {why}"),
+            Err(why) => return error!("cannot subscribe to '{filter}': {why}"),
         };
         loop {
             self.begin();

@@ -58,7 +58,7 @@ impl Agent {
         let subscribed = self.mqtt.subscribe(&topic, QoS::AtLeastOnce, MAILBOX).await;
         let mut subscription = match subscribed {
             Ok(subscription) => subscription,
-            Err(why) => return error!("cannot subscribe to '{topic}': the filter {why}"),
+            Err(why) => return error!("cannot subscribe to '{topic}': {why}"),
         };
         loop {
             self.act();
