@@ -657,6 +657,12 @@ fn a_kill_at_any_step_of_a_renewal_leaves_a_device_that_works() {
         let count = created(&sandbox);
         println!("{name:<32} {count}");
         assert!(count <= 2, "{name}: {count}");
+        let staged = [
+            "it is staged",
+            "the answer is stored",
+            "the notify command runs",
+        ];
+        assert!(!staged.contains(&name) || count == 1, "{name}: {count}");
     }
 }
 

@@ -156,7 +156,7 @@ impl Staged {
         let staged = Staged {
             id: text("id").filter(|id| is_id(id))?.into(),
             token: text("token")?,
-            created: UNIX_EPOCH + Duration::from_secs(state.get("created")?.as_u64()?),
+            created: UNIX_EPOCH + Duration::from_millis(state.get("created")?.as_u64()?),
             registered,
             promoted: state.get("promoted")?.as_bool()?,
             notified: state.get("notified").and_then(Value::as_u64).unwrap_or(0),
@@ -173,7 +173,7 @@ impl Staged {
         let mut state = json!({
             "id": self.id.to_string_lossy(),
             "token": self.token,
-            "created": created.as_secs(),
+            "created": u64::try_from(created.as_millis()).unwrap_or(u64::MAX),
             "promoted": self.promoted,
             "notified": self.notified,
         });
