@@ -67,11 +67,12 @@ fn write(path: &Path, contents: &[u8], like: Option<&Metadata>, mode: u32) -> io
         .create_new(true)
         .mode(like.map_or(mode, |_| 0o600))
         .open(path)?;
+    file.write_all(contents)?;
     if let Some(like) = like {
         keep_owner(&file, like)?;
+        // Last: a write by another user than root takes away the special bits.
         file.set_permissions(Permissions::from_mode(like.mode() & 0o7777))?;
     }
-    file.write_all(contents)?;
     file.sync_all()
 }
 
