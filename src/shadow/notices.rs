@@ -88,7 +88,8 @@ impl Notices {
                 if run.stdin.is_none() {
                     due.clear();
                 }
-                if due.len() < MOST_DUE {
+                // Update files are few at a time, and one that is dropped would never be settled.
+                if due.len() < MOST_DUE || run.file.is_some() {
                     due.push_back(run);
                 } else {
                     error!(
@@ -160,6 +161,7 @@ impl Notices {
             Err(error) if shortage::is_in(&error) => {
                 warn!("{key}: the notify command is started again: {error:#}");
                 if let Some((run, due)) = self.busy.remove(&key) {
+                    run.outfile.iter().for_each(|outfile| uncount(outfile));
                     self.start(key, run, due, REST);
                 }
                 return Over::default();
@@ -194,6 +196,16 @@ fn count(outfile: &Path) {
     }
 }
 
+/// The command was never there: that is no start which it did not live through.
+fn uncount(outfile: &Path) {
+    if let Err(error) = marker::set(outfile) {
+        warn!(
+            "cannot mend the marker beside {}: {error}",
+            outfile.display()
+        );
+    }
+}
+
 fn clear(outfile: &Path) {
     if let Err(error) = marker::clear(outfile) {
         warn!(
@@ -209,12 +221,30 @@ mod tests {
     use crate::shadow::service::{Output, Validation};
     use nix::errno::Errno;
 
-    #[tokio::test(start_paused = true)]
-    async fn what_the_machine_was_too_short_of_to_start_is_started_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let outfile = dir.path().join("net.conf");
-        marker::set(&outfile).unwrap();
-        let service = Service {
+    #[tokio::test]
+    async fn an_update_file_is_never_dropped_however_many_commands_wait() {
+        let mut service = ephemeral();
+        service.notify = "cat > /dev/null".into();
+        let mut notices = Notices::default();
+        for _ in 0..=MOST_DUE {
+            notices.notify(Run::new(&service, None, Some(Value::Null)));
+        }
+        let file = FileId {
+            dir: 0,
+            name: crate::spool::Name::new(std::ffi::OsStr::new("net.1")),
+        };
+        let run = Run::new(&service, None, Some(Value::Null));
+        notices.notify(run.of_file(file.clone()));
+        let mut settled = None;
+        while notices.is_busy("net") {
+            let ended = notices.ended().await;
+            settled = notices.settle(ended).file.or(settled);
+        }
+        assert_eq!(settled, Some(file));
+    }
+
+    fn ephemeral() -> Service {
+        Service {
             file: "net.json".into(),
             key: "net".into(),
             output: Output::Ephemeral,
@@ -224,7 +254,15 @@ mod tests {
             initial_notify: false,
             timeout: Duration::from_secs(10),
             validation: Validation::None,
-        };
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_machine_was_too_short_of_to_start_is_started_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let outfile = dir.path().join("net.conf");
+        marker::set(&outfile).unwrap();
+        let service = ephemeral();
         let mut notices = Notices::default();
         notices.notify(Run::new(&service, Some(&outfile), None));
         notices.ended().await;
@@ -234,7 +272,8 @@ mod tests {
             outcome: Err(anyhow::Error::new(shortage).context("cannot start it")),
         };
         assert_eq!(notices.settle(ended), Over::default());
-        assert!(notices.is_busy("net") && marker::starts(&outfile).is_some());
+        assert!(notices.is_busy("net"));
+        assert_eq!(marker::starts(&outfile), Some(0), "it was never started");
         let ended = notices.ended().await;
         assert!(notices.settle(ended).quiet);
         assert_eq!(marker::starts(&outfile), None);

@@ -89,8 +89,7 @@ pub struct Thing {
     looked_again: Option<Instant>,
     failures: u32,
     conflicts: u32,
-    /// Wishes whose clearing was asked for in an update that got no answer, and the version that it
-    /// answered.
+    /// Wishes, by key, whose clearing was asked for in an update that got no answer.
     perhaps_cleared: Vec<(String, Value)>,
     /// Connections lost in a row while a request was unanswered.
     losses: u32,
