@@ -32,6 +32,12 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
+/// A text without the byte order mark that some editors put before it. To be asked of every file that
+/// a person or another program writes, and never of a payload that is passed on as it is.
+pub fn without_byte_order_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 /// Replaces a file atomically: after a crash or power cut it has the old or the new contents, and
 /// when this has returned, the new. Mode and owner stay as they are; a new file gets `mode`.
 ///
@@ -143,6 +149,19 @@ mod tests {
         assert!(replace(&path, b"x", 0o644).is_err());
         assert!(replace(Path::new("/dev/null"), b"x", 0o644).is_err());
         assert_eq!(names(dir.path()), ["conf"], "nothing is left behind");
+    }
+
+    #[test]
+    fn one_byte_order_mark_is_skipped() {
+        for (text, expect) in [
+            ("\u{feff}a=1", "a=1"),
+            ("\u{feff}", ""),
+            ("a\u{feff}", "a\u{feff}"),
+            ("\u{feff}\u{feff}", "\u{feff}"),
+        ] {
+            let text = without_byte_order_mark(text.as_bytes());
+            assert_eq!(text, expect.as_bytes());
+        }
     }
 
     #[test]

@@ -27,7 +27,8 @@ const ROWS: [&[&str]; 6] = [
     ],
     &["mqtt", "spool", "certstore", "process", "format"],
     &[
-        "clock", "exit", "file", "identity", "logging", "nearest", "repeats", "shortage", "x509",
+        "clock", "exit", "file", "identity", "logging", "nearest", "offload", "repeats",
+        "shortage", "x509",
     ],
 ];
 

@@ -1,0 +1,135 @@
+//! Work that may block, on a thread of its own: the runtime's one thread never waits for a disk or an
+//! interpreter. Unlike the runtime's own pool it does not panic where no thread can be made, and its
+//! threads do not hold up the end of the process.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// Why there is no result.
+#[derive(Debug)]
+pub enum Lost {
+    /// Nothing was begun, because no thread can be made: a shortage, which passes.
+    NoThread(io::Error),
+    /// It has not come to an end in this time. It goes on, perhaps for ever, and its result is dropped.
+    Overdue(Duration),
+    /// It has panicked.
+    Died,
+}
+
+/// Waits for the result of `work`, however long it takes. When this is dropped, the work goes on to
+/// its end and its result is dropped.
+///
+/// # Errors
+/// [`Lost::NoThread`] or [`Lost::Died`].
+pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Lost> {
+    start(work)?.await.map_err(|_| Lost::Died)
+}
+
+/// The same with a deadline, after which the thread is left to itself. The caller bounds how many
+/// threads it leaves behind.
+///
+/// # Errors
+/// Any [`Lost`].
+pub async fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Lost> {
+    match timeout(limit, start(work)?).await {
+        Ok(result) => result.map_err(|_| Lost::Died),
+        Err(_) => Err(Lost::Overdue(limit)),
+    }
+}
+
+fn start<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<oneshot::Receiver<T>, Lost> {
+    let (done, result) = oneshot::channel();
+    let body = move || drop(done.send(work()));
+    match thread::Builder::new().spawn(body) {
+        Ok(_) => Ok(result),
+        Err(error) => Err(Lost::NoThread(error)),
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lost::NoThread(_) => f.write_str("cannot make a thread"),
+            Lost::Overdue(limit) => write!(f, "did not end within {} s", limit.as_secs_f64()),
+            Lost::Died => f.write_str("a thread failed"),
+        }
+    }
+}
+
+impl Error for Lost {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Lost::NoThread(error) => Some(error),
+            Lost::Overdue(_) | Lost::Died => None,
+        }
+    }
+}
+
+/// A shortage of threads stays one.
+impl From<Lost> for io::Error {
+    fn from(lost: Lost) -> io::Error {
+        match lost {
+            Lost::NoThread(error) => error,
+            Lost::Overdue(_) => io::Error::new(io::ErrorKind::TimedOut, lost),
+            Lost::Died => io::Error::other(lost),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shortage;
+    use std::sync::mpsc;
+
+    #[tokio::test]
+    async fn work_that_is_overdue_is_left_to_itself() {
+        let (end, wait) = mpsc::channel::<()>();
+        let limit = Duration::from_millis(10);
+        let lost = within(limit, move || wait.recv().is_ok()).await;
+        assert!(matches!(lost, Err(Lost::Overdue(_))), "{lost:?}");
+        drop(end);
+        assert_eq!(within(Duration::from_secs(60), || 7).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_own_result_only() {
+        let lost = run(|| -> () { std::panic::resume_unwind(Box::new("on purpose")) }).await;
+        assert!(matches!(lost, Err(Lost::Died)), "{lost:?}");
+        assert_eq!(run(|| 7).await.unwrap(), 7);
+    }
+
+    #[test]
+    fn that_no_thread_can_be_made_passes() {
+        let lost = || Lost::NoThread(nix::errno::Errno::EAGAIN.into());
+        assert!(shortage::is_in(
+            &anyhow::Error::new(lost()).context("cannot write x")
+        ));
+        assert!(shortage::passes(&lost().into()));
+    }
+
+    #[test]
+    fn a_process_ends_although_work_hangs() {
+        let (_end, wait) = mpsc::channel::<()>();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let limit = Duration::from_millis(10);
+        let lost = runtime.block_on(within(limit, move || wait.recv().is_ok()));
+        assert!(lost.is_err());
+        // Would wait for a thread of its pool, for ever.
+        drop(runtime);
+    }
+}
