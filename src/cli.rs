@@ -130,7 +130,7 @@ pub struct Cli {
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub default_message_concurrency: Option<String>,
 
-    /// Further attempts after a refusal that may pass [+] [default: 2]
+    /// Further attempts after a refusal that may pass, while others are accepted [+] [default: 2]
     #[arg(long, value_name = "DIR:N", help_heading = "Messages")]
     pub message_retries: Vec<String>,
 

@@ -8,6 +8,9 @@ use super::failure::{Class, Ending};
 /// second and client id.
 const SHORTEST: Duration = Duration::from_millis(1100);
 const LONGEST: Duration = Duration::from_secs(128);
+/// The exponent of the longest wait, in seconds, after connections that the broker ended over packets of
+/// ours: it is the packets that are held back then, by the breaker.
+const BLAMED: u32 = 2;
 /// Another device uses our client id: each of our attempts disconnects it, so stay away for long.
 const TAKEN_OVER: Duration = Duration::from_secs(60);
 
@@ -28,8 +31,8 @@ pub enum Next {
 pub struct Backoff {
     attempts: u32,
     failures: u32,
-    /// One of them was not about a packet of ours, so another certificate may help.
-    other_cause: bool,
+    /// Connections that the broker ended over packets of ours, since it last answered.
+    blamed: u32,
 }
 
 impl Backoff {
@@ -38,13 +41,13 @@ impl Backoff {
         Backoff {
             attempts,
             failures: 0,
-            other_cause: false,
+            blamed: 0,
         }
     }
 
     /// The number of the attempt that comes next: 1 after progress, and one more after each failure.
     pub fn attempt(&self) -> u32 {
-        self.failures.saturating_add(1)
+        self.failures.saturating_add(self.blamed).saturating_add(1)
     }
 
     /// The broker answered something: the connection is good.
@@ -52,7 +55,7 @@ impl Backoff {
     // drops it, for ever.
     pub fn progress(&mut self) {
         self.failures = 0;
-        self.other_cause = false;
+        self.blamed = 0;
     }
 
     /// A connection failed or was lost at `now`. `jitter` is evenly spread over 0 to 1.
@@ -61,15 +64,21 @@ impl Backoff {
             // Neither another certificate nor a new process can set the clock: it is waited for.
             return Next::RetryAt(now + LONGEST);
         }
-        self.failures = self.failures.saturating_add(1);
-        self.other_cause |= !ending.blames_us;
+        if ending.blames_us {
+            // The search for the packet to blame goes on with the next connection, and neither a new
+            // process nor another certificate would find it sooner.
+            self.blamed = self.blamed.saturating_add(1);
+        } else {
+            self.failures = self.failures.saturating_add(1);
+        }
         if self.attempts > 0 && self.failures > self.attempts {
             return Next::GiveUp {
                 failures: self.failures,
-                rotate: self.other_cause,
+                rotate: true,
             };
         }
-        let ceiling = Duration::from_secs(1 << self.failures.min(7)).min(LONGEST);
+        let exponent = self.failures.min(7).max(self.blamed.min(BLAMED));
+        let ceiling = Duration::from_secs(1 << exponent).min(LONGEST);
         let wait = if ending.class == Class::TakenOver {
             TAKEN_OVER + ceiling.mul_f64(jitter)
         } else {
@@ -165,18 +174,20 @@ mod tests {
     }
 
     #[test]
-    fn connections_ended_over_our_own_packets_are_no_reason_to_rotate() {
+    fn connections_ended_over_our_own_packets_are_no_reason_to_give_up() {
         let mut backoff = Backoff::new(1);
+        let now = Instant::now();
         let blamed = Ending::new(Class::Server, "x").blaming_us();
-        backoff.ended(&blamed, 0.5, Instant::now());
-        let next = backoff.ended(&blamed, 0.5, Instant::now());
-        assert_eq!(
-            next,
-            Next::GiveUp {
-                failures: 2,
-                rotate: false
-            }
-        );
+        let waits: Vec<_> = (0..9)
+            .map(|_| wait(backoff.ended(&blamed, 1.0, now), now).as_secs())
+            .collect();
+        assert_eq!(waits, [2, 4, 4, 4, 4, 4, 4, 4, 4]);
+        assert_eq!(backoff.attempt(), 10);
+        ended(&mut backoff, Class::Tcp, 0.5);
+        assert!(matches!(
+            ended(&mut backoff, Class::Tcp, 0.5),
+            Next::GiveUp { failures: 2, .. }
+        ));
     }
 
     #[test]

@@ -8,11 +8,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::durable::ANSWERS;
 use super::failure::{Class, Ending};
+use super::gate::Gate;
 use super::in_flight::{InFlight, Overdue, Patience};
 use super::receipts::Receipts;
 use super::subscriptions::{Batch, Verdict};
 use super::wire::{Accepted, Ack, Acknowledging, Client, PACKET_IDS};
-use super::{Publish, PublishError, QoS, REQUESTS, Refusal, Reply, WINDOW_MESSAGES};
+use super::{Blame, Origin, Publish, PublishError, QoS, REQUESTS, Refusal, Reply, WINDOW_MESSAGES};
 
 const PUBLISH: Patience = Patience {
     overtaken: Duration::from_secs(60),
@@ -84,20 +85,16 @@ impl Connection {
     }
 
     /// Publishes now, or as soon as the broker's Receive Maximum allows it.
-    pub fn publish(&mut self, publish: Publish, reply: Reply, now: Instant) {
+    pub fn publish(&mut self, publish: Publish, reply: Reply, gate: &mut Gate, now: Instant) {
         let Some(accepted) = self.accepted.filter(|_| self.goodbye.is_none()) else {
-            let _ = reply.send(Err(PublishError::Disconnected { suspect: false }));
-            return;
+            return reply.disconnected();
         };
         match accepted.maximum_packet_size {
             // The client would end the connection over it, and again on the next one, for ever.
             Some(most) if publish.packet_size() > most as usize => {
                 let reason =
                     format!("the packet is larger than the {most} bytes that the broker takes");
-                let _ = reply.send(Err(PublishError::Refused {
-                    reason,
-                    refusal: Refusal::Permanent,
-                }));
+                refuse(reply, Refusal::Permanent, reason, gate, now);
             }
             _ => {
                 self.backlog.push_back((publish, reply));
@@ -113,7 +110,7 @@ impl Connection {
             };
             let qos = publish.qos;
             if !self.client.publish(publish) {
-                let _ = reply.send(Err(PublishError::Disconnected { suspect: false }));
+                reply.disconnected();
                 continue;
             }
             match qos {
@@ -150,17 +147,21 @@ impl Connection {
 
     pub fn written(&mut self, now: Instant) {
         if let Some(reply) = self.unacknowledged.written(now) {
-            let _ = reply.send(Ok(()));
+            reply.send(Ok(()));
         }
         self.refill(now);
     }
 
-    pub fn acknowledged(&mut self, packet_id: u16, ack: Ack, now: Instant) {
+    pub fn acknowledged(&mut self, packet_id: u16, ack: Ack, gate: &mut Gate, now: Instant) {
         if let Some(reply) = self.acknowledged.answered(packet_id, now) {
-            let _ = reply.send(match ack {
-                Ack::Accepted => Ok(()),
-                Ack::Refused { reason, refusal } => Err(PublishError::Refused { reason, refusal }),
-            });
+            match ack {
+                Ack::Accepted => {
+                    // First the gate: whoever hears of an answer finds it as it is after that.
+                    gate.accepted(reply.origin(), now);
+                    reply.send(Ok(()));
+                }
+                Ack::Refused { reason, refusal } => refuse(reply, refusal, reason, gate, now),
+            }
         }
         self.refill(now);
     }
@@ -329,24 +330,41 @@ impl Connection {
         self.acknowledged.len() + self.unacknowledged.len() > 0
     }
 
-    /// The connection is gone: everyone who waits learns it. `suspect`: the broker ended it, perhaps
+    /// The connection is gone: everyone who waits learns it. `blamed`: the broker ended it, perhaps
     /// because of what was sent.
-    pub fn lost(mut self, suspect: bool) {
-        let kept = self.backlog.drain(..).map(|(_, reply)| (reply, false));
-        let qos_0 = self
-            .unacknowledged
-            .lost()
-            .into_iter()
-            .map(|(reply, _)| (reply, true));
-        for (reply, sent) in self
-            .acknowledged
-            .lost()
-            .into_iter()
-            .chain(qos_0)
-            .chain(kept)
-        {
-            let suspect = suspect && sent;
-            let _ = reply.send(Err(PublishError::Disconnected { suspect }));
+    pub fn lost(mut self, blamed: bool, gate: &mut Gate, now: Instant) {
+        let subscribing = self.subscribes.len() > 0;
+        let qos_1 = self.acknowledged.lost().into_iter();
+        let qos_0 = self.unacknowledged.lost().into_iter();
+        let (sent, kept): (Vec<_>, Vec<_>) = qos_1
+            .chain(qos_0.map(|(reply, _)| (reply, true)))
+            .partition(|(_, sent)| blamed && *sent);
+        // A request for a shadow may be what the policy forbids, and so may a subscription.
+        let messages = sent
+            .iter()
+            .any(|(reply, _)| reply.origin() == Origin::Message);
+        let accepted = if messages { gate.ended(now) } else { 0 };
+        let alone = sent.len() == 1 && !subscribing;
+        for (place, (reply, _)) in sent.into_iter().enumerate() {
+            let blame = Some(Blame {
+                alone,
+                oldest: place == 0,
+                accepted,
+            });
+            reply.send(Err(PublishError::Disconnected { blame }));
         }
+        let waiting = self.backlog.drain(..).map(|(_, reply)| reply);
+        let kept = kept.into_iter().map(|(reply, _)| reply);
+        kept.chain(waiting).for_each(Reply::disconnected);
     }
+}
+
+/// The broker will not have it, or would not.
+fn refuse(reply: Reply, refusal: Refusal, reason: String, gate: &mut Gate, now: Instant) {
+    let accepted = gate.refused(reply.origin(), refusal, &reason, now);
+    reply.send(Err(PublishError::Refused {
+        reason,
+        refusal,
+        accepted,
+    }));
 }

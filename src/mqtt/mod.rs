@@ -7,9 +7,11 @@
 //! acknowledged.
 
 mod backoff;
+mod breaker;
 mod connection;
 mod durable;
 mod failure;
+mod gate;
 mod herald;
 mod in_flight;
 mod lifecycle;
@@ -32,6 +34,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::identity::Endpoint;
 
+pub use breaker::Flow;
 pub use durable::{Delivery, Durable};
 pub use failure::{Class, Ending};
 pub use herald::Watcher;
@@ -113,10 +116,26 @@ pub enum Link {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublishError {
     /// Says nothing about whether the broker got it: the caller still has the message and may send
-    /// it again. `suspect`: the broker ended the connection, perhaps because of this message.
-    Disconnected { suspect: bool },
-    /// The broker answered with a refusal.
-    Refused { reason: String, refusal: Refusal },
+    /// it again. `Some`: the broker ended the connection, perhaps because of this message.
+    Disconnected { blame: Option<Blame> },
+    /// The broker answered with a refusal. `accepted`: how many messages it has accepted until then,
+    /// so whoever is refused twice can tell whether others were accepted in between.
+    Refused {
+        reason: String,
+        refusal: Refusal,
+        accepted: u64,
+    },
+}
+
+/// How a message stands to the end of a connection that the broker may have ended because of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blame {
+    /// Nothing else was on its way.
+    pub alone: bool,
+    /// It was the oldest on its way: a broker that answers in order ended it over this one.
+    pub oldest: bool,
+    /// How many messages the broker has accepted until then.
+    pub accepted: u64,
 }
 
 /// What a refusal says about the future.
@@ -130,9 +149,17 @@ pub enum Refusal {
     Quota,
 }
 
-/// A place in the window. Given back when dropped.
+/// One or more places in the window. Given back when dropped.
 #[derive(Debug)]
-pub struct Slot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub struct Slot(OwnedSemaphorePermit);
+
+impl Slot {
+    /// Takes one place out of several. `None`: there is only one.
+    pub fn split(&mut self) -> Option<Slot> {
+        let more = self.0.num_permits() > 1;
+        more.then(|| self.0.split(1)).flatten().map(Slot)
+    }
+}
 
 pub(crate) enum Request {
     Publish(Publish, Reply),
@@ -140,13 +167,48 @@ pub(crate) enum Request {
     Disconnect(oneshot::Sender<()>),
 }
 
-pub(crate) type Reply = oneshot::Sender<Result<(), PublishError>>;
+/// Where the answer to a publish goes.
+pub(crate) struct Reply {
+    origin: Origin,
+    to: oneshot::Sender<Result<(), PublishError>>,
+}
+
+/// Whose publish it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A message file: what the broker says about it says something about the others.
+    Message,
+    /// A request to a service of the cloud, or the birth message.
+    Other,
+}
+
+impl Reply {
+    pub fn new(origin: Origin) -> (Reply, oneshot::Receiver<Result<(), PublishError>>) {
+        let (to, answer) = oneshot::channel();
+        (Reply { origin, to }, answer)
+    }
+
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Nobody may be there any more to hear it.
+    pub fn send(self, answer: Result<(), PublishError>) {
+        let _ = self.to.send(answer);
+    }
+
+    /// There is no connection, and nothing is known of this publish.
+    pub fn disconnected(self) {
+        self.send(Err(PublishError::Disconnected { blame: None }));
+    }
+}
 
 /// The handle on the connections: the first one, which publishes, and those for subscriptions.
 #[derive(Clone, Debug)]
 pub struct Mqtt {
     lines: Arc<[Line]>,
     link: watch::Receiver<Link>,
+    flow: watch::Receiver<Flow>,
     messages: Arc<Semaphore>,
     kib: Arc<Semaphore>,
     services: Arc<Semaphore>,
@@ -158,10 +220,17 @@ impl Mqtt {
     pub fn new(options: Options, tls: Tls) -> (Mqtt, Sessions) {
         let (link_sender, link) = watch::channel(Link::Down);
         let (proof_sender, proofs) = watch::channel(0);
-        let sessions = Sessions::new(options, tls, link_sender, proof_sender);
+        let (flow_sender, flow) = watch::channel(Flow::Free);
+        let news = session::News {
+            link: link_sender,
+            flow: flow_sender,
+            proofs: proof_sender,
+        };
+        let sessions = Sessions::new(options, tls, news);
         let mqtt = Mqtt {
             lines: sessions.lines().into(),
             link,
+            flow,
             messages: Arc::new(Semaphore::new(WINDOW_MESSAGES)),
             kib: Arc::new(Semaphore::new(WINDOW_KIB)),
             services: Arc::new(Semaphore::new(REQUESTS)),
@@ -173,6 +242,11 @@ impl Mqtt {
     /// Tells when the first connection comes and goes.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
+    }
+
+    /// Tells whether messages may be sent: not while the broker refuses every one of them.
+    pub fn flow(&self) -> watch::Receiver<Flow> {
+        self.flow.clone()
     }
 
     /// Waits until the broker has answered something: an acknowledgement, a message or a ping. A
@@ -202,7 +276,7 @@ impl Mqtt {
         let kib =
             u32::try_from(publish.payload.len().div_ceil(1024).clamp(1, WINDOW_KIB)).unwrap_or(1);
         let room = acquire(&self.kib, kib).await;
-        let answer = self.send(publish).await;
+        let answer = self.send(publish, Origin::Message).await;
         drop((room, slot));
         answer
     }
@@ -218,14 +292,14 @@ impl Mqtt {
             retain: false,
             properties: Properties::default(),
         };
-        let answer = self.send(publish).await;
+        let answer = self.send(publish, Origin::Other).await;
         drop(room);
         answer
     }
 
-    async fn send(&self, publish: Publish) -> Result<(), PublishError> {
-        let (reply, answer) = oneshot::channel();
-        let gone = PublishError::Disconnected { suspect: false };
+    async fn send(&self, publish: Publish, origin: Origin) -> Result<(), PublishError> {
+        let (reply, answer) = Reply::new(origin);
+        let gone = PublishError::Disconnected { blame: None };
         let request = Request::Publish(publish, reply);
         if self.lines[0].requests.send(request).await.is_err() {
             return Err(gone);

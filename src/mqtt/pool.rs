@@ -5,15 +5,15 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::durable::Durable;
 use super::herald::Watcher;
 use super::plan::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS};
-use super::session::{End, Session};
-use super::{Link, MAILBOX, Options, Request, Tls, invalid_filter};
+use super::session::{End, News, Session};
+use super::{MAILBOX, Options, Request, Tls, invalid_filter};
 
 /// For the other sessions to say goodbye after the first one has.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -36,14 +36,9 @@ pub struct Sessions {
 impl Sessions {
     /// As many sessions as the options allow. The first one has the client id of the options, the
     /// others `ID_1`, `ID_2` and so on; those connect when they have a subscription.
-    pub(super) fn new(
-        options: Options,
-        tls: Tls,
-        link: watch::Sender<Link>,
-        proofs: watch::Sender<u64>,
-    ) -> Sessions {
+    pub(super) fn new(options: Options, tls: Tls, news: News) -> Sessions {
         let count = options.connections.clamp(1, MOST_CONNECTIONS);
-        let up = link.subscribe();
+        let up = news.link.subscribe();
         let mut lines = Vec::new();
         let mut open = || {
             let (requests, mailbox) = mpsc::channel(MAILBOX);
@@ -51,7 +46,7 @@ impl Sessions {
             lines.push(Line { requests, room });
             mailbox
         };
-        let first = Session::new(options.clone(), tls.clone(), open(), link, proofs, None);
+        let first = Session::new(options.clone(), tls.clone(), open(), news, None);
         let others = (1..count).map(|number| {
             let options = Options {
                 client_id: format!("{}_{number}", options.client_id),
@@ -60,8 +55,13 @@ impl Sessions {
                 birth: None,
                 ..options.clone()
             };
-            let (link, proofs) = (watch::Sender::new(Link::Down), watch::Sender::new(0));
-            Session::new(options, tls.clone(), open(), link, proofs, Some(up.clone()))
+            Session::new(
+                options,
+                tls.clone(),
+                open(),
+                News::unheard(),
+                Some(up.clone()),
+            )
         });
         let others = others.collect();
         Sessions {

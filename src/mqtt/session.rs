@@ -15,11 +15,15 @@ use super::backoff::{Backoff, Next};
 use super::connection::Connection;
 use super::durable::{Durable, Receipt};
 use super::failure::{Class, Ending};
+use super::gate::Gate;
 use super::herald::{Herald, Watcher};
 use super::report::Report;
 use super::subscriptions::{Subscriptions, Verdict, durable_pair};
 use super::wire::{self, Accepted, Acknowledging, Events, Seen};
-use super::{Link, Message, Options, Properties, Publish, PublishError, QoS, Request, Tls};
+use super::{
+    Flow, Link, Message, Options, Origin, Properties, Publish, PublishError, QoS, Reply, Request,
+    Tls,
+};
 use crate::clock::{self, now, reached};
 
 const DNS: Duration = Duration::from_secs(10);
@@ -38,12 +42,32 @@ pub enum End {
     GivenUp { failures: u32, rotate: bool },
 }
 
+/// What the rest of the program is told of a session.
+pub struct News {
+    pub link: watch::Sender<Link>,
+    pub flow: watch::Sender<Flow>,
+    /// Counts the broker's answers.
+    pub proofs: watch::Sender<u64>,
+}
+
+impl News {
+    /// For a session that nobody asks.
+    pub fn unheard() -> News {
+        News {
+            link: watch::Sender::new(Link::Down),
+            flow: watch::Sender::new(Flow::Free),
+            proofs: watch::Sender::new(0),
+        }
+    }
+}
+
 /// Owns one connection. Does nothing until it is run.
 pub struct Session {
     options: Options,
     tls: Tls,
     mailbox: mpsc::Receiver<Request>,
     link: watch::Sender<Link>,
+    gate: Gate,
     /// The link of the first session, for one that only helps it.
     first: Option<watch::Receiver<Link>>,
     backoff: Backoff,
@@ -66,8 +90,7 @@ impl Session {
         options: Options,
         tls: Tls,
         mailbox: mpsc::Receiver<Request>,
-        link: watch::Sender<Link>,
-        proofs: watch::Sender<u64>,
+        news: News,
         first: Option<watch::Receiver<Link>>,
     ) -> Self {
         let backoff = Backoff::new(first.as_ref().map_or(options.attempts, |_| 0));
@@ -76,14 +99,15 @@ impl Session {
             options,
             tls,
             mailbox,
-            link,
+            link: news.link,
+            gate: Gate::new(news.flow),
             first,
             backoff,
             subscriptions: Subscriptions::default(),
             connections: 0,
             born: None,
             again: watch::Sender::new(0),
-            proofs,
+            proofs: news.proofs,
             herald: Herald::default(),
         }
     }
@@ -157,7 +181,7 @@ impl Session {
         while self.subscriptions.is_empty() {
             match self.mailbox.recv().await {
                 Some(Request::Subscribe(subscriber)) => self.subscriptions.add(subscriber),
-                Some(Request::Publish(_, reply)) => disconnected(reply),
+                Some(Request::Publish(_, reply)) => reply.disconnected(),
                 Some(Request::Disconnect(_)) | None => return None,
             }
         }
@@ -177,7 +201,7 @@ impl Session {
             tokio::select! {
                 result = &mut work => return Some(result),
                 request = self.mailbox.recv() => match request {
-                    Some(Request::Publish(_, reply)) => disconnected(reply),
+                    Some(Request::Publish(_, reply)) => reply.disconnected(),
                     Some(Request::Subscribe(subscriber)) => self.subscriptions.add(subscriber),
                     Some(Request::Disconnect(_)) | None => return None,
                 },
@@ -211,7 +235,7 @@ impl Session {
                 // Acknowledgements of the dead connection are real.
                 Seen::Acknowledged(packet_id, ack) => {
                     self.progress();
-                    connection.acknowledged(packet_id, ack, now());
+                    connection.acknowledged(packet_id, ack, &mut self.gate, now());
                 }
                 Seen::Sent(packet_id) => connection.sent(packet_id),
                 Seen::Received(message, _) => self.subscriptions.received_late(&message),
@@ -226,7 +250,8 @@ impl Session {
             blames_us: ending.blames_us && flying,
             ..ending
         });
-        connection.lost(matches!(&result, Err(ending) if ending.blames_us));
+        let blamed = matches!(&result, Err(ending) if ending.blames_us);
+        connection.lost(blamed, &mut self.gate, now());
         result.map_err(|ending| (self.blame_clock(ending), was_up))
     }
 
@@ -288,6 +313,7 @@ impl Session {
                         }
                         Some(packet_id) = answers.recv() => connection.done(packet_id),
                         () = reached(connection.deadline()) => {}
+                        () = reached(self.gate.deadline()) => self.gate.resume(now()),
                     }
                 }
             };
@@ -309,7 +335,9 @@ impl Session {
 
     fn request(&mut self, connection: &mut Connection, request: Option<Request>) {
         match request {
-            Some(Request::Publish(publish, reply)) => connection.publish(publish, reply, now()),
+            Some(Request::Publish(publish, reply)) => {
+                connection.publish(publish, reply, &mut self.gate, now());
+            }
             Some(Request::Subscribe(subscriber)) => {
                 self.subscriptions.add(subscriber);
                 if connection.is_up() {
@@ -335,7 +363,7 @@ impl Session {
             Seen::Written => connection.written(now()),
             Seen::Acknowledged(packet_id, ack) => {
                 self.progress();
-                connection.acknowledged(packet_id, ack, now());
+                connection.acknowledged(packet_id, ack, &mut self.gate, now());
                 self.birth_answered();
             }
             Seen::SubscribeSent(packet_id) => connection.subscribe_sent(packet_id),
@@ -379,6 +407,7 @@ impl Session {
 
     fn connected(&mut self, connection: &mut Connection, accepted: Accepted) {
         self.connections += 1;
+        self.gate.resume(now());
         self.report.connected();
         self.herald.connected(accepted.session_present);
         if self.subscriptions.are_durable() {
@@ -400,7 +429,7 @@ impl Session {
         let Some(birth) = self.options.birth.clone() else {
             return;
         };
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Reply::new(Origin::Other);
         self.born = Some(answer);
         let publish = Publish {
             topic: birth.topic,
@@ -409,7 +438,7 @@ impl Session {
             retain: birth.retain,
             properties: Properties::default(),
         };
-        connection.publish(publish, reply, now());
+        connection.publish(publish, reply, &mut self.gate, now());
         self.birth_answered();
     }
 
@@ -438,9 +467,4 @@ impl Session {
         self.backoff.progress();
         self.report.progress();
     }
-}
-
-/// There is no connection for this publish.
-fn disconnected(reply: super::Reply) {
-    let _ = reply.send(Err(PublishError::Disconnected { suspect: false }));
 }

@@ -13,7 +13,7 @@ use crate::spool::Name;
 use crate::spool::desk::Taken;
 use crate::spool::maildir::Opened;
 use crate::spool::order::Facts;
-use crate::spool::outcome::Outcome;
+use crate::spool::outcome::{self, Blame, Outcome, RefusalKind};
 
 /// An attempt that has ended.
 pub struct Attempt {
@@ -60,7 +60,7 @@ pub async fn attempt(options: Arc<Options>, mqtt: Mqtt, slot: Slot, taken: Taken
                 warn!("'{name}': {warning}");
             }
             let topic = publish.topic.clone();
-            (topic, outcome(mqtt.publish(publish, slot).await))
+            (topic, answered(mqtt.publish(publish, slot).await))
         }
     };
     Attempt {
@@ -113,20 +113,31 @@ async fn compose(
         .map_err(Outcome::Unusable)
 }
 
-fn outcome(answer: Result<(), PublishError>) -> Outcome {
+fn answered(answer: Result<(), PublishError>) -> Outcome {
     match answer {
         Ok(()) => Outcome::Delivered,
-        Err(PublishError::Disconnected { suspect }) => Outcome::Interrupted { suspect },
-        Err(PublishError::Refused { reason, refusal }) => match refusal {
-            Refusal::Permanent => Outcome::Denied(reason),
-            Refusal::Passing => Outcome::Undelivered {
-                reason,
-                quota: false,
-            },
-            Refusal::Quota => Outcome::Undelivered {
-                reason,
-                quota: true,
-            },
+        Err(PublishError::Disconnected { blame }) => Outcome::Interrupted {
+            blame: blame.map(|blame| Blame {
+                alone: blame.alone,
+                oldest: blame.oldest,
+                accepted: blame.accepted,
+            }),
         },
+        Err(PublishError::Refused {
+            reason,
+            refusal,
+            accepted,
+        }) => {
+            let kind = match refusal {
+                Refusal::Permanent => RefusalKind::Permanent,
+                Refusal::Passing => RefusalKind::Passing,
+                Refusal::Quota => RefusalKind::Quota,
+            };
+            Outcome::Refused(outcome::Refusal {
+                reason,
+                kind,
+                accepted,
+            })
+        }
     }
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::Options;
 use super::attempt::{Attempt, attempt, facts};
 use crate::clock::reached;
-use crate::mqtt::{Link, Mqtt, Slot};
+use crate::mqtt::{Flow, Link, Mqtt, Slot};
 use crate::spool::desk::Desk;
 use crate::spool::outcome::Readiness;
 
@@ -26,9 +26,12 @@ pub struct Publisher {
     desk: Desk,
     mqtt: Mqtt,
     link: watch::Receiver<Link>,
+    flow: watch::Receiver<Flow>,
     running: JoinSet<Attempt>,
     /// The wait for the whole window, which goes on while other things happen.
     alone: Option<Pin<Box<dyn Future<Output = Slot> + Send>>>,
+    /// What is left of the whole window, while those that must be alone are on their way.
+    exclusive: Option<Slot>,
 }
 
 impl Publisher {
@@ -39,9 +42,11 @@ impl Publisher {
             options: Arc::new(options),
             desk,
             link: mqtt.link(),
+            flow: mqtt.flow(),
             mqtt,
             running: JoinSet::new(),
             alone: None,
+            exclusive: None,
         })
     }
 
@@ -52,31 +57,26 @@ impl Publisher {
             if self.desk.jammed() {
                 return Jammed(self.options.dir.clone());
             }
-            let waiting = self.desk.readiness();
-            let readiness = if self.is_up() {
-                waiting
-            } else {
-                Readiness::Nothing
-            };
-            if readiness != Readiness::Alone {
-                self.alone = None;
-            } else if self.alone.is_none() {
-                let mqtt = self.mqtt.clone();
-                self.alone = Some(Box::pin(async move { mqtt.slot_alone().await }));
-            }
+            let readiness = self.start_alone();
             let deadline = self.desk.deadline();
             tokio::select! {
                 notice = self.desk.notice() => self.desk.noticed(notice).await,
-                slot = self.mqtt.slot(), if readiness == Readiness::Together => self.start(slot),
+                slot = self.mqtt.slot(), if readiness == Readiness::Together => {
+                    // The broker may have had another thought while the place was waited for.
+                    if self.readiness() == Readiness::Together {
+                        self.start(slot);
+                    }
+                }
                 slot = waited(&mut self.alone) => {
                     self.alone = None;
-                    self.start(slot);
+                    self.exclusive = Some(slot);
                 }
                 Some(attempt) = self.running.join_next() => match attempt {
                     Ok(attempt) => self.settle(attempt),
                     Err(fault) => std::panic::resume_unwind(fault.into_panic()),
                 },
                 Ok(()) = self.link.changed() => self.link_changed(),
+                Ok(()) = self.flow.changed() => self.flow_changed(),
                 () = reached(deadline) => {}
             }
         }
@@ -91,6 +91,46 @@ impl Publisher {
             Link::Down => self.desk.link_down(),
             Link::Up(_) => self.desk.link_up(),
         }
+    }
+
+    fn flow_changed(&mut self) {
+        match *self.flow.borrow_and_update() {
+            Flow::Free => self.desk.accepts_again(),
+            Flow::Held | Flow::Probe => {}
+        }
+    }
+
+    fn readiness(&mut self) -> Readiness {
+        let flow = *self.flow.borrow();
+        self.desk.probing(flow == Flow::Probe);
+        let waiting = self.desk.readiness();
+        if self.is_up() && flow != Flow::Held {
+            waiting
+        } else {
+            Readiness::Nothing
+        }
+    }
+
+    /// Sends off those that must be alone, or asks for the whole window for them. What can be taken
+    /// after that.
+    fn start_alone(&mut self) -> Readiness {
+        let mut readiness = self.readiness();
+        while readiness == Readiness::Alone
+            && let Some(slot) = self.exclusive.as_mut().and_then(Slot::split)
+        {
+            self.start(slot);
+            readiness = self.readiness();
+        }
+        if self.running.is_empty() {
+            self.exclusive = None;
+        }
+        if readiness != Readiness::Alone || self.exclusive.is_some() {
+            self.alone = None;
+        } else if self.alone.is_none() {
+            let mqtt = self.mqtt.clone();
+            self.alone = Some(Box::pin(async move { mqtt.slot_alone().await }));
+        }
+        readiness
     }
 
     /// Takes the next request, now that there is room for it.

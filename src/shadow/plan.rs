@@ -158,13 +158,7 @@ pub fn beyond(service: &Service, patch: &Value, config: &Value) -> Option<Value>
 /// Reads the file.
 ///
 /// # Errors
-/// It is malformed, or says what could not be written again: then nothing could ever be merged into
-/// it.
+/// It is malformed.
 pub fn parsed(format: Format, bytes: &[u8], known: &Value) -> Result<Value, String> {
-    let parsed = format.parse(bytes, known).map(without_nulls);
-    let value = parsed.map_err(|why| format!("is not {format}: {why}"))?;
-    match format.render(&value) {
-        Ok(_) => Ok(value),
-        Err(why) => Err(format!("is not {format} that a shadow can hold: {why}")),
-    }
+    format.parse(bytes, known).map(without_nulls)
 }

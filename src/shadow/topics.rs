@@ -85,10 +85,9 @@ impl FromStr for ShadowId {
             Some((thing, shadow)) => (thing, Some(shadow)),
             None => (text, None),
         };
-        check_name("thing", thing, 128, ":_-")?;
+        check_name("thing", thing, 128)?;
         if let Some(shadow) = shadow {
-            // AWS's own are called so: `$package`.
-            check_name("shadow", shadow, 64, "$:_-")?;
+            check_name("shadow", shadow, 64)?;
         }
         Ok(ShadowId {
             thing: thing.to_owned(),
@@ -97,7 +96,7 @@ impl FromStr for ShadowId {
     }
 }
 
-fn check_name(what: &str, name: &str, longest: usize, others: &str) -> Result<(), String> {
+fn check_name(what: &str, name: &str, longest: usize) -> Result<(), String> {
     if name.is_empty() || name.len() > longest {
         return Err(format!(
             "{what} name '{name}' must have 1 to {longest} characters"
@@ -105,15 +104,11 @@ fn check_name(what: &str, name: &str, longest: usize, others: &str) -> Result<()
     }
     match name
         .chars()
-        .find(|c| !(c.is_ascii_alphanumeric() || others.contains(*c)))
+        .find(|c| !(c.is_ascii_alphanumeric() || ":_-".contains(*c)))
     {
-        Some(bad) => {
-            let others: Vec<String> = others.chars().map(String::from).collect();
-            let others = others.join(" ");
-            Err(format!(
-                "{what} name '{name}' contains '{bad}', use letters, digits and {others}"
-            ))
-        }
+        Some(bad) => Err(format!(
+            "{what} name '{name}' contains '{bad}', use letters, digits and : _ -"
+        )),
         None => Ok(()),
     }
 }

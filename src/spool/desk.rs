@@ -16,6 +16,7 @@ use super::outcome::{Disposal, Next, Outcome, Readiness};
 use super::queue::{self, MOST_NAMES, Queue};
 use super::{Identity, Name};
 use crate::clock::now;
+use crate::repeats::{Repeats, worth_a_line};
 
 /// A long scan lets the other tasks work after so many files.
 const FILES_PER_TURN: usize = 32;
@@ -52,6 +53,7 @@ pub struct Desk {
     overfull: bool,
     /// Why a request was last postponed.
     shortage: Option<String>,
+    refusals: Repeats,
 }
 
 impl Desk {
@@ -72,6 +74,7 @@ impl Desk {
             keep_failed,
             overfull: false,
             shortage: None,
+            refusals: Repeats::default(),
         })
     }
 
@@ -142,6 +145,17 @@ impl Desk {
 
     pub fn link_down(&mut self) {
         self.queue.link_down(now());
+    }
+
+    /// Whether one request at a time is to be tried, because nothing is accepted at present.
+    pub fn probing(&mut self, probing: bool) {
+        self.queue.probing(probing);
+    }
+
+    /// Requests are accepted again: those that were refused need not wait for the end of their pause.
+    pub fn accepts_again(&mut self) {
+        self.queue.accepts_again();
+        self.refusals.clear();
     }
 
     /// Whether the window was full without any answer for too long.
@@ -218,13 +232,31 @@ impl Desk {
             }
             Disposal::Forget => self.queue.gone(name),
             Disposal::Keep { pause } => match told {
-                Outcome::Undelivered { reason, .. } => {
-                    warn!("'{name}' is tried again in {} s: {reason}", pause.as_secs());
-                }
+                Outcome::Refused(refusal) => self.refused(name, pause, &refusal.reason),
                 Outcome::Postponed(reason) => self.postponed(name, pause, reason),
                 told => debug!("'{name}' waits again: {told:?}"),
             },
         }
+    }
+
+    /// A broker that refuses one message often refuses many: the same reason is told at 1, 2, 4, ...
+    fn refused(&mut self, name: &Name, pause: Duration, reason: &str) {
+        let count = self.refusals.count(reason);
+        let level = if worth_a_line(count) {
+            Level::Warn
+        } else {
+            Level::Debug
+        };
+        let times = if count > 1 {
+            format!(" (refusal {count} in a row for this reason)")
+        } else {
+            String::new()
+        };
+        log!(
+            level,
+            "'{name}' stays and is tried again in {} s: {reason}{times}",
+            pause.as_secs()
+        );
     }
 
     /// A shortage hits many requests many times: the same one is told once.

@@ -6,15 +6,29 @@ use std::collections::BTreeMap;
 use super::Name;
 use super::order::Key;
 
-/// So many others may pass a suspect that waits. Then it goes first.
+/// So many others may pass a suspect that waits. Then it goes first. Doubled each time when it turns
+/// out that a suspect did end a connection, up to `MOST_PASSES`: each such turn costs the others a reconnect.
 pub const PASSES: usize = 20;
+const MOST_PASSES: usize = 20 << 10;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Line {
     waiting: BTreeMap<Key, Name>,
     suspects: BTreeMap<Key, Name>,
     /// How many others were taken since the last suspect, while one waits.
     passes: usize,
+    most_passes: usize,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Line {
+            waiting: BTreeMap::new(),
+            suspects: BTreeMap::new(),
+            passes: 0,
+            most_passes: PASSES,
+        }
+    }
 }
 
 impl Line {
@@ -58,8 +72,42 @@ impl Line {
         self.waiting.pop_first()
     }
 
+    /// The suspect that is taken next, to fly with another one.
+    pub fn first_suspect(&self) -> Option<&Name> {
+        self.suspects.first_key_value().map(|(_, name)| name)
+    }
+
+    pub fn take_suspect(&mut self) -> Option<(Key, Name)> {
+        self.suspects.pop_first()
+    }
+
+    /// Who is tried while nothing is accepted: from either end, because those at one end may all be of
+    /// the kind that is refused.
+    pub fn take_probe(&mut self, last: bool) -> Option<(Key, Name)> {
+        let waiting = if last {
+            self.waiting.pop_last()
+        } else {
+            self.waiting.pop_first()
+        };
+        waiting.or_else(|| self.suspects.pop_first())
+    }
+
+    /// Suspects had their turn, and the broker ended the connection again.
+    pub fn suspects_failed(&mut self) {
+        self.most_passes = (self.most_passes * 2).min(MOST_PASSES);
+    }
+
+    /// A suspect was innocent.
+    pub fn suspect_cleared(&mut self) {
+        self.most_passes = PASSES;
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.suspects.is_empty()
+    }
+
     /// Nobody above suspicion waits, or enough of them have passed.
     fn is_suspects_turn(&self) -> bool {
-        !self.suspects.is_empty() && (self.waiting.is_empty() || self.passes >= PASSES)
+        !self.suspects.is_empty() && (self.waiting.is_empty() || self.passes >= self.most_passes)
     }
 }

@@ -14,6 +14,7 @@ pub mod maildir;
 pub mod order;
 pub mod outcome;
 pub mod queue;
+mod record;
 mod slots;
 pub mod stamps;
 pub mod watch;

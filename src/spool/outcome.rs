@@ -9,19 +9,49 @@ use super::Name;
 pub enum Outcome {
     /// Carried out.
     Delivered,
-    /// Refused by the broker; the same request may be accepted later. `quota`: so may others, when
-    /// less is sent.
-    Undelivered { reason: String, quota: bool },
-    /// Refused by the broker for good.
+    /// Refused by the broker. Whether that is the fault of the request is for the queue to find out.
+    Refused(Refusal),
+    /// Refused for good by the one whom it was for: to ask again cannot change it.
     Denied(String),
-    /// The connection was lost. `suspect`: the broker ended it, perhaps because of this request.
-    Interrupted { suspect: bool },
+    /// The connection was lost. `Some`: the broker ended it, perhaps because of this request.
+    Interrupted { blame: Option<Blame> },
     /// Not even sent: can never be accepted.
     Unusable(String),
     /// Something local was short (memory, file descriptors): nothing is known about the request.
     Postponed(String),
     /// The file is gone.
     Vanished,
+}
+
+/// The broker's refusal of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: String,
+    pub kind: RefusalKind,
+    /// How many requests the broker had accepted by then, of all directories.
+    pub accepted: u64,
+}
+
+/// What a refusal says about the request, if the broker accepts others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// It will be refused again.
+    Permanent,
+    /// It may be accepted later.
+    Passing,
+    /// Nothing: the broker was sent too much.
+    Quota,
+}
+
+/// The broker ended a connection on which the request was unanswered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blame {
+    /// Nothing else was unanswered.
+    pub alone: bool,
+    /// It was the oldest of those that were: a broker that answers in order ended it over this one.
+    pub oldest: bool,
+    /// How many requests the broker had accepted by then, of all directories.
+    pub accepted: u64,
 }
 
 /// What to do with the file of a request whose attempt has ended.
@@ -46,8 +76,8 @@ pub enum Readiness {
     /// Nothing waits, or it has to go on waiting.
     Nothing,
     Together,
-    /// Only while nothing else flies on the connection: the request is suspected to be the reason
-    /// why the broker ended one.
+    /// Only while nothing of others is on the connection: it is one of those that may be the reason
+    /// why the broker ended one, or a probe.
     Alone,
 }
 

@@ -8,12 +8,10 @@ use super::jam::Jam;
 use super::line::Line;
 use super::order::{Facts, Key, Order, Rank};
 use super::outcome::{Disposal, Next, Outcome, Readiness};
+use super::record::{FIRST_PAUSE, Record, Verdict};
 use super::slots::Slots;
 use super::{Identity, Name};
 
-/// The first pause before a refused request is tried again; each further one is four times longer.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Names held at most. More stay on disk until there is room.
 pub const MOST_NAMES: usize = 100_000;
 
@@ -22,7 +20,7 @@ pub struct Options {
     pub order: Order,
     /// Requests in flight at the same time, at least 1.
     pub window: usize,
-    /// Further attempts after a refusal that may pass.
+    /// Further attempts after a refusal that may pass, while others are accepted.
     pub retries: u32,
     /// How long a full window may go without any answer.
     pub jam: Duration,
@@ -33,10 +31,37 @@ struct Entry {
     facts: Facts,
     rank: Rank,
     state: State,
-    /// Refusals so far.
-    refusals: u32,
-    /// Connections ended by the broker, perhaps because of this request.
-    suspicion: u32,
+    /// What speaks against it; nothing for most.
+    record: Option<Box<Record>>,
+}
+
+impl Entry {
+    fn new(facts: Facts, rank: Rank, state: State) -> Self {
+        Entry {
+            facts,
+            rank,
+            state,
+            record: None,
+        }
+    }
+
+    fn record(&mut self) -> &mut Record {
+        self.record.get_or_insert_default()
+    }
+
+    fn suspicion(&self) -> u32 {
+        self.record.as_ref().map_or(0, |record| record.suspicion())
+    }
+
+    fn company(&self) -> usize {
+        self.record.as_ref().map_or(1, |record| record.company())
+    }
+
+    fn was_refused(&self) -> bool {
+        self.record
+            .as_ref()
+            .is_some_and(|record| record.was_refused())
+    }
 }
 
 #[derive(Debug)]
@@ -64,10 +89,14 @@ pub struct Queue {
     paused: BTreeSet<(Instant, Name)>,
     slots: Slots,
     in_flight: usize,
-    /// A suspect is in flight: it flies alone.
-    suspect_in_flight: bool,
-    /// The broker said that we send too much: nothing is taken until then.
-    held: Option<Instant>,
+    /// The most in flight at one time since nothing was.
+    flown: usize,
+    /// Suspects, or a probe, are in flight: so many more suspects may join them, and nobody else.
+    trial: Option<usize>,
+    /// The broker accepts nothing: one request at a time is tried.
+    probing: bool,
+    /// The next probe is the last in the order, not the first.
+    probe_last: bool,
     jam: Jam,
 }
 
@@ -80,8 +109,10 @@ impl Queue {
             paused: BTreeSet::new(),
             slots: Slots::default(),
             in_flight: 0,
-            suspect_in_flight: false,
-            held: None,
+            flown: 0,
+            trial: None,
+            probing: false,
+            probe_last: false,
             jam: Jam::new(options.jam),
         }
     }
@@ -127,14 +158,7 @@ impl Queue {
             self.demote(&older);
         }
         let rank = self.slots.rank(&name, &facts);
-        let entry = Entry {
-            facts,
-            rank,
-            state: State::Waiting,
-            refusals: 0,
-            suspicion: 0,
-        };
-        self.line_up(name, entry);
+        self.line_up(name, Entry::new(facts, rank, State::Waiting));
     }
 
     /// Puts a request that waits where it belongs.
@@ -170,7 +194,7 @@ impl Queue {
     fn key(&self, name: &Name, entry: &Entry) -> Key {
         Key::new(
             self.options.order,
-            entry.suspicion,
+            entry.suspicion(),
             entry.rank,
             &entry.facts,
             name,
@@ -183,10 +207,18 @@ impl Queue {
         if self.readiness() == Readiness::Nothing {
             return None;
         }
-        let (key, name) = self.line.take()?;
-        self.suspect_in_flight = key.is_suspect();
+        let (key, name) = self.take()?;
         self.in_flight += 1;
+        self.flown = self.flown.max(self.in_flight);
         self.jam.window(self.in_flight >= self.options.window, now);
+        let company = self.entries.get(&name).map_or(1, Entry::company);
+        if key.is_suspect() || self.probing {
+            let room = company.saturating_sub(self.in_flight);
+            self.trial = Some(
+                self.trial
+                    .map_or(room, |left| room.min(left.saturating_sub(1))),
+            );
+        }
         let entry = self.entries.get_mut(&name)?;
         entry.state = State::InFlight { again: None };
         Some(Next {
@@ -195,10 +227,33 @@ impl Queue {
         })
     }
 
+    fn take(&mut self) -> Option<(Key, Name)> {
+        if self.trial.is_some() {
+            return self.line.take_suspect();
+        }
+        if self.probing {
+            let last = self.probe_last;
+            self.probe_last = !last;
+            return self.line.take_probe(last);
+        }
+        self.line.take()
+    }
+
     /// Whether [`Queue::next`] would hand out something.
     pub fn readiness(&self) -> Readiness {
-        if self.held.is_some() || self.suspect_in_flight || self.in_flight >= self.options.window {
+        if self.in_flight >= self.options.window {
             return Readiness::Nothing;
+        }
+        if let Some(room) = self.trial {
+            return self.trial_readiness(room);
+        }
+        if self.probing {
+            let idle = self.in_flight == 0 && !self.line.is_empty();
+            return if idle {
+                Readiness::Alone
+            } else {
+                Readiness::Nothing
+            };
         }
         match (self.line.first(), self.in_flight) {
             (None, _) => Readiness::Nothing,
@@ -208,9 +263,40 @@ impl Queue {
         }
     }
 
+    /// Whether another suspect may join those in flight.
+    fn trial_readiness(&self, room: usize) -> Readiness {
+        let next = self.line.first_suspect();
+        let company = next
+            .and_then(|name| self.entries.get(name))
+            .map_or(0, Entry::company);
+        if !self.probing && room > 0 && company > self.in_flight {
+            Readiness::Alone
+        } else {
+            Readiness::Nothing
+        }
+    }
+
+    /// Whether the broker accepts nothing at present, so that only one request at a time is to be
+    /// tried. When that is over, what was refused meanwhile need not wait for the end of its pause.
+    pub fn probing(&mut self, probing: bool) {
+        self.probing = probing;
+    }
+
+    /// The broker accepts requests again: those that were refused are tried again at once.
+    pub fn accepts_again(&mut self) {
+        let refused = self.paused.iter().filter(|(_, name)| {
+            self.entries
+                .get(name)
+                .is_some_and(|entry| entry.was_refused() && entry.suspicion() == 0)
+        });
+        for (until, name) in refused.cloned().collect::<Vec<_>>() {
+            self.paused.remove(&(until, name.clone()));
+            self.wait(&name);
+        }
+    }
+
     /// Requests whose pause is over wait again. To be called before [`Queue::readiness`].
     pub fn resume(&mut self, now: Instant) {
-        self.held = self.held.filter(|until| *until > now);
         while self.paused.first().is_some_and(|(until, _)| *until <= now) {
             if let Some((_, name)) = self.paused.pop_first() {
                 self.wait(&name);
@@ -230,57 +316,53 @@ impl Queue {
     pub fn settled(&mut self, name: &Name, outcome: Outcome, now: Instant) -> Disposal {
         let answered = matches!(
             outcome,
-            Outcome::Delivered
-                | Outcome::Undelivered { .. }
-                | Outcome::Denied(_)
-                | Outcome::Unusable(_)
+            Outcome::Delivered | Outcome::Refused(_) | Outcome::Denied(_) | Outcome::Unusable(_)
         );
+        let (flown, tried) = (self.flown, self.trial.is_some());
         self.landed(answered, now);
         let Some(entry) = self.entries.get_mut(name) else {
             return Disposal::Forget;
         };
-        let attempts = entry.refusals + 1;
         if let State::InFlight { again } = &mut entry.state {
             entry.state = State::Landed {
                 again: again.take(),
             };
         }
-        match outcome {
-            Outcome::Delivered => Disposal::Remove,
-            Outcome::Vanished => Disposal::Forget,
-            Outcome::Unusable(reason) | Outcome::Denied(reason) => {
-                Disposal::MoveToFailed { reason, attempts }
-            }
-            Outcome::Undelivered { reason, .. } if attempts > self.options.retries => {
-                Disposal::MoveToFailed { reason, attempts }
-            }
-            Outcome::Undelivered { quota, .. } => {
-                entry.refusals = attempts;
-                let pause = pause_after(attempts);
-                if quota {
-                    self.held = self.held.max(Some(now + pause));
+        let verdict = match outcome {
+            Outcome::Delivered => {
+                if entry.suspicion() > 0 {
+                    self.line.suspect_cleared();
                 }
-                self.keep(name, pause, now)
+                return Disposal::Remove;
             }
-            Outcome::Postponed(_) => self.keep(name, FIRST_PAUSE, now),
+            Outcome::Vanished => return Disposal::Forget,
+            Outcome::Unusable(reason) | Outcome::Denied(reason) => Verdict::GiveUp {
+                reason,
+                attempts: 1,
+            },
+            Outcome::Refused(refusal) => entry.record().refused(refusal, self.options.retries),
+            Outcome::Interrupted { blame: Some(blame) } => {
+                // One of those in flight is the oldest, so each ending is counted once.
+                if tried && blame.oldest {
+                    self.line.suspects_failed();
+                }
+                entry.record().suspected(blame, flown)
+            }
             // A lost connection costs no retry: the broker has not answered.
-            Outcome::Interrupted { suspect: false } => self.keep(name, Duration::ZERO, now),
-            Outcome::Interrupted { suspect: true } => {
-                // One that has ended a connection while it was alone rests before it ends another.
-                let pause = match entry.suspicion {
-                    0 => Duration::ZERO,
-                    alone => pause_after(alone),
-                };
-                entry.suspicion = entry.suspicion.saturating_add(1);
-                self.keep(name, pause, now)
-            }
+            Outcome::Interrupted { blame: None } => Verdict::Keep(Duration::ZERO),
+            Outcome::Postponed(_) => Verdict::Keep(FIRST_PAUSE),
+        };
+        match verdict {
+            Verdict::Keep(pause) => self.keep(name, pause, now),
+            Verdict::GiveUp { reason, attempts } => Disposal::MoveToFailed { reason, attempts },
         }
     }
 
     fn landed(&mut self, answered: bool, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if self.in_flight == 0 {
-            self.suspect_in_flight = false;
+            self.trial = None;
+            self.flown = 0;
         }
         if answered {
             self.jam.answered(now);
@@ -340,13 +422,7 @@ impl Queue {
             priority: None,
             slot: None,
         };
-        let entry = Entry {
-            facts,
-            rank: Rank::Basic,
-            state: State::SetAside,
-            refusals: 0,
-            suspicion: 0,
-        };
+        let entry = Entry::new(facts, Rank::Basic, State::SetAside);
         self.entries.insert(name.clone(), entry);
     }
 
@@ -379,17 +455,8 @@ impl Queue {
     /// When to ask [`Queue::next`] or [`Queue::jammed`] again, if nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
         let paused = self.paused.first().map(|(until, _)| *until);
-        [paused, self.held, self.jam.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [paused, self.jam.deadline()].into_iter().flatten().min()
     }
-}
-
-fn pause_after(refusals: u32) -> Duration {
-    FIRST_PAUSE
-        .saturating_mul(4u32.saturating_pow(refusals - 1))
-        .min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]

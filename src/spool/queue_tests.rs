@@ -1,6 +1,8 @@
 use super::*;
 use crate::spool::line::PASSES;
 use crate::spool::order::Order::{Lexical, NewestFirst, OldestFirst, ReverseLexical};
+use crate::spool::outcome::RefusalKind::{self, Passing, Permanent, Quota};
+use crate::spool::outcome::{Blame, Refusal};
 
 fn name(text: &str) -> Name {
     Name::new(text.as_ref())
@@ -68,15 +70,31 @@ fn deliver(queue: &mut Queue, text: &str, now: Instant) {
     queue.gone(&name(text));
 }
 
-fn refused() -> Outcome {
-    Outcome::Undelivered {
+/// A refusal when the broker has accepted so many others.
+fn refused(kind: RefusalKind, accepted: u64) -> Outcome {
+    Outcome::Refused(Refusal {
         reason: "busy".into(),
-        quota: false,
-    }
+        kind,
+        accepted,
+    })
 }
 
-fn lost(suspect: bool) -> Outcome {
-    Outcome::Interrupted { suspect }
+fn interrupted() -> Outcome {
+    Outcome::Interrupted { blame: None }
+}
+
+/// The broker ends the connection over these, in their order, when it has accepted so many others.
+fn end_over(queue: &mut Queue, flying: &[String], accepted: u64, now: Instant) -> Vec<Disposal> {
+    let alone = flying.len() == 1;
+    let settle = |(place, text): (usize, &String)| {
+        let blame = Some(Blame {
+            alone,
+            oldest: place == 0,
+            accepted,
+        });
+        queue.settled(&name(text), Outcome::Interrupted { blame }, now)
+    };
+    flying.iter().enumerate().map(settle).collect()
 }
 
 fn seconds(n: u64) -> Duration {
@@ -198,14 +216,14 @@ fn a_refusal_that_may_pass_is_tried_again_after_a_pause_and_then_given_up() {
     let (mut queue, now) = queue(options(Lexical, 5), &[("a", plain(1))]);
     taken(&mut queue, now);
     assert_eq!(
-        queue.settled(&name("a"), refused(), now),
+        queue.settled(&name("a"), refused(Passing, 0), now),
         Disposal::Keep { pause: seconds(2) }
     );
     assert_eq!(taken(&mut queue, now + seconds(1)), None);
     assert_eq!(queue.deadline(), Some(now + seconds(2)));
     assert_eq!(taken(&mut queue, now + seconds(2)).as_deref(), Some("a"));
     assert_eq!(
-        queue.settled(&name("a"), refused(), now),
+        queue.settled(&name("a"), refused(Passing, 1), now),
         Disposal::Keep { pause: seconds(8) }
     );
     taken(&mut queue, now + seconds(8));
@@ -213,7 +231,53 @@ fn a_refusal_that_may_pass_is_tried_again_after_a_pause_and_then_given_up() {
         reason: "busy".into(),
         attempts: 3,
     };
-    assert_eq!(queue.settled(&name("a"), refused(), now), given_up);
+    assert_eq!(
+        queue.settled(&name("a"), refused(Passing, 2), now),
+        given_up
+    );
+}
+
+#[test]
+fn nothing_is_given_up_while_nothing_is_accepted() {
+    let never = Options {
+        retries: 0,
+        ..options(Lexical, 5)
+    };
+    for kind in [Permanent, Passing, Quota] {
+        let (mut queue, mut now) = queue(never, &[("a", plain(1))]);
+        for _ in 0..50 {
+            assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
+            let disposal = queue.settled(&name("a"), refused(kind, 7), now);
+            assert!(matches!(disposal, Disposal::Keep { .. }), "{disposal:?}");
+            now += seconds(300);
+        }
+    }
+}
+
+#[test]
+fn what_was_refused_while_nothing_was_accepted_is_tried_at_once_when_something_is() {
+    let (mut queue, now) = queue(options(Lexical, 5), &[("a", plain(1))]);
+    taken(&mut queue, now);
+    queue.settled(&name("a"), refused(Permanent, 0), now);
+    assert_eq!(taken(&mut queue, now), None);
+    queue.accepts_again();
+    assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
+}
+
+#[test]
+fn probes_are_single_and_come_from_both_ends() {
+    let requests = ["a", "b", "c", "d"].map(|text| (text, plain(1)));
+    let (mut queue, now) = queue(options(Lexical, 5), &requests);
+    queue.probing(true);
+    let mut probes = Vec::new();
+    for _ in 0..4 {
+        assert_eq!(queue.readiness(), Readiness::Alone);
+        let probe = taken(&mut queue, now).expect("a probe");
+        assert_eq!(queue.readiness(), Readiness::Nothing, "one at a time");
+        queue.settled(&name(&probe), refused(Permanent, 0), now);
+        probes.push(probe);
+    }
+    assert_eq!(probes, ["a", "d", "b", "c"]);
 }
 
 #[test]
@@ -228,7 +292,7 @@ fn a_lost_connection_costs_no_retry() {
     for _ in 0..100 {
         assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
         assert_eq!(
-            queue.settled(&name("a"), lost(false), now),
+            queue.settled(&name("a"), interrupted(), now),
             Disposal::Keep {
                 pause: Duration::ZERO
             }
@@ -252,71 +316,83 @@ fn what_will_never_be_accepted_is_given_up_at_once() {
     assert_eq!(queue.entries.len(), 0);
 }
 
-/// Takes all that fits, then the broker ends the connection over it.
-fn ended_over_all(queue: &mut Queue, now: Instant) -> Vec<String> {
-    let mut flying = Vec::new();
-    while let Some(text) = taken(queue, now) {
-        flying.push(text);
-    }
-    for text in &flying {
-        queue.settled(&name(text), lost(true), now);
-    }
-    flying
+/// Takes all that fits.
+fn fly(queue: &mut Queue, now: Instant) -> Vec<String> {
+    std::iter::from_fn(|| taken(queue, now)).collect()
 }
 
 #[test]
-fn a_message_that_the_broker_may_have_ended_a_connection_over_goes_last_and_alone() {
-    let requests = [("a-poison", plain(1)), ("b", plain(2)), ("c", plain(3))];
-    let (mut queue, now) = queue(options(Lexical, 2), &requests);
-    assert_eq!(ended_over_all(&mut queue, now), ["a-poison", "b"]);
-
-    assert_eq!(
-        taken(&mut queue, now).as_deref(),
-        Some("c"),
-        "who is above suspicion goes first"
-    );
+fn messages_that_the_broker_may_have_ended_connections_over_go_last_by_halves() {
+    let requests = ["a", "b", "c", "d", "e"].map(|text| (text, plain(1)));
+    let (mut queue, now) = queue(options(Lexical, 4), &requests);
+    for flying in [["a", "b", "c", "d"], ["b", "c", "d", "e"]] {
+        assert_eq!(
+            fly(&mut queue, now),
+            flying,
+            "the oldest stands aside, to be behind others once says nothing"
+        );
+        end_over(&mut queue, &flying.map(str::to_owned), 0, now);
+    }
+    assert_eq!(fly(&mut queue, now), ["e"]);
     assert_eq!(
         queue.readiness(),
         Readiness::Nothing,
-        "a suspect does not fly with others"
+        "suspects do not fly with others"
+    );
+    deliver(&mut queue, "e", now);
+    assert_eq!(queue.readiness(), Readiness::Alone);
+    assert_eq!(fly(&mut queue, now), ["c", "d"], "half of them together");
+    queue.arrived(name("f"), plain(6));
+    assert_eq!(
+        queue.readiness(),
+        Readiness::Nothing,
+        "nobody else joins them"
     );
     deliver(&mut queue, "c", now);
-    assert_eq!(queue.readiness(), Readiness::Alone);
-    assert_eq!(
-        ended_over_all(&mut queue, now),
-        ["a-poison"],
-        "one suspect at a time"
-    );
-
-    assert_eq!(
-        taken(&mut queue, now).as_deref(),
-        Some("b"),
-        "the less suspect one goes first"
-    );
-    queue.arrived(name("d"), plain(4));
-    assert_eq!(
-        queue.readiness(),
-        Readiness::Nothing,
-        "nothing flies with a suspect"
-    );
-    deliver(&mut queue, "b", now);
-    assert_eq!(taken(&mut queue, now).as_deref(), Some("d"));
     deliver(&mut queue, "d", now);
+    assert_eq!(fly(&mut queue, now), ["f"]);
+    deliver(&mut queue, "f", now);
+    for text in ["a", "b"] {
+        assert_eq!(fly(&mut queue, now), [text], "each by itself");
+        deliver(&mut queue, text, now);
+    }
+}
+
+#[test]
+fn one_that_ends_connections_alone_is_given_up_when_others_are_accepted() {
+    let (mut queue, now) = queue(options(Lexical, 4), &[("a", plain(1)), ("b", plain(2))]);
+    let flying = fly(&mut queue, now);
+    end_over(&mut queue, &flying, 0, now);
+    assert_eq!(drain_one(&mut queue, now), "b");
+    let alone = ["a".to_owned()];
+    assert_eq!(fly(&mut queue, now), alone);
     assert_eq!(
-        taken(&mut queue, now),
-        None,
-        "it rests before it may end another connection"
+        end_over(&mut queue, &alone, 1, now),
+        [Disposal::Keep { pause: seconds(2) }],
+        "once may be by chance"
     );
-    assert_eq!(
-        taken(&mut queue, now + seconds(2)).as_deref(),
-        Some("a-poison")
+    assert_eq!(taken(&mut queue, now), None, "it rests");
+    assert_eq!(fly(&mut queue, now + seconds(2)), alone);
+    let disposal = end_over(&mut queue, &alone, 1, now + seconds(2));
+    assert!(
+        matches!(&disposal[0], Disposal::MoveToFailed { reason, .. } if reason.contains("2 connections")),
+        "{disposal:?}"
     );
+}
+
+fn drain_one(queue: &mut Queue, now: Instant) -> String {
+    let text = taken(queue, now).expect("something waits");
+    deliver(queue, &text, now);
+    text
 }
 
 #[test]
 fn a_suspect_is_not_passed_for_ever() {
     let (mut queue, now) = queue(options(Lexical, 1), &[("z-suspect", plain(1))]);
-    assert_eq!(ended_over_all(&mut queue, now), ["z-suspect"]);
+    let flying = fly(&mut queue, now);
+    end_over(&mut queue, &flying, 0, now);
+    let now = now + seconds(2);
+    queue.resume(now);
     for n in 0..100 {
         queue.arrived(name(&format!("a-{n:03}")), plain(100 + n));
     }
@@ -344,59 +420,85 @@ fn what_becomes_of_another_file_of_the_name_is_nothing_to_one_in_flight() {
     assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
 }
 
-#[test]
-fn many_poisoned_messages_never_stop_the_good_ones() {
-    let (mut queue, now) = queue(options(Lexical, 10), &[]);
-    for n in 0..40 {
-        queue.arrived(name(&format!("a-poison-{n:02}")), plain(n));
+/// The number of connections that it takes until all good ones are delivered, and all in all until
+/// every poisoned one is given up.
+fn hunt(poisoned: usize, good: usize, window: usize) -> (usize, usize) {
+    let (mut queue, mut now) = queue(options(Lexical, window), &[]);
+    for n in 0..poisoned {
+        queue.arrived(name(&format!("a-poison-{n:03}")), plain(n as u64));
     }
-    for n in 0..40 {
-        queue.arrived(name(&format!("b-good-{n:02}")), plain(100 + n));
+    for n in 0..good {
+        queue.arrived(name(&format!("b-good-{n:04}")), plain(1000 + n as u64));
     }
-    let mut delivered = 0;
-    let mut connections: u64 = 0;
-    while delivered < 40 {
-        connections += 1;
-        let now = now + seconds(1000 * connections);
-        queue.resume(now);
+    let (mut accepted, mut connections, mut until_good, mut given_up) = (0, 0, 0, 0);
+    while given_up < poisoned {
         assert!(
-            connections < 100,
-            "{delivered} of 40 after {connections} connections"
+            connections < 1000,
+            "{accepted} delivered, {given_up} given up"
         );
-        let mut flying = Vec::new();
-        while let Some(text) = taken(&mut queue, now) {
-            flying.push(text);
+        let flying = fly(&mut queue, now);
+        // A broker that answers in order: those before the first poisoned one are accepted.
+        let first = flying.iter().position(|text| text.contains("poison"));
+        for text in &flying[..first.unwrap_or(flying.len())] {
+            deliver(&mut queue, text, now);
+            accepted += 1;
         }
-        let poisoned = flying.iter().any(|text| text.contains("poison"));
-        for text in flying {
-            if poisoned {
-                queue.settled(&name(&text), lost(true), now);
-            } else {
-                deliver(&mut queue, &text, now);
-                delivered += 1;
+        if accepted as usize == good && until_good == 0 {
+            until_good = connections.max(1);
+        }
+        let Some(first) = first else {
+            if flying.is_empty() {
+                now = queue.deadline().expect("somebody rests");
+            }
+            continue;
+        };
+        connections += 1;
+        let rest = &flying[first..];
+        for (text, disposal) in rest.iter().zip(end_over(&mut queue, rest, accepted, now)) {
+            if matches!(disposal, Disposal::MoveToFailed { .. }) {
+                assert!(text.contains("poison"), "{text} is good");
+                queue.gone(&name(text));
+                given_up += 1;
             }
         }
     }
+    assert_eq!(accepted as usize, good);
+    (until_good, connections)
 }
 
 #[test]
-fn a_quota_refusal_holds_the_whole_directory_back_for_a_while() {
-    let (mut queue, now) = queue(
-        options(Lexical, 2),
-        &[("a", plain(1)), ("b", plain(2)), ("c", plain(3))],
-    );
+fn poisoned_messages_are_found_in_few_connections_and_never_stop_the_good_ones() {
+    let mut table = String::new();
+    for (poisoned, good, window, at_most) in [
+        (1, 1000, 10, 2),
+        (1, 1000, 90, 2),
+        (60, 1000, 10, 18),
+        (60, 1000, 90, 41),
+        (5, 5, 1, 8),
+    ] {
+        let (until_good, connections) = hunt(poisoned, good, window);
+        let all = poisoned + good;
+        table += &format!(
+            "{poisoned} of {all}, window {window}: {until_good} connections until all good ones are delivered, {connections} in all\n"
+        );
+        assert!(until_good <= at_most, "{table}");
+        // Each is found, and then proven by two connections of its own.
+        assert!(connections <= poisoned * 4 + 3, "{table}");
+    }
+    println!("{table}");
+}
+
+#[test]
+fn a_quota_refusal_waits_for_the_link_alone() {
+    let (mut queue, now) = queue(options(Lexical, 2), &[("a", plain(1)), ("b", plain(2))]);
     taken(&mut queue, now);
-    let refusal = Outcome::Undelivered {
-        reason: "quota".into(),
-        quota: true,
-    };
     assert_eq!(
-        queue.settled(&name("a"), refusal, now),
-        Disposal::Keep { pause: seconds(2) }
+        queue.settled(&name("a"), refused(Quota, 0), now),
+        Disposal::Keep {
+            pause: Duration::ZERO
+        }
     );
-    assert_eq!(taken(&mut queue, now + seconds(1)), None);
-    assert_eq!(queue.deadline(), Some(now + seconds(2)));
-    assert_eq!(taken(&mut queue, now + seconds(2)).as_deref(), Some("a"));
+    assert_eq!(queue.deadline(), None);
 }
 
 #[test]
@@ -442,7 +544,7 @@ fn there_is_no_jam_while_offline_and_a_reconnect_does_not_hide_one() {
     let (mut queue, now) = queue(options(Lexical, 1), &[("a", plain(1))]);
     taken(&mut queue, now);
     queue.link_down(now + seconds(100));
-    queue.settled(&name("a"), lost(false), now + seconds(100));
+    queue.settled(&name("a"), interrupted(), now + seconds(100));
     assert_eq!(queue.deadline(), None);
     assert!(!queue.jammed(now + seconds(10_000)), "no jam while offline");
     queue.link_up(now + seconds(10_000));
