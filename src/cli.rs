@@ -77,6 +77,20 @@ pub struct Cli {
     #[arg(long, value_name = "N", help_heading = "Connection")]
     pub connect_attempts: Option<String>,
 
+    /// Messages a second at most, 0 = any number [default: 100 at AWS, else 0]
+    #[arg(long, value_name = "N", help_heading = "Connection")]
+    pub publish_rate: Option<String>,
+
+    /// Bytes of payload a second at most, 0 = any number [default: 524288 at
+    /// AWS, else 0]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        help_heading = "Connection",
+        verbatim_doc_comment
+    )]
+    pub publish_bytes_rate: Option<String>,
+
     /// Connections at most, for inboxes and many topics, 1 to 16 [default: 4]
     #[arg(long, value_name = "N", help_heading = "Connection")]
     pub max_connections: Option<String>,

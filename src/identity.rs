@@ -53,6 +53,16 @@ impl FromStr for Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Whether it is one of AWS's own names. A custom domain of an account does not tell.
+    pub fn is_aws(&self) -> bool {
+        let host = self.host.to_ascii_lowercase();
+        [".amazonaws.com", ".amazonaws.com.cn"]
+            .iter()
+            .any(|domain| host.ends_with(domain))
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)

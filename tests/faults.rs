@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::{Device, LONG, builder, sandbox, wait_for};
+use nix::sys::signal::Signal;
+
 use iotcore_sandbox::{Cut, Deny, Event, Fault, Sandbox, What, When};
 
 fn device(sandbox: &Sandbox, version: &str) -> Device {
@@ -141,6 +143,73 @@ fn a_full_window_without_any_answer_ends_with_111() {
         2,
         "no more than the window was sent"
     );
+}
+
+/// A process that stands still, or is busy with a slow disk, finds its answers and the end of the jam
+/// time at once.
+#[test]
+fn a_process_that_stood_still_for_longer_than_the_jam_time_is_not_jammed() {
+    let sandbox = sandbox();
+    sandbox.faults(vec![Fault::always(
+        When::Topic("slow".into()),
+        What::DelayPuback(Duration::from_millis(300)),
+    )]);
+    let mut device = device(&sandbox, "5");
+    device
+        .message_option("--message-jam-timeout", 1)
+        .message_option("--message-concurrency", 1);
+    for n in 0..5 {
+        device.drop_message(&format!("{n}"), "slow", &n.to_string());
+    }
+    device.start();
+    for n in 1..=4 {
+        sandbox.wait_for_publishes(n, LONG);
+        device.signal(Signal::SIGSTOP);
+        std::thread::sleep(Duration::from_millis(1500));
+        device.signal(Signal::SIGCONT);
+    }
+    device.wait_until_empty();
+    assert!(device.runs(), "{}", device.log());
+}
+
+#[test]
+fn what_is_in_flight_at_sigterm_is_acknowledged_and_not_sent_again() {
+    for version in ["5", "3.1.1"] {
+        let sandbox = sandbox();
+        sandbox.faults(vec![Fault::always(
+            When::Always,
+            What::DelayPuback(Duration::from_millis(400)),
+        )]);
+        let mut device = device(&sandbox, version);
+        device.message_option("--message-concurrency", 90);
+        for n in 0..200 {
+            device.drop_message(&format!("{n:03}"), "t", &n.to_string());
+        }
+        device.start();
+        sandbox.wait_for_publishes(90, LONG);
+        assert_eq!(device.stop(), Some(0));
+        assert_eq!(device.waiting().len(), 110, "{}", device.log());
+        device.start();
+        device.wait_until_empty();
+        assert!(times(&sandbox).values().all(|count| *count == 1));
+        assert_eq!(times(&sandbox).len(), 200);
+    }
+}
+
+#[test]
+fn a_broker_that_answers_nothing_does_not_hold_up_sigterm() {
+    let sandbox = sandbox();
+    sandbox.faults(vec![Fault::always(When::Always, What::SwallowPuback)]);
+    let mut device = device(&sandbox, "5");
+    device.drop_message("a", "t", "a");
+    device.start();
+    sandbox.wait_for_publishes(1, LONG);
+    let start = std::time::Instant::now();
+    assert_eq!(device.stop(), Some(0));
+    println!("stopped after {:.1} s", start.elapsed().as_secs_f64());
+    assert_eq!(device.waiting(), ["a"]);
+    let left = |event: &Event| matches!(event, Event::DisconnectReceived { .. });
+    assert!(sandbox.wait_for_event(LONG, left).is_some());
 }
 
 #[test]

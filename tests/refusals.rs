@@ -190,3 +190,32 @@ fn many_denied_messages_in_front_hold_up_the_good_ones_for_seconds_only_on_mqtt_
     assert_eq!(device.failed().len(), 60);
     assert_eq!(connections(&sandbox), 1);
 }
+
+/// With MQTT 3.1.1 the cloud drops what is too much without a word, and each such message costs a minute.
+#[test]
+fn a_backlog_is_published_at_the_pace_that_the_broker_takes() {
+    for version in ["5", "3.1.1"] {
+        let sandbox = common::builder()
+            .limit(|limits| limits.publish_rate = Some(100))
+            .start()
+            .expect("the sandbox starts");
+        let mut device = device(&sandbox, version);
+        device.option("--publish-rate", 100);
+        device.message_option("--message-concurrency", 90);
+        for n in 0..600 {
+            device.drop_message(&format!("{n:03}"), "t", &n.to_string());
+        }
+        let start = Instant::now();
+        device.start();
+        device.wait_until_empty();
+        println!(
+            "MQTT {version}: 600 messages in {:.1} s",
+            start.elapsed().as_secs_f64()
+        );
+        let refused = |event: &Event| matches!(event, Event::PublishRefused { .. });
+        let refusals = sandbox.record();
+        let refusals = refusals.iter().filter(|one| refused(&one.event)).count();
+        assert_eq!(refusals, 0);
+        assert_eq!(payloads(&sandbox).len(), 600);
+    }
+}

@@ -39,6 +39,9 @@ pub struct Config {
     pub last_will: Option<LastWill>,
     pub birth: Option<Birth>,
     pub attempts: u32,
+    /// What is published a second at most; 0 for any number. `None`: what fits the endpoint.
+    pub publish_rate: Option<u32>,
+    pub publish_bytes_rate: Option<u32>,
     /// Connections at most.
     pub connections: usize,
     /// The configuration of fleet provisioning.
@@ -100,6 +103,14 @@ impl Config {
                     number(text, 0, u32::MAX)
                 })
                 .unwrap_or(5),
+            publish_rate: problems.optional("publish-rate", cli.publish_rate.as_ref(), |text| {
+                number(text, 0, 1_000_000)
+            }),
+            publish_bytes_rate: problems.optional(
+                "publish-bytes-rate",
+                cli.publish_bytes_rate.as_ref(),
+                |text| number(text, 0, u32::MAX),
+            ),
             connections,
             fleetprov: fleetprov(cli, &mut problems),
             renew_before: renew_before(cli, &mut problems),

@@ -15,14 +15,15 @@ use log::info;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 use crate::command::{Command, Commands, Request};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::identity::Endpoint;
 use crate::lifecycle::{Reporter, Supervisor};
-use crate::mqtt::{self, End, Mqtt};
-use crate::publish::{Jammed, Publisher};
+use crate::mqtt::{self, End, Mqtt, Rates};
+use crate::publish::{self, Publisher};
 use crate::shadow::Agent;
 use crate::shortage;
 use crate::subscribe::Listener;
@@ -31,6 +32,11 @@ use crate::tunnel::{self, Order, Tunnels};
 pub use check::check;
 use renew::{Event, Renewer};
 use signals::{Signals, Told};
+
+/// For acknowledgements of what is in flight when the daemon is told to stop.
+const DRAIN: Duration = Duration::from_secs(1);
+/// For that and DISCONNECT together.
+const GOODBYE: Duration = Duration::from_millis(1400);
 
 /// Runs until a signal or until a task ends.
 pub fn run(config: Config) -> Exit {
@@ -114,7 +120,10 @@ async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exi
                 },
             },
             Some(jammed) = tasks.publishers.join_next() => break match jammed {
-                Ok(Jammed(dir)) => Exit::Jammed(dir),
+                Ok(publish::Ended::Jammed(dir)) => Exit::Jammed(dir),
+                Ok(publish::Ended::Drained) => {
+                    Exit::Broken(anyhow::anyhow!("a publisher ended by itself"))
+                }
                 Err(fault) => broken(fault),
             },
             Some(Err(fault)) = tasks.others.join_next() => break broken(fault),
@@ -131,8 +140,22 @@ async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exi
     Ok(exit)
 }
 
+/// What the options say, else what AWS takes, if it is AWS.
+fn rates(config: &Config, endpoint: &Endpoint) -> Rates {
+    let defaults = if endpoint.is_aws() {
+        Rates::AWS
+    } else {
+        Rates::default()
+    };
+    Rates {
+        messages: config.publish_rate.or(defaults.messages),
+        bytes: config.publish_bytes_rate.or(defaults.bytes),
+    }
+}
+
 fn connection(config: &Config, endpoint: Endpoint) -> mqtt::Options {
     mqtt::Options {
+        rates: rates(config, &endpoint),
         client_id: config.client_id.clone(),
         endpoint,
         version: config.version,
@@ -148,7 +171,9 @@ fn connection(config: &Config, endpoint: Endpoint) -> mqtt::Options {
 
 /// Everything that runs beside the session.
 struct Tasks {
-    publishers: JoinSet<Jammed>,
+    publishers: JoinSet<publish::Ended>,
+    /// Tells the publishers to finish what is on its way.
+    stop: watch::Sender<bool>,
     /// Shadows, inboxes, subscriptions, tunnels and commands: they end only with a fault, or because
     /// the session has ended.
     others: JoinSet<()>,
@@ -165,6 +190,7 @@ impl Tasks {
         let (commands, requests) = mpsc::channel(1);
         let mut tasks = Tasks {
             publishers: JoinSet::new(),
+            stop: watch::Sender::new(false),
             others: JoinSet::new(),
             shadows: config.shadows.iter().filter(|it| !it.is_blind()).count(),
             tunnels: Tunnels::default(),
@@ -173,7 +199,9 @@ impl Tasks {
         };
         for options in &config.messages {
             let publisher = Publisher::new(options.clone(), mqtt.clone())?;
-            tasks.publishers.spawn(publisher.run());
+            tasks
+                .publishers
+                .spawn(publisher.run(tasks.stop.subscribe()));
         }
         for options in &config.shadows {
             let agent = Agent::new(options.clone(), mqtt.clone(), refetched.clone())?;
@@ -237,13 +265,21 @@ fn broken(fault: JoinError) -> Exit {
     Exit::Broken(anyhow::Error::new(fault).context("a task failed"))
 }
 
-/// Stops taking requests; then says goodbye, or leaves the will to the broker.
+/// Stops taking requests; then says goodbye, or leaves the will to the broker. What is on its way has some
+/// time to be acknowledged before that, or the next start would publish it again.
 async fn leave(exit: &Exit, mqtt: &Mqtt, mut tasks: Tasks, session: JoinHandle<End>) {
-    tasks.publishers.abort_all();
     tasks.others.abort_all();
     if exit.says_goodbye() {
-        mqtt.disconnect().await;
+        tasks.stop.send_replace(true);
+        let goodbye = async {
+            let drained = async { while tasks.publishers.join_next().await.is_some() {} };
+            let _ = timeout(DRAIN, drained).await;
+            tasks.publishers.abort_all();
+            mqtt.disconnect().await;
+        };
+        let _ = timeout(GOODBYE, goodbye).await;
     }
+    tasks.publishers.abort_all();
     session.abort();
     if !session.is_finished() {
         // What becomes of its connection is told when it has ended.

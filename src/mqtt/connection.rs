@@ -10,10 +10,12 @@ use super::durable::ANSWERS;
 use super::failure::{Class, Ending};
 use super::gate::Gate;
 use super::in_flight::{InFlight, Overdue, Patience};
+use super::pace::{Pace, Rates};
 use super::receipts::Receipts;
 use super::subscriptions::{Batch, Verdict};
 use super::wire::{Accepted, Ack, Acknowledging, Client, PACKET_IDS};
 use super::{Blame, Origin, Publish, PublishError, QoS, REQUESTS, Refusal, Reply, WINDOW_MESSAGES};
+use crate::clock::now;
 
 const PUBLISH: Patience = Patience {
     overtaken: Duration::from_secs(60),
@@ -40,6 +42,7 @@ pub struct Connection {
     done: Option<mpsc::Sender<u16>>,
     /// Publishes that the broker's Receive Maximum has no room for yet. Never more than the window.
     backlog: VecDeque<(Publish, Reply)>,
+    pace: Pace,
     /// When CONNACK must have come.
     connect_due: Option<Instant>,
     ping_due: Option<Instant>,
@@ -53,6 +56,7 @@ impl Connection {
     pub fn new(
         client: Client,
         acknowledging: Acknowledging,
+        rates: Rates,
         connect_due: Instant,
     ) -> (Self, mpsc::Receiver<u16>) {
         let (done, answers) = mpsc::channel(ANSWERS);
@@ -65,6 +69,7 @@ impl Connection {
             receipts: Receipts::default(),
             done: (acknowledging == Acknowledging::ByHand).then_some(done),
             backlog: VecDeque::new(),
+            pace: Pace::new(rates, now()),
             connect_due: Some(connect_due),
             ping_due: None,
             goodbye: None,
@@ -103,12 +108,20 @@ impl Connection {
         }
     }
 
-    fn refill(&mut self, now: Instant) {
-        while !self.ended && self.has_room() {
+    /// When a publish that waits for its pace may go, and [`Connection::refill`] is to be called.
+    pub fn next_publish(&self, now: Instant) -> Option<Instant> {
+        let due = self.pace.due(now)?;
+        (!self.backlog.is_empty() && self.has_room()).then_some(due)
+    }
+
+    /// Hands over what may go now.
+    pub fn refill(&mut self, now: Instant) {
+        while !self.ended && self.has_room() && self.pace.due(now).is_none() {
             let Some((publish, reply)) = self.backlog.pop_front() else {
                 return;
             };
             let qos = publish.qos;
+            self.pace.sent(publish.payload.len(), now);
             if !self.client.publish(publish) {
                 reply.disconnected();
                 continue;

@@ -16,6 +16,7 @@ mod herald;
 mod in_flight;
 mod lifecycle;
 mod message;
+mod pace;
 mod plan;
 mod pool;
 mod receipts;
@@ -40,6 +41,7 @@ pub use failure::{Class, Ending};
 pub use herald::Watcher;
 pub use lifecycle::{Ended, Event};
 pub use message::{Message, Properties, Publish, QoS};
+pub use pace::Rates;
 pub use plan::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS, share_out};
 pub use pool::Sessions;
 pub use router::invalid as invalid_filter;
@@ -79,6 +81,8 @@ pub struct Options {
     pub connections: usize,
     /// Consecutive failures before giving up; 0 never gives up.
     pub attempts: u32,
+    /// What is published a second at most.
+    pub rates: Rates,
     /// The wall clock is not set if it shows an earlier time.
     pub clock_floor: SystemTime,
 }

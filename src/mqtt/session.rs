@@ -227,7 +227,8 @@ impl Session {
         };
         let (client, mut events) = wire::open(&self.options, acknowledging, &self.tls);
         let due = now() + CONNECT;
-        let (mut connection, mut answers) = Connection::new(client, acknowledging, due);
+        let (mut connection, mut answers) =
+            Connection::new(client, acknowledging, self.options.rates, due);
         let result = self.serve(&mut connection, &mut events, &mut answers).await;
         connection.ended();
         for seen in events.leftover() {
@@ -313,6 +314,7 @@ impl Session {
                         }
                         Some(packet_id) = answers.recv() => connection.done(packet_id),
                         () = reached(connection.deadline()) => {}
+                        () = reached(connection.next_publish(now())) => connection.refill(now()),
                         () = reached(self.gate.deadline()) => self.gate.resume(now()),
                     }
                 }

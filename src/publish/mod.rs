@@ -10,7 +10,7 @@ pub mod topic;
 use std::path::PathBuf;
 
 pub use letterhead::Letterhead;
-pub use publisher::{Jammed, Publisher};
+pub use publisher::{Ended, Publisher};
 
 use crate::spool::{layout, queue};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::Options;
 use super::attempt::{Attempt, attempt, facts};
@@ -16,9 +16,14 @@ use crate::mqtt::{Flow, Link, Mqtt, Slot};
 use crate::spool::desk::Desk;
 use crate::spool::outcome::Readiness;
 
-/// The directory whose window was full without any acknowledgement for too long.
+/// Why a publisher ended.
 #[derive(Debug)]
-pub struct Jammed(pub PathBuf);
+pub enum Ended {
+    /// The window of this directory was full without any acknowledgement for too long.
+    Jammed(PathBuf),
+    /// It was told to stop, and everything that was on its way has been answered.
+    Drained,
+}
 
 /// Owns one messages directory.
 pub struct Publisher {
@@ -50,31 +55,42 @@ impl Publisher {
         })
     }
 
-    /// Publishes until the directory is jammed. Dropping the future at any moment loses nothing.
-    pub async fn run(mut self) -> Jammed {
+    /// Publishes until the directory is jammed, or, once told to stop, until what is on its way has been
+    /// answered. Dropping the future at any moment loses nothing.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Ended {
         self.link_changed();
         loop {
-            if self.desk.jammed() {
-                return Jammed(self.options.dir.clone());
+            // Answers first: whoever is busy for long finds many things due at once.
+            while let Some(attempt) = self.running.try_join_next() {
+                self.finished(attempt);
             }
-            let readiness = self.start_alone();
+            if self.desk.jammed() {
+                return Ended::Jammed(self.options.dir.clone());
+            }
+            let stopping = *stop.borrow_and_update();
+            if stopping && self.running.is_empty() {
+                return Ended::Drained;
+            }
+            let readiness = if stopping {
+                Readiness::Nothing
+            } else {
+                self.start_alone()
+            };
             let deadline = self.desk.deadline();
             tokio::select! {
-                notice = self.desk.notice() => self.desk.noticed(notice).await,
+                notice = self.desk.notice(), if !stopping => self.desk.noticed(notice).await,
                 slot = self.mqtt.slot(), if readiness == Readiness::Together => {
                     // The broker may have had another thought while the place was waited for.
                     if self.readiness() == Readiness::Together {
                         self.start(slot);
                     }
                 }
-                slot = waited(&mut self.alone) => {
+                slot = waited(&mut self.alone), if !stopping => {
                     self.alone = None;
                     self.exclusive = Some(slot);
                 }
-                Some(attempt) = self.running.join_next() => match attempt {
-                    Ok(attempt) => self.settle(attempt),
-                    Err(fault) => std::panic::resume_unwind(fault.into_panic()),
-                },
+                Some(attempt) = self.running.join_next() => self.finished(attempt),
+                Ok(()) = stop.changed() => {}
                 Ok(()) = self.link.changed() => self.link_changed(),
                 Ok(()) = self.flow.changed() => self.flow_changed(),
                 () = reached(deadline) => {}
@@ -138,6 +154,13 @@ impl Publisher {
         if let Some(taken) = self.desk.take() {
             let (options, mqtt) = (self.options.clone(), self.mqtt.clone());
             self.running.spawn(attempt(options, mqtt, slot, taken));
+        }
+    }
+
+    fn finished(&mut self, attempt: Result<Attempt, JoinError>) {
+        match attempt {
+            Ok(attempt) => self.settle(attempt),
+            Err(fault) => std::panic::resume_unwind(fault.into_panic()),
         }
     }
 

@@ -159,7 +159,7 @@ impl Desk {
     }
 
     /// Whether the window was full without any answer for too long.
-    pub fn jammed(&self) -> bool {
+    pub fn jammed(&mut self) -> bool {
         self.queue.jammed(now())
     }
 

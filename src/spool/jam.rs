@@ -2,6 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+/// A look that comes later than this after it was due says nothing: the process stood still, or was busy
+/// with a slow disk, and answers may wait unread.
+const LATE: Duration = Duration::from_millis(250);
+/// Then it is looked again after this.
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// A stopwatch that runs while the window is full and the link is up, stops otherwise, and starts
 /// afresh at each answer.
 #[derive(Debug)]
@@ -11,6 +17,8 @@ pub struct Jam {
     up: bool,
     before: Duration,
     running_since: Option<Instant>,
+    /// The last look was too late: look again then.
+    again: Option<Instant>,
 }
 
 impl Jam {
@@ -21,6 +29,7 @@ impl Jam {
             up: false,
             before: Duration::ZERO,
             running_since: None,
+            again: None,
         }
     }
 
@@ -37,6 +46,7 @@ impl Jam {
     /// The broker answered something.
     pub fn answered(&mut self, now: Instant) {
         self.before = Duration::ZERO;
+        self.again = None;
         self.running_since = self.running_since.map(|_| now);
     }
 
@@ -51,12 +61,51 @@ impl Jam {
         }
     }
 
+    /// When to look.
     pub fn deadline(&self) -> Option<Instant> {
-        self.running_since
-            .map(|since| since + self.limit.saturating_sub(self.before))
+        let due = self.running_since? + self.limit.saturating_sub(self.before);
+        Some(self.again.map_or(due, |again| again.max(due)))
     }
 
-    pub fn is_due(&self, now: Instant) -> bool {
-        self.deadline().is_some_and(|due| due <= now)
+    /// Whether it has been too long. Answers that have come must have been told before.
+    pub fn look(&mut self, now: Instant) -> bool {
+        let Some(due) = self.deadline().filter(|due| *due <= now) else {
+            return false;
+        };
+        let late = now.saturating_duration_since(due) > LATE;
+        self.again = late.then(|| now + AGAIN);
+        !late
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_comes_late_says_nothing_until_answers_could_be_read() {
+        let start = Instant::now();
+        let mut jam = Jam::new(Duration::from_secs(1));
+        jam.link(true, start);
+        jam.window(true, start);
+        let busy = start + Duration::from_secs(4);
+        assert!(!jam.look(busy), "the process was busy for 3 s");
+        assert_eq!(jam.deadline(), Some(busy + AGAIN));
+        assert!(!jam.look(busy + Duration::from_millis(1)));
+        assert!(!jam.look(busy + Duration::from_secs(2)), "late again");
+        let again = jam.deadline().expect("it runs");
+        assert!(jam.look(again), "in time, and nothing has come");
+    }
+
+    #[test]
+    fn an_answer_after_a_late_look_starts_afresh() {
+        let start = Instant::now();
+        let mut jam = Jam::new(Duration::from_secs(1));
+        jam.link(true, start);
+        jam.window(true, start);
+        let busy = start + Duration::from_secs(4);
+        assert!(!jam.look(busy));
+        jam.answered(busy);
+        assert_eq!(jam.deadline(), Some(busy + Duration::from_secs(1)));
     }
 }

@@ -448,8 +448,8 @@ impl Queue {
     }
 
     /// Whether the window was full without any answer for too long.
-    pub fn jammed(&self, now: Instant) -> bool {
-        self.jam.is_due(now)
+    pub fn jammed(&mut self, now: Instant) -> bool {
+        self.jam.look(now)
     }
 
     /// When to ask [`Queue::next`] or [`Queue::jammed`] again, if nothing else happens.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chariotd::certstore::{Certstore, read_credentials};
 use chariotd::identity::Endpoint;
 use chariotd::mqtt::{
-    End, Mqtt, Options, QoS, Roots, Sessions, Subscription, SubscriptionState, Tls, Version,
+    End, Mqtt, Options, QoS, Rates, Roots, Sessions, Subscription, SubscriptionState, Tls, Version,
 };
 use iotcore_sandbox::{Event, Record, Sandbox};
 use tokio::task::JoinHandle;
@@ -34,6 +34,7 @@ pub fn connect(
 /// With a clean session on a single connection.
 pub fn options(sandbox: &Sandbox, version: Version) -> Options {
     Options {
+        rates: Rates::default(),
         client_id: "handle".into(),
         endpoint: Endpoint {
             host: sandbox.host().to_owned(),
