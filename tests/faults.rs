@@ -395,7 +395,7 @@ fn denied_topics_on_mqtt_3_1_1_end_connections_but_never_stop_the_others() {
     });
     for name in denied {
         let reason = device.wait_for_failure(name);
-        assert!(reason.contains("ended 2 connections over it"), "{reason}");
+        assert!(reason.contains("ended 3 connections over it"), "{reason}");
     }
 }
 

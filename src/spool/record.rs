@@ -10,7 +10,7 @@ use super::outcome::{Blame, Refusal, RefusalKind};
 pub const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// So many connections that ended while the request was alone on them prove it bad.
-const PROOFS: u32 = 2;
+const PROOFS: u32 = 3;
 
 /// What is to become of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
