@@ -8,14 +8,31 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
-/// The contents of a regular file of at most `most` bytes. Never waits for a FIFO's writer.
+/// How many links lead to a file at most; the kernel follows as many.
+const MOST_LINKS: usize = 40;
+
+/// The contents of a regular file of at most `most` bytes. Never waits for a FIFO's writer. Follows
+/// links: for what a person has put there.
 ///
 /// # Errors
 /// It is missing ([`ErrorKind::NotFound`]), no regular file, too large or unreadable.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    read_with(path, most, OFlag::O_NONBLOCK)
+}
+
+/// The same for a file of our own, which is never a symbolic link: one that somebody has put in its
+/// place is an error.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    read_with(path, most, OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW)
+}
+
+fn read_with(path: &Path, most: u64, flags: OFlag) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .custom_flags(flags.bits())
         .open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(
@@ -32,6 +49,25 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
+/// Where a path leads through all its links, also when nothing is there yet: what is to be replaced
+/// so that the links stay.
+pub fn resolved(path: &Path) -> PathBuf {
+    let mut end = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&end) {
+            Ok(target) => end = directory(&end).join(target),
+            Err(_) => break,
+        }
+    }
+    if let Ok(there) = fs::canonicalize(&end) {
+        return there;
+    }
+    match (fs::canonicalize(directory(&end)), end.file_name()) {
+        (Ok(directory), Some(name)) => directory.join(name),
+        _ => end,
+    }
+}
+
 /// A text without the byte order mark that some editors put before it. To be asked of every file that
 /// a person or another program writes, and never of a payload that is passed on as it is.
 pub fn without_byte_order_mark(text: &[u8]) -> &[u8] {
@@ -39,13 +75,15 @@ pub fn without_byte_order_mark(text: &[u8]) -> &[u8] {
 }
 
 /// Replaces a file atomically: after a crash or power cut it has the old or the new contents, and
-/// when this has returned, the new. Mode and owner stay as they are; a new file gets `mode`.
+/// when this has returned, the new. Mode and owner stay as they are; a new file gets `mode`, whatever
+/// the umask. A symbolic link is not followed but replaced: see [`resolved`].
 ///
 /// # Errors
 /// The old file is untouched, and no other is left behind.
 pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
-    let old = match fs::metadata(path) {
+    let old = match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_file() => Some(meta),
+        Ok(meta) if meta.is_symlink() => None,
         Ok(_) => {
             return Err(io::Error::new(
                 ErrorKind::InvalidInput,
@@ -59,7 +97,7 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     // Of a run that was killed.
     let _ = fs::remove_file(&staged);
     let written = write(&staged, contents, old.as_ref(), mode)
-        .and_then(|()| fs::rename(&staged, path))
+        .and_then(|()| renamed(&staged, path))
         .and_then(|()| sync_directory(path));
     if written.is_err() {
         let _ = fs::remove_file(&staged);
@@ -68,18 +106,31 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
 }
 
 fn write(path: &Path, contents: &[u8], like: Option<&Metadata>, mode: u32) -> io::Result<()> {
+    // Fails where anything is, a link too.
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(like.map_or(mode, |_| 0o600))
+        .mode(0o600)
         .open(path)?;
     file.write_all(contents)?;
     if let Some(like) = like {
         keep_owner(&file, like)?;
-        // Last: a write by another user than root takes away the special bits.
-        file.set_permissions(Permissions::from_mode(like.mode() & 0o7777))?;
     }
+    // Last: a write by another user than root takes away the special bits.
+    let mode = like.map_or(mode, |like| like.mode() & 0o7777);
+    file.set_permissions(Permissions::from_mode(mode))?;
     file.sync_all()
+}
+
+fn renamed(staged: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(staged, path).map_err(|error| match error.kind() {
+        // As containers like to have it.
+        ErrorKind::ResourceBusy => io::Error::new(
+            error.kind(),
+            "it is mounted by itself and cannot be replaced as a whole; mount the directory that it is in instead",
+        ),
+        _ => error,
+    })
 }
 
 /// Only root may give a file away. Another user keeps the mode, and owns the file from now on.
@@ -149,6 +200,50 @@ mod tests {
         assert!(replace(&path, b"x", 0o644).is_err());
         assert!(replace(Path::new("/dev/null"), b"x", 0o644).is_err());
         assert_eq!(names(dir.path()), ["conf"], "nothing is left behind");
+    }
+
+    #[test]
+    fn a_new_file_gets_its_mode_and_a_link_in_its_place_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (victim, path) = (dir.path().join("victim"), dir.path().join("conf"));
+        fs::write(&victim, b"precious").unwrap();
+        fs::set_permissions(&victim, Permissions::from_mode(0o666)).unwrap();
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        std::os::unix::fs::symlink(&victim, dir.path().join(".conf.new")).unwrap();
+        assert!(read_own(&path, 100).is_err(), "nor read through it");
+        replace(&path, b"mine", 0o622).unwrap();
+        assert_eq!(read_own(&path, 100).unwrap(), b"mine");
+        let mode = fs::symlink_metadata(&path).unwrap().mode() & 0o7777;
+        assert_eq!(mode, 0o622, "more than a usual umask leaves: {mode:o}");
+        assert_eq!(read(&victim, 100).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn links_lead_to_their_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let link = |target: &str, name: &str| {
+            std::os::unix::fs::symlink(target, root.join(name)).unwrap();
+        };
+        fs::create_dir(root.join("real")).unwrap();
+        fs::write(root.join("real/there"), b"").unwrap();
+        link("real", "dir");
+        link("second", "first");
+        link("dir/none", "second");
+        link("dir/there", "good");
+        link("loop", "loop");
+        link("no/such/directory", "lost");
+        for (path, expect) in [
+            ("first", "real/none"),
+            ("good", "real/there"),
+            ("dir/new", "real/new"),
+            ("real/there", "real/there"),
+            ("loop", "loop"),
+            ("lost", "no/such/directory"),
+        ] {
+            assert_eq!(resolved(&root.join(path)), root.join(expect), "{path}");
+        }
+        assert_eq!(resolved(Path::new("/dev/null")), Path::new("/dev/null"));
     }
 
     #[test]

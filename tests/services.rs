@@ -810,3 +810,140 @@ fn the_examples_pass_the_check_and_a_bad_definition_does_not() {
     );
     assert!(!device.path("messages/new").exists(), "nothing is made");
 }
+
+#[test]
+fn no_file_beside_an_outfile_is_written_or_read_through_a_link() {
+    let (sandbox, shadow) = cloud(json!({"reported": {"net": {"a": "7"}}}));
+    let mut device = Device::new(&sandbox);
+    let victim = device.path("victim");
+    fs::write(&victim, "precious").unwrap();
+    device.service("net", json!({"outformat": "SHELL"}));
+    fs::write(device.outfile("net"), "a='").unwrap();
+    for name in ["notify", "known", "bad", "new"] {
+        for link in [
+            format!(".net.conf.{name}"),
+            format!("..net.conf.{name}.new"),
+        ] {
+            std::os::unix::fs::symlink(&victim, device.path(&link)).unwrap();
+        }
+    }
+    device.start();
+    device.wait_for_config("net", "a='7'");
+    device.wait_for_notifications("net", 1);
+    shadow.desire(json!({"net": {"a": "8"}}));
+    device.wait_for_config("net", "a='8'");
+    device.wait_for_notifications("net", 2);
+    wait_for("nothing is owed", LONG, || {
+        !device.path(".net.conf.notify").is_symlink() && !device.path(".net.conf.notify").exists()
+    });
+    assert_eq!(device.logged("catching up"), 0, "a link owes nothing");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert!(!device.path(".net.conf.bad").is_symlink());
+    assert!(!device.path(".net.conf.known").is_symlink());
+}
+
+#[test]
+fn links_are_followed_to_their_end_also_where_nothing_is_yet() {
+    let (sandbox, shadow) = cloud(json!({"desired": {"net": {"a": 1}}}));
+    let mut device = Device::new(&sandbox);
+    device.service("net", json!({}));
+    let real = device.path("real");
+    fs::create_dir(&real).unwrap();
+    std::os::unix::fs::symlink("second", device.outfile("net")).unwrap();
+    std::os::unix::fs::symlink("real/net", device.path("second")).unwrap();
+    device.start();
+    wait_for_state(&shadow, json!({"net": {"a": 1}}), json!({}));
+    assert!(device.outfile("net").is_symlink());
+    assert!(device.path("second").is_symlink());
+    assert_eq!(
+        fs::read_to_string(real.join("net")).unwrap().trim(),
+        r#"{"a":1}"#
+    );
+}
+
+#[test]
+fn two_services_never_share_a_file_through_a_link() {
+    let (sandbox, shadow) = cloud(json!({"desired": {"a": {"x": 1}, "b": {"y": 2}}}));
+    let mut device = Device::new(&sandbox);
+    device.service("a", json!({})).service("b", json!({}));
+    std::os::unix::fs::symlink(device.outfile("a"), device.outfile("b")).unwrap();
+    device.start();
+    device.wait_for_log("b.json is skipped: outfile");
+    wait_for_state(&shadow, json!({"a": {"x": 1}}), json!({"b": {"y": 2}}));
+    assert_eq!(device.config("a"), r#"{"x":1}"#);
+}
+
+#[test]
+fn a_new_outfile_has_mode_0644_whatever_the_umask() {
+    let (sandbox, _shadow) = cloud(json!({"desired": {"net": {"a": 1}}}));
+    let mut device = Device::new(&sandbox);
+    let events = device.path("events");
+    device.option("--events", events.display());
+    device.service("net", json!({}));
+    let daemon = device.command();
+    let mut command = std::process::Command::new("/bin/sh");
+    command
+        .args(["-c", r#"umask 077; exec "$0" "$@""#])
+        .arg(daemon.get_program())
+        .args(daemon.get_args());
+    device.start_as(command);
+    device.wait_for_config("net", r#"{"a":1}"#);
+    wait_for("the events begin", LONG, || events.exists());
+    for path in [device.outfile("net"), events] {
+        let mode = fs::metadata(&path).unwrap().mode() & 0o7777;
+        assert_eq!(mode, 0o644, "{}: {mode:o}", path.display());
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_an_outfile_or_an_update_is_skipped() {
+    for (format, text) in [("JSON", "\u{feff}{\"a\":5}"), ("SHELL", "\u{feff}a='5'\n")] {
+        let (sandbox, shadow) = cloud(json!({"reported": {"net": {"a": 1}}}));
+        let mut device = Device::new(&sandbox);
+        let updates = device.updates(THING);
+        device.service("net", json!({"outformat": format}));
+        fs::write(device.outfile("net"), text).unwrap();
+        device.start();
+        wait_for_state(&shadow, json!({"net": {"a": 5}}), json!({}));
+        assert_eq!(device.notified("net").len(), 0, "the edit is kept");
+        drop_file(&updates, "net", "\u{feff}{\"b\":2}");
+        wait_for_state(&shadow, json!({"net": {"a": 5, "b": 2}}), json!({}));
+    }
+}
+
+#[test]
+fn an_outfile_that_says_what_no_shadow_holds_is_malformed() {
+    let deep = format!("{}1{}", "[".repeat(110), "]".repeat(110));
+    for text in ["[null]", r#"{"a":[1,null]}"#, &deep] {
+        let (sandbox, shadow) = cloud(json!({"reported": {"net": {"a": 1}}}));
+        let mut device = Device::new(&sandbox);
+        device.service("net", json!({}));
+        fs::write(device.outfile("net"), text).unwrap();
+        device.start();
+        device.wait_for_config("net", r#"{"a":1}"#);
+        device.wait_for_log("is not JSON that a shadow can hold");
+        let kept = fs::read_to_string(device.path(".net.conf.bad")).unwrap();
+        assert_eq!(kept, text);
+        shadow.desire(json!({"net": {"b": 2}}));
+        wait_for_state(&shadow, json!({"net": {"a": 1, "b": 2}}), json!({}));
+    }
+}
+
+#[test]
+fn an_outfile_that_is_a_mount_of_its_own_says_what_to_do() {
+    let (sandbox, shadow) = cloud(json!({"desired": {"net": {"a": 1}}}));
+    let mut device = Device::new(&sandbox);
+    device.service("net", json!({}));
+    let (outfile, source) = (device.outfile("net"), device.path("source"));
+    fs::write(&outfile, "{}").unwrap();
+    fs::write(&source, "{}").unwrap();
+    let Some(_mount) = Tmpfs::bind(&source, &outfile) else {
+        return;
+    };
+    device.start();
+    device.wait_for_log("mount the directory that it is in");
+    assert!(shadow.wait_for(LONG, |it| it["state"]["desired"]
+        == json!({"net": {"a": 1}})));
+    assert_eq!(device.notified("net").len(), 0);
+    device.stop();
+}

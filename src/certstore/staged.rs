@@ -144,7 +144,7 @@ impl Certstore {
 
 impl Staged {
     fn read(dir: PathBuf, id: Option<&OsStr>) -> Option<Staged> {
-        let contents = file::read(&dir.join(STATE), LARGEST_STATE).ok()?;
+        let contents = file::read_own(&dir.join(STATE), LARGEST_STATE).ok()?;
         let state: Value = serde_json::from_slice(&contents).ok()?;
         let text = |key: &str| Some(state.get(key)?.as_str()?.to_owned());
         let registered = state.get("registered").and_then(|registered| {

@@ -29,7 +29,7 @@ impl Certstore {
     }
 
     fn last_good(&self) -> Option<SystemTime> {
-        let contents = file::read(&self.clock_file(), 64).ok()?;
+        let contents = file::read_own(&self.clock_file(), 64).ok()?;
         let seconds: u64 = String::from_utf8_lossy(&contents).trim().parse().ok()?;
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }

@@ -2,15 +2,20 @@
 //! take its time.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 /// A file that would become larger than this becomes `FILE.1` first, and an older `FILE.1` goes.
 pub const LARGEST: u64 = 64 * 1024;
+/// Of a new file: it is for people.
+const MODE: u32 = 0o644;
+
+pub const NO_LINK: &str = "it is a symbolic link, which is not followed; name the file itself";
 
 /// Appends whole lines. Not synced: the file is for people, and flash wears out.
 ///
@@ -30,14 +35,24 @@ pub fn append(path: &Path, lines: &str) -> io::Result<()> {
     file.write_all(lines.as_bytes())
 }
 
+/// Never through a symbolic link: others may write in the directory.
 fn open(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o644)
-        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
-        .open(path)?;
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW;
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).custom_flags(flags.bits());
+    let opened = options.open(path).or_else(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            let made = options.create_new(true).mode(MODE).open(path)?;
+            // Whatever the umask.
+            made.set_permissions(Permissions::from_mode(MODE))?;
+            Ok(made)
+        }
+        _ => Err(error),
+    });
+    let file = opened.map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ELOOP) => io::Error::new(error.kind(), NO_LINK),
+        _ => error,
+    })?;
     if file.metadata()?.is_file() {
         return Ok(file);
     }
@@ -107,6 +122,20 @@ mod tests {
         let expect: String = (first..2000).map(line).collect();
         assert!(kept == expect, "no gap up to the newest");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (victim, path) = (dir.path().join("victim"), dir.path().join("events"));
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        let why = append(&path, "x\n").unwrap_err().to_string();
+        assert!(why.contains("symbolic link"), "{why}");
+        std::os::unix::fs::symlink(dir.path().join("none"), dir.path().join("other")).unwrap();
+        assert!(append(&dir.path().join("other"), "x\n").is_err());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert!(!dir.path().join("none").exists());
     }
 
     #[test]

@@ -38,8 +38,12 @@ impl Options {
     pub fn problems(&self) -> Vec<String> {
         let problem = |path: &PathBuf| {
             let shown = path.display();
-            match fs::metadata(path) {
+            match fs::symlink_metadata(path) {
                 Ok(meta) if meta.is_file() => None,
+                Ok(meta) if meta.is_symlink() => Some(format!(
+                    "cannot write events to {shown}: {}",
+                    append::NO_LINK
+                )),
                 Ok(_) => Some(format!("cannot write events to {shown}: no regular file")),
                 Err(_) => match append::directory(path).metadata() {
                     Ok(meta) if meta.is_dir() => None,

@@ -242,7 +242,7 @@ pub async fn complete(
         for warning in rendered.warnings {
             warn!("{}: {warning}", path.display());
         }
-        file::replace(path, &rendered.bytes, MODE)
+        file::replace(&file::resolved(path), &rendered.bytes, MODE)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(command) = &settings.notify {

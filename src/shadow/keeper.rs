@@ -53,8 +53,8 @@ impl Keeper {
         let outfile = match &service.output {
             Output::Ephemeral => None,
             Output::File { path, .. } => {
-                // A link stays, and what it points to is replaced.
-                let real = real(path);
+                // Links stay, and what they lead to is replaced.
+                let real = file::resolved(path);
                 (real != Path::new("/dev/null")).then_some(real)
             }
         };
@@ -129,13 +129,19 @@ impl Keeper {
     }
 
     fn present(&mut self, reported: &Value) -> Result<Present> {
+        // What the cloud holds, as far as it can be in force here.
+        let reported = plan::written(&self.service, reported);
+        let reported = match plan::rendered(&self.service, &reported) {
+            Ok(_) => reported,
+            Err(_) => Value::Null,
+        };
         let (Some(path), Output::File { format, .. }) = (&self.outfile, &self.service.output)
         else {
             // Without a file there is what this process has settled, and before that the cloud's word.
             let value = match (&self.known, self.is_ephemeral()) {
                 (_, true) => Value::Null,
                 (Some(known), false) => known.clone(),
-                (None, false) => plan::written(&self.service, reported),
+                (None, false) => reported,
             };
             return Ok(Present {
                 bytes: None,
@@ -156,7 +162,6 @@ impl Keeper {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
             }
         };
-        let reported = plan::written(&self.service, reported);
         let known = self.known.as_ref().unwrap_or(&reported);
         let parsed = plan::parsed(*format, &bytes, known);
         let (value, base) = match parsed {
@@ -165,7 +170,7 @@ impl Keeper {
                 (value.clone(), value)
             }
             Err(why) => {
-                let complaint = format!("{} is not {format}: {why}", path.display());
+                let complaint = format!("{} {why}", path.display());
                 keep_aside(path, &bytes);
                 self.complain(complaint);
                 (Value::Null, reported)
@@ -241,13 +246,6 @@ impl Keeper {
         }
         Ok(())
     }
-}
-
-/// Where a path leads, also when nothing is there yet.
-fn real(path: &Path) -> PathBuf {
-    let target = || Some(path.parent()?.join(fs::read_link(path).ok()?));
-    let there = fs::canonicalize(path).ok();
-    there.or_else(target).unwrap_or_else(|| path.to_owned())
 }
 
 /// A person may have mistyped something, and would like to mend it.

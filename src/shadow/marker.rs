@@ -6,10 +6,12 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::file::{beside, read, sync_directory};
+use crate::file::{beside, read_own, replace};
 
 /// A command that never ends before the device or the daemon does is not started more often.
 pub const MOST_STARTS: u32 = 3;
+/// Only the daemon reads it.
+const MODE: u32 = 0o600;
 
 fn path(outfile: &Path) -> io::Result<PathBuf> {
     beside(outfile, "notify")
@@ -17,15 +19,17 @@ fn path(outfile: &Path) -> io::Result<PathBuf> {
 
 /// A notification is owed from now on.
 pub fn set(outfile: &Path) -> io::Result<()> {
-    let marker = path(outfile)?;
-    fs::write(&marker, "0\n")?;
-    fs::File::open(&marker)?.sync_all()?;
-    sync_directory(&marker)
+    write(outfile, 0)
+}
+
+/// As a whole: a link that somebody has put there is not followed.
+fn write(outfile: &Path, starts: u32) -> io::Result<()> {
+    replace(&path(outfile)?, format!("{starts}\n").as_bytes(), MODE)
 }
 
 /// How often the command was started for the notification that is owed; `None` if none is.
 pub fn starts(outfile: &Path) -> Option<u32> {
-    let contents = read(&path(outfile).ok()?, 64).ok()?;
+    let contents = read_own(&path(outfile).ok()?, 64).ok()?;
     let text = String::from_utf8_lossy(&contents);
     // Written by hand, or lost in a power cut: it is owed all the same.
     Some(text.trim().parse().unwrap_or(0))
@@ -34,11 +38,7 @@ pub fn starts(outfile: &Path) -> Option<u32> {
 /// The command is started once more.
 pub fn count(outfile: &Path) -> io::Result<()> {
     match starts(outfile) {
-        Some(starts) => {
-            let marker = path(outfile)?;
-            fs::write(&marker, format!("{}\n", starts.saturating_add(1)))?;
-            fs::File::open(&marker)?.sync_all()
-        }
+        Some(starts) => write(outfile, starts.saturating_add(1)),
         None => Ok(()),
     }
 }

@@ -19,7 +19,7 @@ const LARGEST: u64 = 1024 * 1024;
 /// as none.
 pub fn read(outfile: &Path) -> Option<Value> {
     let path = file::beside(outfile, "known").ok()?;
-    serde_json::from_slice(&file::read(&path, LARGEST).ok()?).ok()
+    serde_json::from_slice(&file::read_own(&path, LARGEST).ok()?).ok()
 }
 
 /// Remembers a configuration durably, or that nothing need be remembered.

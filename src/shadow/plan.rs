@@ -158,7 +158,13 @@ pub fn beyond(service: &Service, patch: &Value, config: &Value) -> Option<Value>
 /// Reads the file.
 ///
 /// # Errors
-/// It is malformed.
+/// It is malformed, or says what could not be written again: then nothing could ever be merged into
+/// it.
 pub fn parsed(format: Format, bytes: &[u8], known: &Value) -> Result<Value, String> {
-    format.parse(bytes, known).map(without_nulls)
+    let parsed = format.parse(bytes, known).map(without_nulls);
+    let value = parsed.map_err(|why| format!("is not {format}: {why}"))?;
+    match format.render(&value) {
+        Ok(_) => Ok(value),
+        Err(why) => Err(format!("is not {format} that a shadow can hold: {why}")),
+    }
 }

@@ -19,6 +19,16 @@ impl Tmpfs {
         mounted.then(|| Tmpfs(dir.to_owned()))
     }
 
+    /// The same with a single file over another one, as containers do it.
+    pub fn bind(file: &Path, over: &Path) -> Option<Tmpfs> {
+        let file = file.to_str().expect("a path");
+        let mounted = run(&["mount", "--bind", file], over);
+        if !mounted {
+            eprintln!("skipped: only root can mount a file");
+        }
+        mounted.then(|| Tmpfs(over.to_owned()))
+    }
+
     /// Leaves no room for anything.
     pub fn fill(&self) {
         let _ = fs::write(self.0.join("ballast"), vec![0; 16 << 20]);

@@ -16,6 +16,7 @@ use self::files::Files;
 use super::javascript;
 use super::script::Script;
 use super::service::Service;
+use crate::file;
 
 /// What a directory defines.
 #[derive(Debug, Default)]
@@ -87,10 +88,8 @@ impl Loaded {
             if other.key == service.key {
                 Some((other, format!("key '{}'", service.key)))
             } else {
-                let outfile = service
-                    .outfile()
-                    .filter(|it| *it != Path::new("/dev/null"))?;
-                (other.outfile() == Some(outfile))
+                let outfile = written_by(&service)?;
+                (written_by(other).as_ref() == Some(&outfile))
                     .then(|| (other, format!("outfile {}", outfile.display())))
             }
         });
@@ -102,6 +101,12 @@ impl Loaded {
             )),
         }
     }
+}
+
+/// Where the outfile really is, if one is written.
+fn written_by(service: &Service) -> Option<PathBuf> {
+    let real = file::resolved(service.outfile()?);
+    (real != Path::new("/dev/null")).then_some(real)
 }
 
 fn definition(script: &Script) -> Result<Checked, String> {
