@@ -142,12 +142,17 @@ mod tests {
             (id.thing.as_str(), id.shadow.as_deref(), path.as_str()),
             ("pump:7", Some("net"), "/etc/svc")
         );
+        let (id, path) = shadow_and_path("thing1/$package:/etc/svc").unwrap();
+        assert_eq!(
+            (id.to_string().as_str(), path.as_str()),
+            ("thing1/$package", "/etc/svc")
+        );
         let (id, command) = shadow_and_path("pump:curl http://x").unwrap();
         assert_eq!(
             (id.thing.as_str(), command.as_str()),
             ("pump", "curl http://x")
         );
-        for bad in ["pump 7:/etc", "a/b/c:/etc", "/x:/etc", "pump"] {
+        for bad in ["pump 7:/etc", "a/b/c:/etc", "/x:/etc", "pump", "$a/b:/etc"] {
             assert!(shadow_and_path(bad).is_err(), "{bad}");
         }
     }

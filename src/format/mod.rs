@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
+use crate::file::without_byte_order_mark;
+
 /// Deeper values are refused. The cloud allows far less, JSON readers somewhat more, and nothing that
 /// walks a value may run out of stack.
 const MOST_LEVELS: usize = 100;
@@ -60,7 +62,7 @@ impl Format {
     /// Reads a file. `known` is what this file was last known to say (written or reported),
     /// `Value::Null` if nothing. Contents, and in SHELL every line, whose text is what `known` renders
     /// to are that document's value, with its type and its place. What was left out of a rendering
-    /// does not come back.
+    /// does not come back. A byte order mark before the contents is skipped.
     ///
     /// # Errors
     /// What is wrong with the contents, with the line where there are lines.
@@ -70,6 +72,12 @@ impl Format {
         } else {
             known
         };
+        // A text of the cloud may begin with one itself.
+        let written = self.render(known).is_ok_and(|it| it.bytes == contents);
+        if written {
+            return Ok(known.clone());
+        }
+        let contents = without_byte_order_mark(contents);
         match self {
             Format::Json => json::parse(contents, known),
             Format::Plaintext => plaintext::parse(contents, known),

@@ -117,3 +117,17 @@ fn too_deep_a_value_is_an_error_in_every_format_and_no_overflow() {
     }
     assert_eq!(Format::Shell.parse(b"a=1", &deep), Ok(json!({"a": 1})));
 }
+
+#[test]
+fn a_byte_order_mark_is_skipped_unless_the_value_begins_with_it() {
+    for (format, text, expect) in [
+        (Format::Json, "\u{feff}{\"a\":1}", json!({"a": 1})),
+        (Format::Shell, "\u{feff}a='x'\n", json!({"a": "x"})),
+        (Format::Plaintext, "\u{feff}text", json!("text")),
+    ] {
+        assert_eq!(format.parse(text.as_bytes(), &Value::Null), Ok(expect));
+    }
+    let known = json!("\u{feff}text");
+    let parsed = Format::Plaintext.parse("\u{feff}text".as_bytes(), &known);
+    assert_eq!(parsed, Ok(known));
+}

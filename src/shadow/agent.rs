@@ -17,6 +17,7 @@ use super::thing::{Action, News, Thing};
 use super::topics::Channel;
 use super::updates::{Update, Updates};
 use crate::clock::{now, reached};
+use crate::file::without_byte_order_mark;
 use crate::mqtt::{Link, Message, Mqtt, PublishError, QoS, Subscription, SubscriptionState};
 use crate::process;
 use crate::repeats::{Repeats, worth_a_line};
@@ -406,5 +407,6 @@ async fn default_shadow(command: &str, thing: &str) -> Result<Map<String, Value>
         .stdin(format!("{thing}\n").into_bytes())
         .output(LARGEST_SEED)
         .await?;
-    serde_json::from_slice(&printed).context("what defaultshadow printed is not a JSON object")
+    serde_json::from_slice(without_byte_order_mark(&printed))
+        .context("what defaultshadow printed is not a JSON object")
 }

@@ -85,9 +85,10 @@ impl FromStr for ShadowId {
             Some((thing, shadow)) => (thing, Some(shadow)),
             None => (text, None),
         };
-        check_name("thing", thing, 128)?;
+        check_name("thing", thing, 128, ":_-")?;
         if let Some(shadow) = shadow {
-            check_name("shadow", shadow, 64)?;
+            // AWS's own are called so: `$package`.
+            check_name("shadow", shadow, 64, "$:_-")?;
         }
         Ok(ShadowId {
             thing: thing.to_owned(),
@@ -96,7 +97,7 @@ impl FromStr for ShadowId {
     }
 }
 
-fn check_name(what: &str, name: &str, longest: usize) -> Result<(), String> {
+fn check_name(what: &str, name: &str, longest: usize, others: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > longest {
         return Err(format!(
             "{what} name '{name}' must have 1 to {longest} characters"
@@ -104,11 +105,15 @@ fn check_name(what: &str, name: &str, longest: usize) -> Result<(), String> {
     }
     match name
         .chars()
-        .find(|c| !(c.is_ascii_alphanumeric() || ":_-".contains(*c)))
+        .find(|c| !(c.is_ascii_alphanumeric() || others.contains(*c)))
     {
-        Some(bad) => Err(format!(
-            "{what} name '{name}' contains '{bad}', use letters, digits and : _ -"
-        )),
+        Some(bad) => {
+            let others: Vec<String> = others.chars().map(String::from).collect();
+            let others = others.join(" ");
+            Err(format!(
+                "{what} name '{name}' contains '{bad}', use letters, digits and {others}"
+            ))
+        }
         None => Ok(()),
     }
 }

@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 use super::javascript;
 use super::script::Verdict;
 use super::service::{Service, Validation};
+use crate::file::without_byte_order_mark;
 use crate::process;
 use crate::shortage;
 
@@ -45,10 +46,11 @@ async fn command(service: &Service, line: &str, config: Value) -> Result<Verdict
         Err(error) if shortage::is_in(&error) => return Err(error),
         Err(error) => return Ok(Verdict::Rejected(format!("{error:#}"))),
     };
+    let printed = without_byte_order_mark(&printed);
     if printed.trim_ascii().is_empty() {
         return Ok(Verdict::Accepted(config));
     }
-    Ok(match serde_json::from_slice(&printed) {
+    Ok(match serde_json::from_slice(printed) {
         Ok(Value::Null) => Verdict::Remove,
         Ok(fixed) => Verdict::Accepted(fixed),
         Err(error) => Verdict::Failed(format!("{label} printed what is not JSON: {error}")),

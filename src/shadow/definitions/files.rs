@@ -10,6 +10,8 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
+use crate::file::without_byte_order_mark;
+
 /// No definition is larger.
 const LARGEST: u64 = 256 * 1024;
 
@@ -89,15 +91,15 @@ fn text(path: &Path, name: OsString) -> Result<Option<(String, String)>, String>
     if contents.len() as u64 > LARGEST {
         return Err(format!("larger than {} KiB", LARGEST / 1024));
     }
-    let text = String::from_utf8(contents).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
-        format!("line {line} is not UTF-8")
-    })?;
+    let text =
+        String::from_utf8(without_byte_order_mark(&contents).to_owned()).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+            format!("line {line} is not UTF-8")
+        })?;
     if let Some(at) = text.find('\0') {
         let line = 1 + text[..at].matches('\n').count();
         return Err(format!("line {line} contains a NUL"));
     }
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
     Ok(Some((name, text)))
 }
