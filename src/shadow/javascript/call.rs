@@ -1,7 +1,5 @@
 //! One call of a definition: with its limits, the environment, and its words to the log.
 
-use std::time::Duration;
-
 use log::{debug, error, info, warn};
 use serde_json::{Map, Value};
 
@@ -11,13 +9,14 @@ use crate::shadow::definitions::Exported;
 use crate::shadow::script::{Script, Verdict};
 
 const LIMITS: Limits = Limits {
-    time: Duration::from_secs(5),
+    time: super::LIMIT,
     memory: 8 * 1024 * 1024,
-    // A quarter of what a thread of the blocking pool has.
+    // A quarter of what a thread has.
     stack: 512 * 1024,
 };
 
-/// Runs a definition and looks at what it exports. Blocks, for 5 s at most.
+/// Runs a definition and looks at what it exports. Blocks, for 5 s unless the interpreter
+/// cannot be interrupted.
 ///
 /// # Errors
 /// It does not load, with file, line and column where they are known.
@@ -27,7 +26,7 @@ pub fn exported(script: &Script) -> Result<Exported, String> {
     answer::exported(ran.answer)
 }
 
-/// Asks the definition's `validate` about a configuration. Blocks, for 5 s at most.
+/// Asks the definition's `validate` about a configuration. Blocks as [`exported`].
 ///
 /// Where the result is the configuration that was given, so are its numbers: the interpreter's
 /// shorter ones replace only what the function changed.

@@ -75,8 +75,8 @@ struct Clock {
 /// Runs one task in an interpreter of its own. `environment` is a JSON object.
 ///
 /// The time limit is looked at every ten thousand steps of the interpreter: it ends loops, recursion
-/// and regular expressions, but not one long step inside the interpreter, which the memory limit
-/// bounds.
+/// and regular expressions, but not one long step inside the interpreter. The memory limit and the
+/// prelude bound most of those; for the rest the caller has a deadline of its own.
 pub fn run(script: &Script, environment: &str, task: &Task, limits: &Limits) -> Ran {
     let said = Lines::default();
     let clock = Clock::default();

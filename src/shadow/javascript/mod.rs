@@ -2,6 +2,15 @@
 //! interpreter of its own that is gone afterwards: calls know nothing of each other, and between
 //! them no memory is held.
 
+use std::time::Duration;
+
+/// A call has this long.
+#[cfg(feature = "javascript")]
+const LIMIT: Duration = Duration::from_secs(5);
+/// After this it will not come to its end: the interpreter looks at the time between its steps, and
+/// hangs within one.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
 #[cfg(feature = "javascript")]
 mod answer;
 #[cfg(feature = "javascript")]

@@ -6,12 +6,39 @@
   'use strict';
   // A definition may replace what it likes, but not what its answer is written with.
   const { parse, stringify } = JSON;
+  const { apply } = Reflect;
   const HEAD = '(function (exports, require, module) {';
   // Where there is no memory for the message either, it is empty.
   const NO_MEMORY = /^($|out of memory|string too long)/;
   const NO_STACK = 'Maximum call stack size exceeded';
   const END = ': at its end';
   const modules = new Map();
+
+  // The interpreter cannot be interrupted within one of its own functions, and what only says that it
+  // is so long needs no memory: [].reverse.call({ length: 2 ** 53 }). No real array has as many.
+  const MOST_ELEMENTS = 2 ** 20;
+
+  function bound(object, name) {
+    const native = object[name];
+    if (typeof native !== 'function' || name === 'constructor') return;
+    const bounded = {
+      [name](...values) {
+        measure(this);
+        for (let i = 0; i < values.length; i += 1) measure(values[i]);
+        return apply(native, this, values);
+      },
+    }[name];
+    Object.defineProperty(object, name, { value: bounded, writable: true, enumerable: false, configurable: true });
+  }
+
+  function measure(value) {
+    if (typeof value !== 'object' || value === null) return;
+    const { length } = value;
+    if (length > MOST_ELEMENTS) throw new RangeError(`an array of ${length} elements is too long`);
+  }
+
+  Object.getOwnPropertyNames(Array.prototype).forEach((name) => bound(Array.prototype, name));
+  bound(Array, 'from');
 
   function resolve(name, from) {
     if (typeof name !== 'string') throw new TypeError('require wants the name of a file');
