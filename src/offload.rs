@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -46,15 +47,34 @@ pub async fn within<T: Send + 'static>(
     }
 }
 
+/// The same as [`within`], for one who may block: on a thread that was made here, or before there is a
+/// runtime.
+///
+/// # Errors
+/// Any [`Lost`].
+pub fn wait_within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Lost> {
+    let (done, result) = sync_channel(1);
+    spawn(move || drop(done.send(work())))?;
+    result.recv_timeout(limit).map_err(|error| match error {
+        RecvTimeoutError::Timeout => Lost::Overdue(limit),
+        RecvTimeoutError::Disconnected => Lost::Died,
+    })
+}
+
 fn start<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<oneshot::Receiver<T>, Lost> {
     let (done, result) = oneshot::channel();
-    let body = move || drop(done.send(work()));
-    match thread::Builder::new().spawn(body) {
-        Ok(_) => Ok(result),
-        Err(error) => Err(Lost::NoThread(error)),
-    }
+    spawn(move || drop(done.send(work())))?;
+    Ok(result)
+}
+
+fn spawn(body: impl FnOnce() + Send + 'static) -> Result<(), Lost> {
+    let made = thread::Builder::new().spawn(body);
+    made.map(drop).map_err(Lost::NoThread)
 }
 
 impl fmt::Display for Lost {
@@ -100,6 +120,10 @@ mod tests {
         let lost = within(limit, move || wait.recv().is_ok()).await;
         assert!(matches!(lost, Err(Lost::Overdue(_))), "{lost:?}");
         drop(end);
+        let (_end, wait) = mpsc::channel::<()>();
+        let lost = wait_within(limit, move || wait.recv().is_ok());
+        assert!(matches!(lost, Err(Lost::Overdue(_))), "{lost:?}");
+        assert_eq!(wait_within(Duration::from_secs(60), || 7).unwrap(), 7);
         assert_eq!(within(Duration::from_secs(60), || 7).await.unwrap(), 7);
     }
 

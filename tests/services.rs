@@ -947,3 +947,54 @@ fn an_outfile_that_is_a_mount_of_its_own_says_what_to_do() {
     assert_eq!(device.notified("net").len(), 0);
     device.stop();
 }
+
+#[test]
+fn definitions_that_hang_hold_up_neither_messages_nor_the_end() {
+    let (sandbox, _shadow) = cloud(json!({"desired": {"net": {"a": 1}}}));
+    let mut device = Device::new(&sandbox);
+    let dir = device.services(THING);
+    for name in ["a.js", "b.js", "c.js"] {
+        fs::write(dir.join(name), "while (true) {}").unwrap();
+    }
+    device.drop_message("one", "topic", "hello");
+    device.start();
+    device.wait_until_empty();
+    assert_eq!(device.logged("c.js is skipped"), 0, "it still hangs");
+    assert_eq!(device.stop(), Some(0));
+    assert_eq!(device.logged("c.js is skipped"), 0, "nobody waited for it");
+}
+
+#[test]
+fn an_update_waits_while_a_definition_that_may_be_its_own_does_not_load() {
+    let (sandbox, shadow) = cloud(json!({"reported": {}}));
+    let mut device = Device::new(&sandbox);
+    let updates = device.updates(THING);
+    device.service("net", json!({"validatecmd": "exit 1"}));
+    device.service("good", json!({}));
+    let definition = device.services(THING).join("net.json");
+    let whole = fs::read_to_string(&definition).unwrap();
+    fs::write(&definition, whole.trim_end().trim_end_matches('}')).unwrap();
+    device.start();
+    drop_file(&updates, "net", r#"{"a":1}"#);
+    drop_file(&updates, "good", r#"{"b":1}"#);
+    wait_for_state(&shadow, json!({"good": {"b": 1}}), json!({}));
+    device.wait_for_log("'net' is tried again in");
+    let line = device.log();
+    let line = line
+        .lines()
+        .find(|line| line.contains("'net' is tried again"));
+    assert!(
+        line.is_some_and(|line| line.contains("net.json")),
+        "{line:?}"
+    );
+    wait_for("the other one is gone", LONG, || {
+        names(&updates.join("new")) == ["net"]
+    });
+    device.stop();
+    fs::write(&definition, whole).unwrap();
+    device.start();
+    wait_for("its own validation turns it down", LONG, || {
+        names(&updates.join("failed")) == ["net"]
+    });
+    wait_for_state(&shadow, json!({"good": {"b": 1}}), json!({}));
+}

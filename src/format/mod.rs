@@ -72,12 +72,14 @@ impl Format {
         } else {
             known
         };
+        let bare = without_byte_order_mark(contents);
         // A text of the cloud may begin with one itself.
-        let written = self.render(known).is_ok_and(|it| it.bytes == contents);
-        if written {
-            return Ok(known.clone());
-        }
-        let contents = without_byte_order_mark(contents);
+        let meant = || self.render(known).is_ok_and(|it| it.bytes == contents);
+        let contents = if bare != contents && meant() {
+            contents
+        } else {
+            bare
+        };
         match self {
             Format::Json => json::parse(contents, known),
             Format::Plaintext => plaintext::parse(contents, known),

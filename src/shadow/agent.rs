@@ -1,6 +1,7 @@
 //! The task of one shadow: hears what the cloud says, lets the services answer, and sends what is
 //! to be told. What to say when is decided by [`Thing`].
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -8,9 +9,11 @@ use log::{Level, debug, error, info, log, warn};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::Options;
-use super::definitions;
+use super::definitions::{self, Loaded, Unusable};
+use super::keeper::Keeper;
 use super::outbox::{FileId, GivenUp};
 use super::services::{Change, Services};
 use super::thing::{Action, News, Thing};
@@ -19,6 +22,7 @@ use super::updates::{Update, Updates};
 use crate::clock::{now, reached};
 use crate::file::without_byte_order_mark;
 use crate::mqtt::{Link, Message, Mqtt, PublishError, QoS, Subscription, SubscriptionState};
+use crate::offload::{self, Lost};
 use crate::process;
 use crate::repeats::{Repeats, worth_a_line};
 use crate::spool::outcome::Outcome;
@@ -32,6 +36,9 @@ const LARGEST_SEED: u64 = 64 * 1024;
 /// After trouble with an outfile we look again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
+/// After the machine was too short of something to load the definitions.
+const SHORT_REST: Duration = Duration::from_secs(2);
+
 /// Owns one shadow: the conversation, its services and its update directories.
 pub struct Agent {
     options: Options,
@@ -40,6 +47,7 @@ pub struct Agent {
     refetch: watch::Receiver<u64>,
     thing: Thing,
     services: Services,
+    unusable: Vec<Unusable>,
     updates: Updates,
     /// The connections that the conversation knows of: that of its requests, and that of the answers.
     connection: Option<(u64, u64)>,
@@ -52,8 +60,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Loads the definitions, reports what is wrong with them, and prepares the directories. Must
-    /// be called within the runtime. `refetch` changes when the document is to be fetched again.
+    /// Prepares the directories. Must be called within the runtime. `refetch` changes when the document is to be fetched again.
     ///
     /// # Errors
     /// A directory cannot be used.
@@ -63,15 +70,12 @@ impl Agent {
                 format!("cannot read the service definitions in {}", dir.display())
             })?;
         }
-        let loaded = definitions::load_all(&options.services);
-        for problem in loaded.problems {
-            error!("{problem}");
-        }
         let updates = Updates::open(&options.updates)?;
         let blind = options.is_blind();
         Ok(Agent {
             thing: Thing::new(&format!("{:016x}", fastrand::u64(..)), blind),
-            services: Services::new(loaded.services, options.rules),
+            services: Services::new(Vec::new(), options.rules),
+            unusable: Vec::new(),
             updates,
             link: mqtt.link(),
             refetch,
@@ -86,8 +90,9 @@ impl Agent {
         })
     }
 
-    /// Keeps both sides in line. Ends only with the session; dropping the future loses nothing.
+    /// Loads the definitions and reports what is wrong with them; then keeps both sides in line. Ends only with the session; dropping the future loses nothing.
     pub async fn run(mut self) {
+        self.load().await;
         let Some(mut subscription) = self.subscribe().await else {
             return;
         };
@@ -110,14 +115,17 @@ impl Agent {
                     self.sent(&request, answer).await;
                 }
                 ended = self.services.notified() => {
-                    let file = self.services.settle(ended, &mut self.thing.outbox);
+                    let file = self.services.settle(ended, &mut self.thing.outbox).await;
                     if let Some(id) = file {
                         let done = format!("carried out '{}'", id.name);
                         self.updates.settle_as(&id, Outcome::Delivered, &done);
                     }
                 }
                 notice = self.updates.notice() => self.updates.noticed(notice).await,
-                Ok(()) = self.refetch.changed() => self.thing.start_afresh(),
+                Ok(()) = self.refetch.changed() => {
+                    self.services.enable();
+                    self.thing.start_afresh();
+                }
                 // An answer that is there already comes before its deadline.
                 () = reached(deadline), if subscription.messages.is_empty() => {
                     let news = self.thing.overdue(now(), fastrand::f64());
@@ -125,6 +133,30 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// However long it takes: a disk that is slow, and definitions that hang, hold up nobody else.
+    async fn load(&mut self) {
+        let mut shortages = 0;
+        let (loaded, keepers) = loop {
+            let dirs = self.options.services.clone();
+            match offload::run(move || loaded(&dirs)).await.and_then(|it| it) {
+                Ok(all) => break all,
+                Err(shortage) => {
+                    shortages += 1;
+                    if worth_a_line(shortages) {
+                        let (id, why) = (&self.options.id, anyhow::Error::new(shortage));
+                        warn!("the service definitions of {id} are loaded later: {why:#}");
+                    }
+                    sleep(SHORT_REST).await;
+                }
+            }
+        };
+        for problem in loaded.problems {
+            error!("{problem}");
+        }
+        self.unusable = loaded.unusable;
+        self.services = Services::new(keepers, self.options.rules);
     }
 
     async fn subscribe(&self) -> Option<Subscription> {
@@ -308,6 +340,10 @@ impl Agent {
         };
         let mut of_services: Vec<(String, Vec<Change>)> = Vec::new();
         for update in self.updates.take() {
+            if let Some(obstacle) = self.obstacle(&update.key) {
+                self.updates.postpone(&update.id, &update.key, obstacle);
+                continue;
+            }
             let Some(patch) = self.read(&update) else {
                 continue;
             };
@@ -336,6 +372,18 @@ impl Agent {
                 self.updates.postpone(&id, &key, reason);
             }
         }
+    }
+
+    /// A service that is not loaded may have the last word about this key: nothing is told past it.
+    fn obstacle(&self, key: &str) -> Option<String> {
+        let unusable = match self.services.of(key) {
+            Some(_) => None,
+            None => self.unusable.iter().find(|it| it.may_define(key)),
+        }?;
+        Some(format!(
+            "{} may be the definition of its key and cannot be used: mend it and start again",
+            unusable.path.display()
+        ))
     }
 
     /// The patch in an update file. One that has none is given up.
@@ -398,6 +446,13 @@ impl Agent {
             );
         }
     }
+}
+
+/// The definitions, and their services with what stands beside their outfiles.
+fn loaded(dirs: &[PathBuf]) -> Result<(Loaded, Vec<Keeper>), Lost> {
+    let mut loaded = definitions::load_all(dirs)?;
+    let services = std::mem::take(&mut loaded.services);
+    Ok((loaded, services.into_iter().map(Keeper::new).collect()))
 }
 
 /// The thing's name is on the command's standard input.

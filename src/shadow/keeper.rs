@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use log::warn;
 use serde_json::Value;
-use tokio::task::spawn_blocking;
 
 use super::document::same;
 use super::marker;
@@ -16,9 +15,10 @@ use super::outbox::Scope;
 use super::plan::{self, Present, Write};
 use super::script::Verdict;
 use super::service::{Output, Service};
-use super::validate::verdict;
+use super::validate::Validator;
 use crate::file;
-use crate::format::Rendered;
+use crate::format::{Format, Rendered};
+use crate::offload;
 
 /// Outfiles above this size are not ours.
 const LARGEST: u64 = 1024 * 1024;
@@ -46,9 +46,14 @@ pub struct Keeper {
     known: Option<Value>,
     /// What was last said about the outfile, so that it is said once.
     complaint: Option<String>,
+    validator: Validator,
+    /// How often the notify command was started for a notification that an earlier process has left
+    /// owed.
+    owed: Option<u32>,
 }
 
 impl Keeper {
+    /// Looks at what stands beside the outfile: blocks.
     pub fn new(service: Service) -> Keeper {
         let outfile = match &service.output {
             Output::Ephemeral => None,
@@ -59,16 +64,33 @@ impl Keeper {
             }
         };
         let known = outfile.as_deref().and_then(memory::read);
+        let owed = outfile.as_deref().and_then(owed);
         Keeper {
             service,
             outfile,
             known,
             complaint: None,
+            validator: Validator::new(),
+            owed,
         }
     }
 
     pub fn outfile(&self) -> Option<&Path> {
         self.outfile.as_deref()
+    }
+
+    /// As it was when this was made.
+    pub fn owed(&self) -> Option<u32> {
+        self.owed
+    }
+
+    /// Its validation has come to no end too often: nothing is settled until [`Keeper::enable`].
+    pub fn is_disabled(&self) -> bool {
+        self.validator.is_disabled()
+    }
+
+    pub fn enable(&mut self) {
+        self.validator.enable();
     }
 
     pub fn is_ephemeral(&self) -> bool {
@@ -92,7 +114,7 @@ impl Keeper {
     /// # Errors
     /// The outfile cannot be read or written now: nothing has changed, try again later.
     pub async fn settle(&mut self, patches: &[Value], reported: &Value) -> Result<Settled> {
-        let present = self.present(reported)?;
+        let present = self.present(reported).await?;
         let mut config = present.base.clone();
         let mut rejected = Vec::new();
         for (index, patch) in patches.iter().enumerate() {
@@ -115,12 +137,12 @@ impl Keeper {
     }
 
     /// The configuration with this patch, or why it is turned down.
-    async fn judge(&self, config: &Value, patch: &Value) -> Result<Result<Value, String>> {
+    async fn judge(&mut self, config: &Value, patch: &Value) -> Result<Result<Value, String>> {
         let asked = plan::asked_for(config, patch);
         if same(&asked, config) && !self.is_ephemeral() {
             return Ok(Ok(asked));
         }
-        let accepted = match verdict(&self.service, asked).await? {
+        let accepted = match self.validator.verdict(&self.service, asked).await? {
             Verdict::Accepted(config) => config,
             Verdict::Remove => Value::Null,
             Verdict::Rejected(reason) | Verdict::Failed(reason) => return Ok(Err(reason)),
@@ -128,14 +150,15 @@ impl Keeper {
         Ok(plan::rendered(&self.service, &accepted).map(|_| accepted))
     }
 
-    fn present(&mut self, reported: &Value) -> Result<Present> {
+    async fn present(&mut self, reported: &Value) -> Result<Present> {
         // What the cloud holds, as far as it can be in force here.
         let reported = plan::written(&self.service, reported);
         let reported = match plan::rendered(&self.service, &reported) {
             Ok(_) => reported,
             Err(_) => Value::Null,
         };
-        let (Some(path), Output::File { format, .. }) = (&self.outfile, &self.service.output)
+        let (Some(path), Output::File { format, .. }) =
+            (self.outfile.clone(), &self.service.output)
         else {
             // Without a file there is what this process has settled, and before that the cloud's word.
             let value = match (&self.known, self.is_ephemeral()) {
@@ -149,30 +172,35 @@ impl Keeper {
                 value,
             });
         };
-        let bytes = match file::read(path, LARGEST) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Ok(Present {
-                    bytes: None,
-                    value: Value::Null,
-                    base: Value::Null,
-                });
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", path.display()));
-            }
-        };
+        let format = *format;
+        match contents(path.clone()).await? {
+            Some(bytes) => self.read(&path, format, bytes, reported).await,
+            None => Ok(Present {
+                bytes: None,
+                value: Value::Null,
+                base: Value::Null,
+            }),
+        }
+    }
+
+    /// What the outfile's bytes say.
+    async fn read(
+        &mut self,
+        path: &Path,
+        format: Format,
+        bytes: Vec<u8>,
+        reported: Value,
+    ) -> Result<Present> {
         let known = self.known.as_ref().unwrap_or(&reported);
-        let parsed = plan::parsed(*format, &bytes, known);
-        let (value, base) = match parsed {
+        let (value, base) = match plan::parsed(format, &bytes, known) {
             Ok(value) => {
                 self.complaint = None;
                 (value.clone(), value)
             }
             Err(why) => {
-                let complaint = format!("{} {why}", path.display());
-                keep_aside(path, &bytes);
-                self.complain(complaint);
+                let (own, kept) = (path.to_owned(), bytes.clone());
+                offload::run(move || keep_aside(&own, &kept)).await?;
+                self.complain(format!("{} {why}", path.display()));
                 (Value::Null, reported)
             }
         };
@@ -219,8 +247,7 @@ impl Keeper {
                 self.keep_in_mind(Some(plan::asked_for(old, &new))).await?;
             }
             let contents = bytes.clone();
-            let replaced = spawn_blocking(move || replace(&path, &contents, notify));
-            replaced.await.context("a thread failed")??;
+            offload::run(move || replace(&path, &contents, notify)).await??;
         }
         self.remember(config, &bytes).await?;
         Ok(notify)
@@ -240,11 +267,36 @@ impl Keeper {
     async fn keep_in_mind(&mut self, known: Option<Value>) -> Result<()> {
         if let (Some(path), true) = (self.outfile.clone(), known != self.known) {
             let remembered = known.clone();
-            let remembering = spawn_blocking(move || memory::write(&path, remembered.as_ref()));
-            remembering.await.context("a thread failed")??;
+            offload::run(move || memory::write(&path, remembered.as_ref())).await??;
             self.known = known;
         }
         Ok(())
+    }
+}
+
+/// How often the command was started for a notification that is owed. One that was started too often
+/// is owed no longer.
+fn owed(outfile: &Path) -> Option<u32> {
+    let starts = marker::starts(outfile)?;
+    if starts >= marker::MOST_STARTS {
+        marker::clear(outfile).unwrap_or_else(|error| {
+            warn!(
+                "cannot remove the marker beside {}: {error}",
+                outfile.display()
+            )
+        });
+    }
+    Some(starts)
+}
+
+/// What is in the file, if there is one. However long the disk takes: other services of the shadow wait
+/// meanwhile, and nothing else does.
+async fn contents(path: PathBuf) -> Result<Option<Vec<u8>>> {
+    let shown = path.display().to_string();
+    match offload::run(move || file::read(&path, LARGEST)).await? {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {shown}")),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::file::{beside, read_own, replace};
+use crate::file::{beside, read_own, replace, sync_directory};
 
 /// A command that never ends before the device or the daemon does is not started more often.
 pub const MOST_STARTS: u32 = 3;
@@ -19,12 +19,8 @@ fn path(outfile: &Path) -> io::Result<PathBuf> {
 
 /// A notification is owed from now on.
 pub fn set(outfile: &Path) -> io::Result<()> {
-    write(outfile, 0)
-}
-
-/// As a whole: a link that somebody has put there is not followed.
-fn write(outfile: &Path, starts: u32) -> io::Result<()> {
-    replace(&path(outfile)?, format!("{starts}\n").as_bytes(), MODE)
+    // As a whole: a link that somebody has put there is not followed.
+    replace(&path(outfile)?, b"0\n", MODE)
 }
 
 /// How often the command was started for the notification that is owed; `None` if none is.
@@ -35,12 +31,17 @@ pub fn starts(outfile: &Path) -> Option<u32> {
     Some(text.trim().parse().unwrap_or(0))
 }
 
-/// The command is started once more.
+/// The command is started once more. By another name first: a change of the outfile may set the marker
+/// at the same moment.
 pub fn count(outfile: &Path) -> io::Result<()> {
-    match starts(outfile) {
-        Some(starts) => write(outfile, starts.saturating_add(1)),
-        None => Ok(()),
-    }
+    let Some(starts) = starts(outfile) else {
+        return Ok(());
+    };
+    let (counted, marker) = (beside(outfile, "started")?, path(outfile)?);
+    let starts = starts.saturating_add(1);
+    replace(&counted, format!("{starts}\n").as_bytes(), MODE)?;
+    fs::rename(counted, &marker)?;
+    sync_directory(&marker)
 }
 
 /// Nothing is owed any more.
@@ -69,6 +70,22 @@ mod tests {
         clear(&outfile).unwrap();
         clear(&outfile).unwrap();
         assert_eq!(starts(&outfile), None);
+    }
+
+    #[test]
+    fn a_start_is_counted_while_a_change_sets_the_marker() {
+        let dir = tempfile::tempdir().unwrap();
+        let outfile = dir.path().join("net.conf");
+        set(&outfile).unwrap();
+        let changes = outfile.clone();
+        let changes = std::thread::spawn(move || (0..200).try_for_each(|_| set(&changes)));
+        for _ in 0..200 {
+            count(&outfile).unwrap();
+        }
+        changes.join().unwrap().unwrap();
+        assert!(starts(&outfile).is_some());
+        let left = fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, 1, "the marker");
     }
 
     #[test]

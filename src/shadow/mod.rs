@@ -52,14 +52,21 @@ pub struct Options {
 }
 
 impl Options {
-    /// What a start would stumble over. Runs definitions, and changes nothing on disk.
+    /// What a start would stumble over. Runs definitions, so blocks, and changes nothing on disk.
     pub fn problems(&self) -> Vec<String> {
         let directories = self.updates.iter().map(|dir| layout::check(dir));
         let mut problems: Vec<String> = directories
             .filter_map(|result| result.err())
             .map(|problem| format!("{problem:#}"))
             .collect();
-        problems.extend(definitions::load_all(&self.services).problems);
+        match definitions::load_all(&self.services) {
+            Ok(loaded) => problems.extend(loaded.problems),
+            Err(shortage) => problems.push(format!(
+                "cannot run the service definitions of {}: {:#}",
+                self.id,
+                anyhow::Error::new(shortage)
+            )),
+        }
         problems
     }
 

@@ -9,12 +9,13 @@ use std::time::Duration;
 use anyhow::Result;
 use log::{error, info, warn};
 use serde_json::Value;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::marker::{self, MOST_STARTS};
 use super::outbox::FileId;
 use super::service::Service;
+use crate::offload::{self, Lost};
 use crate::process;
 use crate::shortage;
 
@@ -101,23 +102,19 @@ impl Notices {
         }
     }
 
-    /// Runs the command if an earlier process has left a notification owed.
-    pub fn catch_up(&mut self, service: &Service, outfile: &Path) {
+    /// Runs the command for a notification that an earlier process has left owed, unless it was
+    /// started for that too often.
+    pub fn catch_up(&mut self, service: &Service, outfile: &Path, starts: u32) {
         let path = outfile.display();
-        match marker::starts(outfile) {
-            None => {}
-            Some(starts) if starts >= MOST_STARTS => {
-                error!(
-                    "{}: the notify command for {path} was started {starts} times and never seen to end, it is not started again",
-                    service.key
-                );
-                clear(outfile);
-            }
-            Some(_) => {
-                info!("{}: catching up with a change of {path}", service.key);
-                self.notify(Run::new(service, Some(outfile), None));
-            }
+        if starts < MOST_STARTS {
+            info!("{}: catching up with a change of {path}", service.key);
+            self.notify(Run::new(service, Some(outfile), None));
+            return;
         }
+        error!(
+            "{}: the notify command for {path} was started {starts} times and never seen to end, it is not started again",
+            service.key
+        );
     }
 
     fn start(&mut self, key: String, run: Run, due: VecDeque<Run>, pause: Duration) {
@@ -132,11 +129,15 @@ impl Notices {
         self.busy.insert(key.clone(), (run, due));
         self.running.spawn(async move {
             sleep(pause).await;
-            if let Some(outfile) = outfile {
-                // On the disk before the command can take the machine down.
-                let _ = spawn_blocking(move || count(&outfile)).await;
-            }
-            let outcome = task.run().await;
+            // On the disk before the command can take the machine down.
+            let counted = match outfile {
+                Some(outfile) => offload::run(move || count(&outfile)).await,
+                None => Ok(()),
+            };
+            let outcome = match counted {
+                Ok(()) => task.run().await,
+                Err(lost) => Err(lost.into()),
+            };
             Ended { key, outcome }
         });
     }
@@ -153,7 +154,7 @@ impl Notices {
     }
 
     /// A command has ended.
-    pub fn settle(&mut self, ended: Ended) -> Over {
+    pub async fn settle(&mut self, ended: Ended) -> Over {
         let Ended { key, outcome } = ended;
         match outcome {
             Ok(status) if status.success() => info!("{key}: notified"),
@@ -161,7 +162,7 @@ impl Notices {
             Err(error) if shortage::is_in(&error) => {
                 warn!("{key}: the notify command is started again: {error:#}");
                 if let Some((run, due)) = self.busy.remove(&key) {
-                    run.outfile.iter().for_each(|outfile| uncount(outfile));
+                    beside(&run, uncount).await;
                     self.start(key, run, due, REST);
                 }
                 return Over::default();
@@ -174,7 +175,7 @@ impl Notices {
         let quiet = due.is_empty();
         match due.pop_front() {
             Some(next) => self.start(key, next, due, Duration::ZERO),
-            None => run.outfile.iter().for_each(|outfile| clear(outfile)),
+            None => beside(&run, clear).await,
         }
         Over {
             quiet,
@@ -184,6 +185,17 @@ impl Notices {
 
     pub fn is_busy(&self, key: &str) -> bool {
         self.busy.contains_key(key)
+    }
+}
+
+/// Does something with the marker, if there is an outfile: off the runtime's thread, or on it where no
+/// other can be made.
+async fn beside(run: &Run, work: fn(&Path)) {
+    let Some(outfile) = run.outfile.clone() else {
+        return;
+    };
+    if let Err(Lost::NoThread(_)) = offload::run(move || work(&outfile)).await {
+        run.outfile.iter().for_each(|outfile| work(outfile));
     }
 }
 
@@ -238,7 +250,7 @@ mod tests {
         let mut settled = None;
         while notices.is_busy("net") {
             let ended = notices.ended().await;
-            settled = notices.settle(ended).file.or(settled);
+            settled = notices.settle(ended).await.file.or(settled);
         }
         assert_eq!(settled, Some(file));
     }
@@ -271,11 +283,11 @@ mod tests {
             key: "net".into(),
             outcome: Err(anyhow::Error::new(shortage).context("cannot start it")),
         };
-        assert_eq!(notices.settle(ended), Over::default());
+        assert_eq!(notices.settle(ended).await, Over::default());
         assert!(notices.is_busy("net"));
         assert_eq!(marker::starts(&outfile), Some(0), "it was never started");
         let ended = notices.ended().await;
-        assert!(notices.settle(ended).quiet);
+        assert!(notices.settle(ended).await.quiet);
         assert_eq!(marker::starts(&outfile), None);
     }
 }

@@ -61,13 +61,13 @@ pub struct Services {
 }
 
 impl Services {
-    pub fn new(services: Vec<Service>, rules: Rules) -> Services {
+    /// Begins with the notifications that are owed. Must be called within the runtime.
+    pub fn new(keepers: Vec<Keeper>, rules: Rules) -> Services {
         let mut notices = Notices::default();
         let mut served = BTreeMap::new();
-        for service in services {
-            let keeper = Keeper::new(service);
-            if let Some(outfile) = keeper.outfile() {
-                notices.catch_up(&keeper.service, outfile);
+        for keeper in keepers {
+            if let (Some(outfile), Some(starts)) = (keeper.outfile(), keeper.owed()) {
+                notices.catch_up(&keeper.service, outfile, starts);
             }
             let key = keeper.service.key.clone();
             served.insert(key, Served::new(keeper));
@@ -76,6 +76,13 @@ impl Services {
             served,
             notices,
             rules,
+        }
+    }
+
+    /// A person asks to try again what was given up.
+    pub fn enable(&mut self) {
+        for served in self.served.values_mut() {
+            served.keeper.enable();
         }
     }
 
@@ -97,7 +104,7 @@ impl Services {
                 served.one_shots.retain(|(asked, _)| Some(asked) == wish);
             }
             let settled = wish.is_none() || wish == outbox.answered(key);
-            if (settled && !all) || served.is_at_it(wish) {
+            if (settled && !all) || served.is_at_it(wish) || served.keeper.is_disabled() {
                 continue;
             }
             let reported = view.reported().get(key).unwrap_or(&Value::Null);
@@ -145,7 +152,7 @@ impl Services {
                 .map(|patch| self.rules.normalise(patch))
                 .into_iter()
                 .collect();
-            if served.keeper.is_ephemeral() {
+            if served.keeper.is_ephemeral() || served.keeper.is_disabled() {
                 continue;
             }
             match served.keeper.settle(&patches, &Value::Null).await {
@@ -219,9 +226,9 @@ impl Services {
     }
 
     /// A notify command has ended. Gives the update file that asked for it.
-    pub fn settle(&mut self, ended: Ended, outbox: &mut Outbox) -> Option<FileId> {
+    pub async fn settle(&mut self, ended: Ended, outbox: &mut Outbox) -> Option<FileId> {
         let key = ended.key.clone();
-        let over = self.notices.settle(ended);
+        let over = self.notices.settle(ended).await;
         if over.quiet
             && let Some(held) = self.served.get_mut(&key).and_then(|it| it.held.take())
         {

@@ -32,7 +32,7 @@ fn null() -> Service {
 
 fn all(service: Service) -> Services {
     Services::new(
-        vec![service],
+        vec![Keeper::new(service)],
         Rules {
             empty_array_deletes: false,
         },
@@ -122,7 +122,7 @@ async fn dev_null_is_notified_once_for_one_wish() {
         services.consider(&known, true, &mut outbox).await;
         if services.notices.is_busy("net") {
             let ended = services.notified().await;
-            services.settle(ended, &mut outbox);
+            services.settle(ended, &mut outbox).await;
         }
     }
     assert_eq!(std::fs::read_to_string(log).unwrap(), "x\n");
@@ -189,7 +189,7 @@ async fn one_shots_that_come_while_one_runs_are_all_carried_out() {
     let mut files = Vec::new();
     while services.notices.is_busy("net") {
         let ended = services.notified().await;
-        files.extend(services.settle(ended, &mut outbox));
+        files.extend(services.settle(ended, &mut outbox).await);
     }
     assert_eq!(std::fs::read_to_string(log).unwrap().lines().count(), 3);
     assert_eq!(

@@ -10,7 +10,7 @@ use crate::shadow::service::{Output, Validation};
 
 fn services() -> Vec<Service> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/services");
-    let loaded = load(&dir);
+    let loaded = load(&dir).unwrap();
     assert_eq!(loaded.problems, [] as [&str; 0]);
     loaded.services
 }

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
@@ -20,8 +20,8 @@ const LARGEST: u64 = 256 * 1024;
 pub struct Files {
     /// File name to text.
     pub sources: BTreeMap<String, String>,
-    /// One sentence for each file that cannot be used.
-    pub problems: Vec<String>,
+    /// Each file that cannot be used, and why.
+    pub unusable: Vec<(PathBuf, String)>,
 }
 
 impl Files {
@@ -42,9 +42,7 @@ impl Files {
             match text(&path, name) {
                 Ok(None) => {}
                 Ok(Some((name, text))) => drop(files.sources.insert(name, text)),
-                Err(why) => files
-                    .problems
-                    .push(format!("{} is skipped: {why}", path.display())),
+                Err(why) => files.unusable.push((path, why)),
             }
         }
         Ok(files)

@@ -40,7 +40,7 @@ fn definitions_come_in_the_order_of_their_names() {
         ("B.json", &definition("first")),
         ("ä.json", &definition("last")),
     ]);
-    let loaded = load(dir.path());
+    let loaded = load(dir.path()).unwrap();
     assert_eq!(keys(&loaded), ["first", "third", "second", "last"]);
     assert_eq!(loaded.problems, [] as [&str; 0]);
     assert_eq!(loaded.services[0].file, "B.json");
@@ -58,20 +58,20 @@ fn other_files_and_libraries_are_no_definitions() {
         ("a.js~", "{"),
     ]);
     fs::create_dir(dir.path().join("sub.json")).expect("a directory");
-    let loaded = load(dir.path());
+    let loaded = load(dir.path()).unwrap();
     assert_eq!(keys(&loaded), ["a"]);
     assert_eq!(loaded.problems, [] as [&str; 0]);
 }
 
 #[test]
 fn a_directory_that_cannot_be_read_is_named_with_the_remedy() {
-    let loaded = load(Path::new("/nonexistent/services"));
+    let loaded = load(Path::new("/nonexistent/services")).unwrap();
     assert_eq!(keys(&loaded), [] as [&str; 0]);
     let expected = "cannot read service definitions from /nonexistent/services: \
         No such file or directory (os error 2); make the directory, or correct --services";
     assert_eq!(loaded.problems, [expected]);
     let dir = directory(&[("file", "")]);
-    let [problem] = &load(&dir.path().join("file")).problems[..] else {
+    let [problem] = &load(&dir.path().join("file")).unwrap().problems[..] else {
         panic!("one problem");
     };
     assert!(problem.contains("Not a directory"), "{problem}");
@@ -90,7 +90,7 @@ fn one_bad_definition_never_stops_the_others() {
         ("h.json", r#"{"key": "h", "ephemeraldata": true}"#),
     ]);
     fs::write(dir.path().join("f.json"), b"{\n \"key\": \"\xff\" }").expect("a file");
-    let loaded = load(dir.path());
+    let loaded = load(dir.path()).unwrap();
     assert_eq!(keys(&loaded), ["good"]);
     let mut problems = problems(&loaded, &dir);
     problems.sort();
@@ -116,7 +116,7 @@ fn links_are_followed_and_nothing_hangs() {
     mkfifo(&at("c.json"), Mode::from_bits_truncate(0o600)).expect("a FIFO");
     symlink("/dev/zero", at("d.js")).expect("a link");
     let started = Instant::now();
-    let loaded = load(dir.path());
+    let loaded = load(dir.path()).unwrap();
     assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(keys(&loaded), ["linked"]);
     let expected = [
@@ -136,7 +136,7 @@ fn an_unreadable_file_is_a_problem_of_its_own() {
     let dir = directory(&[("a.json", "{}"), ("b.json", &definition("b"))]);
     let closed = fs::Permissions::from_mode(0o000);
     fs::set_permissions(dir.path().join("a.json"), closed).expect("permissions");
-    let loaded = load(dir.path());
+    let loaded = load(dir.path()).unwrap();
     assert_eq!(keys(&loaded), ["b"]);
     let expected = "a.json is skipped: cannot be read: Permission denied (os error 13)";
     assert_eq!(problems(&loaded, &dir), [expected]);
@@ -152,7 +152,7 @@ fn of_two_definitions_with_one_key_the_first_is_used() {
         ("b.json", &definition("same")),
         ("c.json", &definition("same")),
     ]);
-    let loaded = load(dir.path());
+    let loaded = load(dir.path()).unwrap();
     assert_eq!(keys(&loaded), ["same"]);
     assert_eq!(loaded.services[0].file, "b.json");
     let problems = problems(&loaded, &dir);
@@ -164,7 +164,7 @@ fn of_two_definitions_with_one_key_the_first_is_used() {
 fn an_ignored_key_is_told_and_the_definition_used() {
     let text = r#"{"key": "a", "ephemeraldata": true, "notifycmd": "true", "timeot": 3}"#;
     let dir = directory(&[("a.json", &format!("\u{feff}{text}"))]);
-    let loaded = load(dir.path());
+    let loaded = load(dir.path()).unwrap();
     assert_eq!(keys(&loaded), ["a"]);
     let expected = "a.json: unknown key 'timeot' is ignored, did you mean 'timeout'?";
     assert_eq!(problems(&loaded, &dir), [expected]);
@@ -177,7 +177,7 @@ fn without_javascript_its_definitions_are_named() {
         ("a.js", "module.exports = {}"),
         ("b.json", &definition("b")),
     ]);
-    let loaded = load(dir.path());
+    let loaded = load(dir.path()).unwrap();
     assert_eq!(keys(&loaded), ["b"]);
     let expected =
         "a.js is skipped: this program was built without JavaScript, write the definition as .json";
@@ -208,7 +208,7 @@ fn definitions_in_javascript_stand_beside_those_in_json() {
             "module.exports = { key: 'a', ephemeraldata: true, notifycmd: 'true' };",
         ),
     ]);
-    let loaded = load(dir.path());
+    let loaded = load(dir.path()).unwrap();
     assert_eq!(keys(&loaded), ["a", "b"]);
     let crate::shadow::service::Validation::Script(script) = &loaded.services[0].validation else {
         panic!("a script");
@@ -220,4 +220,20 @@ fn definitions_in_javascript_stand_beside_those_in_json() {
         "e.js is skipped: key 'a' belongs to a.js already, use another one or remove one of them",
     ];
     assert_eq!(problems(&loaded, &dir), expected);
+}
+
+#[test]
+fn a_definition_that_is_skipped_may_be_that_of_its_key_or_of_any() {
+    let dir = directory(&[
+        ("a.json", &definition("a")),
+        ("known.json", r#"{"key": "known", "outfile": 7}"#),
+        ("twice.json", &definition("a")),
+        ("_library.json", "{"),
+    ]);
+    let loaded = load(dir.path()).unwrap();
+    let may = |loaded: &Loaded, key: &str| loaded.unusable.iter().any(|it| it.may_define(key));
+    assert!(may(&loaded, "known") && !may(&loaded, "other"));
+    fs::write(dir.path().join("broken.js"), "oops oops").expect("a file");
+    let loaded = load(dir.path()).unwrap();
+    assert!(may(&loaded, "known") && may(&loaded, "other"));
 }
