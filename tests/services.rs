@@ -998,3 +998,28 @@ fn an_update_waits_while_a_definition_that_may_be_its_own_does_not_load() {
     });
     wait_for_state(&shadow, json!({"good": {"b": 1}}), json!({}));
 }
+
+#[test]
+fn trouble_with_the_files_of_a_service_is_told_once_and_then_counted() {
+    let (sandbox, _shadow) = cloud(json!({"reported": {}}));
+    let mut device = Device::new(&sandbox);
+    let updates = device.updates(THING);
+    device.service("net", json!({}));
+    fs::create_dir(device.outfile("net")).unwrap();
+    let mut command = device.command();
+    command.env("RUST_LOG", "debug");
+    device.start_as(command);
+    // Each comes while the one before it rests: they wait for different reasons.
+    for name in ["net.1", "net.2", "net.3"] {
+        drop_file(&updates, name, r#"{"a":1}"#);
+        device.wait_for_log(&format!("'{name}' is tried again in"));
+    }
+    wait_for("many attempts were made", LONG, || {
+        device.logged("is tried again in") >= 16
+    });
+    let log = device.log();
+    let told = log
+        .lines()
+        .filter(|line| line.contains("is tried again in") && line.starts_with("warn"));
+    assert!(told.count() <= 4, "{log}");
+}

@@ -14,6 +14,7 @@ use super::maildir::{Departure, Maildir, Opened, Trouble};
 use super::order::Facts;
 use super::outcome::{Disposal, Next, Outcome, Readiness};
 use super::queue::{self, MOST_NAMES, Queue};
+use super::troubles::Troubles;
 use super::{Identity, Name};
 use crate::clock::now;
 use crate::repeats::{Repeats, worth_a_line};
@@ -51,8 +52,7 @@ pub struct Desk {
     keep_failed: usize,
     /// There was no room for all names: scan again when there is.
     overfull: bool,
-    /// Why a request was last postponed.
-    shortage: Option<String>,
+    troubles: Troubles,
     refusals: Repeats,
 }
 
@@ -73,7 +73,7 @@ impl Desk {
             facts,
             keep_failed,
             overfull: false,
-            shortage: None,
+            troubles: Troubles::default(),
             refusals: Repeats::default(),
         })
     }
@@ -215,6 +215,9 @@ impl Desk {
 
     fn dispose(&mut self, name: &Name, read: Option<Identity>, outcome: Outcome, done: &str) {
         let told = outcome.clone();
+        if !matches!(outcome, Outcome::Postponed(_)) {
+            self.troubles.ended(name);
+        }
         match self.queue.settled(name, outcome, now()) {
             Disposal::Remove => {
                 info!("{done}");
@@ -259,16 +262,18 @@ impl Desk {
         );
     }
 
-    /// A shortage hits many requests many times: the same one is told once.
+    /// Trouble hits many requests many times: each cause is told once, and then counted.
     fn postponed(&mut self, name: &Name, pause: Duration, reason: String) {
-        let known = self.shortage.as_ref() == Some(&reason);
-        let level = if known { Level::Debug } else { Level::Warn };
+        let (level, times) = match self.troubles.postponed(name, &reason) {
+            Some(1) => (Level::Warn, String::new()),
+            Some(count) => (Level::Warn, format!(" ({count} times so far)")),
+            None => (Level::Debug, String::new()),
+        };
         log!(
             level,
-            "'{name}' is tried again in {} s: {reason}",
+            "'{name}' is tried again in {} s: {reason}{times}",
             pause.as_secs()
         );
-        self.shortage = Some(reason);
     }
 
     fn give_up(&mut self, name: &Name, read: Option<Identity>, reason: &str) {

@@ -17,6 +17,7 @@ pub mod queue;
 mod record;
 mod slots;
 pub mod stamps;
+mod troubles;
 pub mod watch;
 
 use std::ffi::OsStr;
