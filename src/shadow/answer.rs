@@ -2,6 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use super::lenient::members;
+
+/// What is read of a message; what else it says is passed over.
+const MEMBERS: [&str; 5] = ["state", "version", "clientToken", "code", "message"];
+
 /// Sections of a document, or of a patch to one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sections {
@@ -90,11 +95,7 @@ pub fn delta(payload: &[u8]) -> Result<Delta, String> {
 }
 
 fn object(payload: &[u8]) -> Result<Map<String, Value>, String> {
-    match serde_json::from_slice(payload) {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(_) => Err("it is not a JSON object".to_owned()),
-        Err(error) => Err(format!("it is not JSON: {error}")),
-    }
+    members(payload, &MEMBERS)
 }
 
 fn token(message: &Map<String, Value>) -> Option<String> {

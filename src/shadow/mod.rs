@@ -16,6 +16,7 @@ pub mod definitions;
 pub mod document;
 mod javascript;
 mod keeper;
+mod lenient;
 mod marker;
 mod memory;
 mod notices;
