@@ -364,13 +364,3 @@ fn a_default_shadow_that_the_cloud_refuses_leaves_an_empty_shadow() {
     assert!(shadow.wait_for(LONG, |document| document["version"] == json!(1)));
     device.wait_for_log("cannot be made");
 }
-
-#[test]
-fn without_a_default_shadow_a_missing_one_is_made_of_what_the_services_have() {
-    let sandbox = sandbox();
-    let mut device = Device::new(&sandbox);
-    device.service("net", json!({}));
-    fs::write(device.outfile("net"), r#"{"a":1}"#).unwrap();
-    device.start();
-    wait_for_reported(&sandbox.shadow(THING), json!({"net": {"a": 1}}));
-}

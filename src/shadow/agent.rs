@@ -2,7 +2,7 @@
 //! to be told. What to say when is decided by [`Thing`].
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use log::{Level, debug, error, info, log, warn};
@@ -93,22 +93,27 @@ impl Agent {
     /// Loads the definitions and reports what is wrong with them; then keeps both sides in line. Ends only with the session; dropping the future loses nothing.
     pub async fn run(mut self) {
         self.load().await;
-        let Some(mut subscription) = self.subscribe().await else {
+        let Some(mut subscription) = self.subscribe(self.channels()).await else {
             return;
+        };
+        // A policy of old may not know of this one: without it the rest goes on.
+        let mut deletions = match self.thing.is_blind() {
+            false => self.subscribe(&[Channel::DeleteAccepted]).await,
+            true => None,
         };
         loop {
             self.link_changed(&subscription);
             self.take_updates().await;
             self.converse();
-            let deadline = [self.thing.deadline(), self.updates.deadline()]
-                .into_iter()
-                .flatten()
-                .min();
+            let deadline = self.deadline();
             tokio::select! {
                 message = subscription.messages.recv() => match message {
                     Some(message) => self.heard(&message, &subscription).await,
                     None => return,
                 },
+                Some(message) = next_message(&mut deletions) => {
+                    self.heard(&message, &subscription).await;
+                }
                 Ok(()) = self.link.changed() => {}
                 Ok(()) = subscription.state.changed() => {}
                 Some(Ok((request, answer))) = self.sending.join_next() => {
@@ -159,9 +164,16 @@ impl Agent {
         self.services = Services::new(keepers, self.options.rules);
     }
 
-    async fn subscribe(&self) -> Option<Subscription> {
-        let topics: Vec<String> = self
-            .channels()
+    /// When something is to be done, if nothing else happens.
+    fn deadline(&mut self) -> Option<Instant> {
+        // Update files are not taken before the first document, so they are not due.
+        let knows = self.thing.view().is_some();
+        let updates = knows.then(|| self.updates.deadline()).flatten();
+        [self.thing.deadline(), updates].into_iter().flatten().min()
+    }
+
+    async fn subscribe(&self, channels: &[Channel]) -> Option<Subscription> {
+        let topics: Vec<String> = channels
             .iter()
             .map(|it| self.options.id.topic(*it))
             .collect();
@@ -183,7 +195,7 @@ impl Agent {
         if self.thing.is_blind() {
             &Channel::UPDATE
         } else {
-            &Channel::ALL
+            &Channel::TALK
         }
     }
 
@@ -212,6 +224,12 @@ impl Agent {
                 Action::Get(request) => self.send(self.options.id.get(), request),
                 Action::Update(request) => self.send(self.options.id.update(), request),
                 Action::Settled(files) => self.delivered(&files),
+                Action::Undone { keys, pause } => warn!(
+                    "{}: somebody else undoes what the shadow of {} says of it, so it is said again after {} s at the earliest, and less and less often",
+                    keys.join(", "),
+                    self.options.id,
+                    pause.as_secs()
+                ),
                 Action::GiveUp(files) => {
                     for id in files {
                         let reason = "the cloud has refused the configuration that it makes";
@@ -281,7 +299,7 @@ impl Agent {
                     self.delivered(&files);
                     self.consider(false).await;
                 }
-                News::Cleared(wishes) => self.services.fire(&wishes),
+                News::Orders(orders) => self.services.fire(orders),
                 News::GivenUp { what, reason } => self.given_up(what, &reason),
                 News::Retry { reason, pause } => self.retry(&reason, pause),
                 News::Nonsense(why) => self.nonsense(&why),
@@ -309,7 +327,10 @@ impl Agent {
     /// There is no shadow: the default one is handed to the services and becomes the first report.
     async fn seed(&mut self) {
         let id = &self.options.id;
-        info!("there is no shadow of {id}");
+        match self.options.default_shadow {
+            Some(_) => info!("there is no shadow of {id}"),
+            None => info!("there is no shadow of {id}, and no --defaultshadow that would make it"),
+        }
         let document = match &self.options.default_shadow {
             None => None,
             Some(command) => Some(default_shadow(command, &id.to_string()).await),
@@ -453,6 +474,14 @@ fn loaded(dirs: &[PathBuf]) -> Result<(Loaded, Vec<Keeper>), Lost> {
     let mut loaded = definitions::load_all(dirs)?;
     let services = std::mem::take(&mut loaded.services);
     Ok((loaded, services.into_iter().map(Keeper::new).collect()))
+}
+
+/// For ever, when there is no such subscription.
+async fn next_message(subscription: &mut Option<Subscription>) -> Option<Message> {
+    match subscription {
+        Some(subscription) => subscription.messages.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The thing's name is on the command's standard input.

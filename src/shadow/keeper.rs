@@ -100,8 +100,7 @@ impl Keeper {
     /// Which members the service answers for.
     pub fn scope(&self) -> Scope {
         match &self.service.output {
-            Output::Ephemeral => Scope::Nothing,
-            Output::File { keys: None, .. } => Scope::Everything,
+            Output::Ephemeral | Output::File { keys: None, .. } => Scope::Everything,
             Output::File {
                 keys: Some(keys), ..
             } => Scope::These(keys.clone()),

@@ -4,7 +4,8 @@
 //! | file | subject |
 //! |---|---|
 //! | `agent` | the task of one shadow |
-//! | `thing`, `view`, `outbox`, `answer`, `topics` | the conversation with the cloud (pure) |
+//! | `thing`, `view`, `outbox`, `update`, `answer`, `lenient`, `topics` | the conversation with the cloud (pure) |
+//! | `wish`, `pace`, `suspects` | which wishes were answered, how often, and what fails alone (pure) |
 //! | `services`, `keeper`, `notices`, `marker`, `memory` | what a service does with its settings |
 //! | `plan`, `document` | settings compared and merged (pure) |
 //! | `updates` | update files |
@@ -21,15 +22,19 @@ mod marker;
 mod memory;
 mod notices;
 mod outbox;
+mod pace;
 mod plan;
 pub mod script;
 pub mod service;
 mod services;
+mod suspects;
 mod thing;
 mod topics;
+mod update;
 mod updates;
 mod validate;
 mod view;
+mod wish;
 
 use std::path::PathBuf;
 

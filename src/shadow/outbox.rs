@@ -1,20 +1,19 @@
 //! Pure: what the device still has to tell the cloud, and how much of it goes into one update.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Map, Value};
 
-use super::answer::Sections;
-use super::document::{compose, composes, diff, kept};
+use super::document::{diff, kept, same};
 use super::plan::only;
+use super::suspects::Suspects;
+use super::update::{SEED, Update};
 use super::view::View;
+use super::wish::{Order, Wishes};
 use crate::spool::Name;
 
 /// What a message can hold, with something to spare for the rest of the update.
 pub const LARGEST_REPORT: usize = 120 * 1024;
-/// Updates are filled up to so many bytes: the cloud keeps 8 KB of a shadow.
-const ROOM: usize = 8 * 1024;
 
 /// An update file: its directory's number, and its name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,41 +28,42 @@ pub struct Report {
     /// The configuration in force, `null` if there is none.
     pub config: Value,
     pub scope: Scope,
-    /// The wish that was answered by it, accepted or rejected, if there was one: it is cleared as
-    /// long as the cloud still has this very one.
-    pub answered: Option<Value>,
 }
 
 /// Which reported members of its key a service answers for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    Nothing,
     These(Vec<String>),
     Everything,
 }
 
-/// An update file that waits for the cloud.
-#[derive(Clone, Debug)]
-struct File {
-    id: FileId,
-    key: String,
-    /// Goes into `reported` as it is; `None`: all of it is in the service's report.
-    patch: Option<Value>,
-    /// Belongs to the report of a service.
-    of_service: bool,
+/// Why a report is to be compared with what the cloud has. In between it is not: what others write
+/// there is left until something is settled or fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// The cloud was looked at.
+    Looked,
+    /// The configuration is another one than before.
+    Changed,
 }
 
-/// One update, and what is settled when the cloud accepts it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Update {
-    pub state: Sections,
-    pub files: Vec<FileId>,
-    /// The keys whose service reports, with the wish that is cleared.
-    keys: BTreeMap<String, Option<Value>>,
-    seed: bool,
-    create: bool,
-    /// How many things it says that can be refused by themselves.
-    parts: usize,
+#[derive(Debug)]
+struct Word {
+    report: Report,
+    due: Option<Due>,
+    /// The configuration that the cloud has accepted last.
+    accepted: Option<Value>,
+}
+
+/// An update file that waits for the cloud.
+#[derive(Clone, Debug)]
+pub struct File {
+    pub id: FileId,
+    pub key: String,
+    /// Goes into `reported` as it is; `None`: all of it is in the service's report.
+    pub patch: Option<Value>,
+    /// Belongs to the report of a service.
+    pub of_service: bool,
 }
 
 /// The parts of a refused update that are given up.
@@ -78,7 +78,9 @@ pub struct GivenUp {
 /// Everything that waits to be told.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    reports: BTreeMap<String, Report>,
+    /// Which wishes were answered, and are to be cleared.
+    pub wishes: Wishes,
+    words: BTreeMap<String, Word>,
     files: VecDeque<File>,
     /// The default shadow's members that belong to no service.
     seed: Option<Map<String, Value>>,
@@ -88,6 +90,9 @@ pub struct Outbox {
     refused: BTreeMap<String, Value>,
     /// Something in an update was refused: one thing at a time, to find out what.
     alone: bool,
+    /// Keys whose wish and report do not fit into the shadow beside each other.
+    together: BTreeSet<String>,
+    suspects: Suspects,
 }
 
 impl Outbox {
@@ -98,21 +103,18 @@ impl Outbox {
         if !fits {
             self.refused.insert(key.to_owned(), report.config.clone());
         }
-        self.reports.insert(key.to_owned(), report);
+        let earlier = self.words.remove(key);
+        let unchanged = earlier.as_ref().is_some_and(|word| {
+            word.due != Some(Due::Changed) && same(&word.report.config, &report.config)
+        });
+        let due = if unchanged { Due::Looked } else { Due::Changed };
+        let word = Word {
+            report,
+            due: Some(due),
+            accepted: earlier.and_then(|word| word.accepted),
+        };
+        self.words.insert(key.to_owned(), word);
         fits
-    }
-
-    /// The wish that a service has answered last.
-    pub fn answered(&self, key: &str) -> Option<&Value> {
-        self.reports.get(key)?.answered.as_ref()
-    }
-
-    /// The cloud has no wish for this service any more. The same wish is a new one when it comes
-    /// again.
-    pub fn withdrawn(&mut self, key: &str) {
-        if let Some(report) = self.reports.get_mut(key) {
-            report.answered = None;
-        }
     }
 
     /// An update file for a key without service. Repetition is harmless.
@@ -147,8 +149,10 @@ impl Outbox {
         self.create = true;
     }
 
-    /// Files whose contents the cloud has already, as far as is known.
+    /// Files whose contents the cloud has already, as far as is known. What the cloud has of the
+    /// reports needs not be compared any more.
     pub fn settled(&mut self, view: &View) -> Vec<FileId> {
+        self.compare(view);
         let silent: Vec<FileId> = self
             .files
             .iter()
@@ -156,6 +160,7 @@ impl Outbox {
                 file.of_service
                     && file.patch.is_none()
                     && !self.is_refused(&file.key)
+                    && !self.wishes.waits(&file.key)
                     && self.change(&file.key, view).is_none()
             })
             .map(|file| file.id.clone())
@@ -164,30 +169,93 @@ impl Outbox {
         silent
     }
 
-    /// The next update. `None`: there is nothing to tell. `clears`: it may clear wishes.
+    fn compare(&mut self, view: &View) {
+        let said: Vec<String> = self
+            .words
+            .keys()
+            .filter(|key| self.change(key, view).is_none())
+            .cloned()
+            .collect();
+        for key in said {
+            let refused = self.is_refused(&key);
+            if let Some(word) = self.words.get_mut(&key).filter(|word| word.due.is_some()) {
+                word.due = None;
+                if !refused {
+                    word.accepted = Some(word.report.config.clone());
+                }
+            }
+        }
+    }
+
+    /// The next update. `None`: there is nothing to tell. `clears`: it may clear wishes. What has
+    /// failed by itself goes when there is nothing else.
     pub fn next(&self, view: &View, clears: bool) -> Option<Update> {
+        // A shadow that does not exist is made by the default shadow and by update files alone.
+        if view.version().is_none() && !self.create && self.files.is_empty() {
+            return None;
+        }
+        let first = self.filled(view, clears, |key| !self.suspects.contains(key));
+        first.or_else(|| {
+            let mut suspects = self.suspects.in_turn().into_iter();
+            suspects.find_map(|suspect| self.filled(view, clears, |key| key == suspect))
+        })
+    }
+
+    fn filled(&self, view: &View, clears: bool, goes: impl Fn(&str) -> bool) -> Option<Update> {
         let mut update = Update::default();
-        for key in self.reports.keys() {
-            let clears = clears && self.clears(key, view);
-            if (clears || self.change(key, view).is_some()) && self.has_room(&update) {
+        let keys: BTreeSet<&String> = self.words.keys().chain(self.wishes.keys()).collect();
+        for key in keys.into_iter().filter(|key| goes(key)) {
+            if update.has_room(self.alone) {
                 self.add_report(key, view, clears, &mut update);
             }
         }
-        if self.create && self.has_room(&update) {
-            self.add_seed(&mut update);
+        if self.create && goes(SEED) && update.has_room(self.alone) {
+            update.plant(self.seed.as_ref());
         }
-        self.add_files(&mut update);
+        self.add_files(&mut update, goes);
         (update.parts > 0).then_some(update)
     }
 
-    fn has_room(&self, update: &Update) -> bool {
-        update.parts == 0 || (!self.alone && size(&update.state) <= ROOM)
+    fn add_report(&self, key: &str, view: &View, clears: bool, update: &mut Update) {
+        let clears = clears && self.wishes.clears(key, view.desired().get(key));
+        let fits = clears || !(self.together.contains(key) && self.wishes.waits(key));
+        let change = self.change(key, view).filter(|_| fits);
+        if change.is_none() && !clears {
+            return;
+        }
+        let word = self.words.get(key);
+        let changed = change.is_some() && word.is_some_and(|it| it.due == Some(Due::Changed));
+        let repeats = clears && self.wishes.repeats(key);
+        let undone = change.is_some()
+            && word.is_some_and(|it| it.accepted.as_ref() == Some(&it.report.config));
+        update.prompted |= changed || (clears && !repeats);
+        update.again |= undone || (repeats && !self.wishes.is_command(key));
+        let change = change.zip(word.map(|word| &word.report.config));
+        update.report(key, change, clears);
+    }
+
+    /// Files in their order, as long as there is room and one update can say it. One that has
+    /// overtaken a wish goes when that is cleared: were it gone before, the wish would come back
+    /// with the next start.
+    fn add_files(&self, update: &mut Update, goes: impl Fn(&str) -> bool) {
+        for file in self.files.iter().filter(|file| goes(&file.key)) {
+            let reported = file.of_service && update.reports.contains_key(&file.key);
+            let early = file.of_service
+                && self.wishes.waits(&file.key)
+                && !update.state.desired.contains_key(&file.key);
+            if early || !(reported || update.has_room(self.alone)) {
+                continue;
+            }
+            if !update.take(file) {
+                return;
+            }
+        }
     }
 
     /// The configuration in force was refused as it is.
     fn is_refused(&self, key: &str) -> bool {
-        let report = self.reports.get(key);
-        report.is_some_and(|report| self.refused.get(key) == Some(&report.config))
+        let word = self.words.get(key);
+        word.is_some_and(|word| self.refused.get(key) == Some(&word.report.config))
     }
 
     /// Files whose contents are in a configuration that was refused.
@@ -207,6 +275,7 @@ impl Outbox {
     pub fn forget_refusals(&mut self) {
         let too_large = |config: &Value| config.to_string().len() > LARGEST_REPORT;
         self.refused.retain(|_, config| too_large(config));
+        self.wishes.forget_refusals();
     }
 
     /// The shadow has been made by somebody else.
@@ -215,19 +284,26 @@ impl Outbox {
         self.create = false;
     }
 
-    /// What the cloud must change to hold what the service says.
+    /// There is no shadow any more, so there is nothing that could be undone or cleared.
+    pub fn forget_cloud(&mut self) {
+        self.wishes.forget();
+        for word in self.words.values_mut() {
+            word.accepted = None;
+        }
+    }
+
+    /// What the cloud must change to hold what the service says, if that is to be compared.
     fn change(&self, key: &str, view: &View) -> Option<Value> {
-        let report = self.reports.get(key)?;
-        if self.is_refused(key) {
+        let word = self.words.get(key)?;
+        if word.due.is_none() || self.is_refused(key) {
             return None;
         }
         let reported = view.reported().get(key).unwrap_or(&Value::Null);
-        match &report.scope {
-            Scope::Nothing => None,
-            Scope::Everything => diff(&known(reported), &known(&report.config)),
+        match &word.report.scope {
+            Scope::Everything => diff(&known(reported), &known(&word.report.config)),
             Scope::These(keys) => {
                 let within = |document: &Value| known(&only(document, keys));
-                let (reported, config) = (within(reported), within(&report.config));
+                let (reported, config) = (within(reported), within(&word.report.config));
                 match (&reported, &config) {
                     // Members outside the scope must survive.
                     (Value::Object(_), Value::Null) => diff(&reported, &Value::Object(Map::new())),
@@ -237,60 +313,22 @@ impl Outbox {
         }
     }
 
-    fn clears(&self, key: &str, view: &View) -> bool {
-        let wish = view.desired().get(key);
-        let report = self.reports.get(key);
-        wish.is_some() && report.is_some_and(|report| report.answered.as_ref() == wish)
-    }
-
-    fn add_report(&self, key: &str, view: &View, clears: bool, update: &mut Update) {
-        if let Some(change) = self.change(key, view) {
-            update.state.reported.insert(key.to_owned(), change);
-        }
-        let wish = view.desired().get(key).filter(|_| clears);
-        if wish.is_some() {
-            update.state.desired.insert(key.to_owned(), Value::Null);
-        }
-        update.keys.insert(key.to_owned(), wish.cloned());
-        update.parts += 1;
-    }
-
-    fn add_seed(&self, update: &mut Update) {
-        for (key, value) in self.seed.iter().flatten() {
-            match update.state.reported.get_mut(key) {
-                Some(report) => compose(report, value),
-                None => {
-                    update.state.reported.insert(key.clone(), value.clone());
-                }
-            }
-        }
-        update.seed = self.seed.is_some();
-        update.create = true;
-        update.parts += 1;
-    }
-
-    /// Files in their order, as long as there is room and one update can say it.
-    fn add_files(&self, update: &mut Update) {
-        for file in &self.files {
-            let reported = file.of_service && update.keys.contains_key(&file.key);
-            if !(reported || self.has_room(update)) {
-                continue;
-            }
-            if !update.take(file) {
-                return;
-            }
-            update.parts += usize::from(!reported);
+    /// It is on its way.
+    pub fn sent(&mut self, update: &Update) {
+        for key in update.cleared() {
+            self.wishes.clearing(key);
         }
     }
 
-    /// The cloud has accepted it.
-    pub fn accepted(&mut self, update: &Update) {
+    /// The cloud has accepted it. Gives the commands whose wishes it has cleared.
+    pub fn accepted(&mut self, update: &Update) -> Vec<Order> {
         self.files.retain(|file| !update.files.contains(&file.id));
-        for (key, wish) in &update.keys {
-            if let Some(report) = self.reports.get_mut(key)
-                && report.answered == *wish
-            {
-                report.answered = None;
+        for (key, config) in &update.reports {
+            self.together.remove(key);
+            let word = self.words.get_mut(key);
+            if let Some(word) = word.filter(|word| config.as_ref() == Some(&word.report.config)) {
+                word.due = None;
+                word.accepted.clone_from(config);
             }
         }
         if update.create {
@@ -302,13 +340,57 @@ impl Outbox {
         if self.files.is_empty() && self.seed.is_none() {
             self.alone = false;
         }
+        self.suspects.accepted(update.subjects.iter());
+        let cleared = update.cleared();
+        cleared.filter_map(|key| self.wishes.cleared(key)).collect()
+    }
+
+    /// The cloud has not carried it out.
+    pub fn not_accepted(&mut self, update: &Update) {
+        for key in update.cleared() {
+            self.wishes.not_cleared(key);
+        }
+    }
+
+    /// It has failed for no reason of its own that is known. After a few times each part goes by
+    /// itself, and then one that fails lets the others go first.
+    pub fn failed(&mut self, update: &Update) {
+        self.suspects.failed();
+        if !self.suspects.are_likely() {
+            return;
+        }
+        match update.subjects.first() {
+            Some(subject) if update.parts == 1 => self.suspects.blame(subject),
+            _ => self.alone = true,
+        }
+    }
+
+    /// Whether updates have failed again and again.
+    pub fn fails_often(&self) -> bool {
+        self.suspects.are_likely()
+    }
+
+    /// The cloud does not allow it. It is given up if the cloud has accepted others meanwhile.
+    pub fn denied(&mut self, update: &Update) -> GivenUp {
+        self.not_accepted(update);
+        let subject = update.subjects.first();
+        let proven = subject.is_some_and(|subject| self.suspects.is_proven(subject));
+        if update.parts == 1 && proven {
+            return self.refused(update, false);
+        }
+        self.failed(update);
+        GivenUp::default()
     }
 
     /// The cloud will not accept it as it is. What was alone is given up; of several parts each is
-    /// sent again by itself, to find out which one is to blame.
-    pub fn refused(&mut self, update: &Update) -> GivenUp {
+    /// sent again by itself, to find out which one is to blame. `too_large`: the shadow would be.
+    pub fn refused(&mut self, update: &Update, too_large: bool) -> GivenUp {
         if update.parts > 1 {
+            self.not_accepted(update);
             self.alone = true;
+            return GivenUp::default();
+        }
+        if too_large && self.fits_without_wish(update) {
             return GivenUp::default();
         }
         self.files.retain(|file| !update.files.contains(&file.id));
@@ -317,79 +399,39 @@ impl Outbox {
         } else if update.create {
             self.create = false;
         }
-        for key in update.keys.keys() {
+        for key in update.reports.keys() {
             self.report_refused(key, update);
+        }
+        if let Some(subject) = update.subjects.first() {
+            self.suspects.forget(subject);
         }
         GivenUp {
             files: update.files.clone(),
-            keys: update.keys.keys().cloned().collect(),
+            keys: update.reports.keys().cloned().collect(),
             seed: update.create,
+        }
+    }
+
+    /// A report that was too large beside its own wish is sent again together with the clearing.
+    fn fits_without_wish(&mut self, update: &Update) -> bool {
+        let beside = |key: &&String| self.wishes.waits(key) && !update.clears();
+        match update.reports.keys().find(beside) {
+            Some(key) => self.together.insert(key.clone()),
+            None => false,
         }
     }
 
     /// Without its configuration the clearing of the wish may be accepted, and is tried next.
     fn report_refused(&mut self, key: &str, update: &Update) {
-        let Some(report) = self.reports.get_mut(key) else {
+        if !update.state.reported.contains_key(key) {
+            self.wishes.refused(key);
             return;
-        };
-        if update.state.reported.contains_key(key) {
-            self.refused.insert(key.to_owned(), report.config.clone());
-        } else {
-            report.answered = None;
+        }
+        self.wishes.not_cleared(key);
+        if let Some(Some(config)) = update.reports.get(key) {
+            self.refused.insert(key.to_owned(), config.clone());
         }
     }
-}
-
-impl Update {
-    /// Whether it must carry the version that it answers.
-    pub fn clears(&self) -> bool {
-        !self.state.desired.is_empty()
-    }
-
-    /// The wishes that it clears, by key.
-    pub fn cleared(&self) -> Vec<(String, Value)> {
-        let wishes = self.keys.iter();
-        wishes
-            .filter_map(|(key, wish)| Some((key.clone(), wish.clone()?)))
-            .collect()
-    }
-
-    /// The `state` of the request. An empty one makes a shadow.
-    pub fn sections(&self) -> Value {
-        let mut sections = Map::new();
-        if !self.state.reported.is_empty() || !self.clears() {
-            sections.insert("reported".to_owned(), self.state.reported.clone().into());
-        }
-        if self.clears() {
-            sections.insert("desired".to_owned(), self.state.desired.clone().into());
-        }
-        sections.into()
-    }
-
-    /// `false`: there is no room, or one update cannot say both.
-    fn take(&mut self, file: &File) -> bool {
-        if let Some(patch) = &file.patch {
-            let full = self.parts > 0 && size(&self.state) + patch.to_string().len() > ROOM;
-            match self.state.reported.get_mut(&file.key) {
-                _ if full => return false,
-                Some(earlier) if !composes(earlier, patch) => return false,
-                Some(earlier) => compose(earlier, patch),
-                None => {
-                    self.state.reported.insert(file.key.clone(), patch.clone());
-                }
-            }
-        }
-        self.files.push(file.id.clone());
-        true
-    }
-}
-
-fn size(state: &Sections) -> usize {
-    [&state.reported, &state.desired]
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| key.len() + value.to_string().len() + 4)
-        .sum()
 }
 
 fn known(document: &Value) -> Value {

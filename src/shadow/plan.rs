@@ -132,17 +132,18 @@ pub fn only(document: &Value, keys: &[String]) -> Value {
 }
 
 /// What an update file asks for beyond the members that its service writes: it is reported as the
-/// validated configuration has it.
+/// validated configuration has it. `null` removes them all.
 pub fn beyond(service: &Service, patch: &Value, config: &Value) -> Option<Value> {
-    let (
-        Output::File {
-            keys: Some(keys), ..
-        },
-        Value::Object(changes),
-    ) = (&service.output, patch)
+    let Output::File {
+        keys: Some(keys), ..
+    } = &service.output
     else {
         return None;
     };
+    if patch.is_null() && config.is_null() {
+        return Some(Value::Null);
+    }
+    let changes = patch.as_object()?;
     let rest: Map<String, Value> = changes
         .keys()
         .filter(|key| !keys.contains(key))

@@ -13,6 +13,7 @@ use super::outbox::{FileId, LARGEST_REPORT, Outbox, Report};
 use super::plan;
 use super::service::Service;
 use super::view::View;
+use super::wish::{Answer, Order};
 use crate::repeats::{Repeats, worth_a_line};
 
 /// An update file, read.
@@ -41,9 +42,6 @@ struct Served {
     /// Told to the cloud when the notify command has ended, because there is no outfile that would
     /// remember the change.
     held: Option<Held>,
-    /// Wishes of an ephemeral service with what validation made of them: carried out when the cloud
-    /// has cleared them at our request.
-    one_shots: Vec<(Value, Value)>,
 }
 
 #[derive(Debug)]
@@ -96,26 +94,26 @@ impl Services {
     pub async fn consider(&mut self, view: &View, all: bool, outbox: &mut Outbox) -> bool {
         let mut well = true;
         for (key, served) in &mut self.served {
-            let wish = view.desired().get(key);
-            if wish.is_none() {
-                outbox.withdrawn(key);
-            }
-            if all {
-                served.one_shots.retain(|(asked, _)| Some(asked) == wish);
-            }
-            let settled = wish.is_none() || wish == outbox.answered(key);
-            if (settled && !all) || served.is_at_it(wish) || served.keeper.is_disabled() {
+            let desired = view.desired().get(key);
+            let fresh = outbox.wishes.fresh(key, desired);
+            let nothing = fresh.is_none() && (!all || served.keeper.is_ephemeral());
+            if nothing || served.keeper.is_disabled() {
                 continue;
             }
             let reported = view.reported().get(key).unwrap_or(&Value::Null);
-            let patches: Vec<Value> = wish
-                .map(|wish| self.rules.normalise(wish.clone()))
+            let wish = desired.filter(|_| fresh.is_some());
+            let patches: Vec<Value> = fresh
                 .into_iter()
+                .map(|fresh| self.rules.normalise(fresh))
                 .collect();
             match served.keeper.settle(&patches, reported).await {
                 Ok(settled) => {
                     served.troubles.clear();
-                    served.answer(wish, settled, outbox, &mut self.notices);
+                    let answer = served.answer(settled, outbox, &mut self.notices);
+                    if let Some(wish) = wish {
+                        let version = view.version().unwrap_or_default();
+                        outbox.wishes.answer(key, wish, version, answer);
+                    }
                 }
                 Err(trouble) => {
                     served.tell(&trouble);
@@ -164,7 +162,7 @@ impl Services {
                     if let Some(beyond) = beyond {
                         document.insert(key.clone(), beyond);
                     }
-                    served.answer(None, settled, outbox, &mut self.notices);
+                    served.answer(settled, outbox, &mut self.notices);
                 }
                 Err(trouble) => {
                     served.tell(&trouble);
@@ -206,15 +204,10 @@ impl Services {
         }
     }
 
-    /// Carries out the wishes of ephemeral services that the cloud has cleared at our request.
-    pub fn fire(&mut self, wishes: &[(String, Value)]) {
-        for (key, wish) in wishes {
-            let Some(served) = self.served.get_mut(key) else {
-                continue;
-            };
-            let at = served.one_shots.iter().position(|(asked, _)| asked == wish);
-            if let Some(at) = at {
-                let (_, config) = served.one_shots.remove(at);
+    /// Carries out commands whose wishes the cloud has cleared at our request.
+    pub fn fire(&mut self, orders: Vec<Order>) {
+        for (key, config) in orders {
+            if let Some(served) = self.served.get(&key) {
                 self.notices.notify(served.run(Some(config)));
             }
         }
@@ -233,6 +226,7 @@ impl Services {
             && let Some(held) = self.served.get_mut(&key).and_then(|it| it.held.take())
         {
             tell_cloud(&key, held.report, held.files, outbox);
+            outbox.wishes.release(&key);
         }
         over.file
     }
@@ -257,14 +251,7 @@ impl Served {
             troubles: Repeats::default(),
             greeted: false,
             held: None,
-            one_shots: Vec::new(),
         }
-    }
-
-    /// The answer to this very wish is being carried out.
-    fn is_at_it(&self, wish: Option<&Value>) -> bool {
-        let held = self.held.as_ref();
-        held.is_some_and(|held| held.report.answered.as_ref() == wish)
     }
 
     fn tell(&mut self, trouble: &anyhow::Error) {
@@ -282,38 +269,25 @@ impl Served {
         Run::new(&self.keeper.service, self.keeper.outfile(), stdin)
     }
 
-    fn report(&self, config: Value, answered: Option<Value>) -> Report {
+    fn report(&self, config: Value) -> Report {
         Report {
             config,
             scope: self.keeper.scope(),
-            answered,
         }
     }
 
-    /// A wish was taken up, or turned down.
-    fn answer(
-        &mut self,
-        wish: Option<&Value>,
-        settled: Settled,
-        outbox: &mut Outbox,
-        notices: &mut Notices,
-    ) {
-        let key = self.keeper.service.key.clone();
+    /// A wish, if there was one, was taken up or turned down.
+    fn answer(&mut self, settled: Settled, outbox: &mut Outbox, notices: &mut Notices) -> Answer {
+        let key = &self.keeper.service.key;
         for (_, reason) in &settled.rejected {
             warn!("{key}: what the cloud wants is turned down: {reason}");
         }
-        let report = self.report(settled.config.clone(), wish.cloned());
         if self.keeper.is_ephemeral() {
-            if let Some(wish) = wish {
-                self.one_shots.retain(|(asked, _)| asked != wish);
-                if settled.rejected.is_empty() && !settled.config.is_null() {
-                    self.one_shots.push((wish.clone(), settled.config));
-                }
-            }
-            outbox.report(&key, report);
-            return;
+            let good = settled.rejected.is_empty() && !settled.config.is_null();
+            return Answer::Command(good.then_some(settled.config));
         }
-        self.put(report, Vec::new(), settled.notify, outbox, notices);
+        let report = self.report(settled.config);
+        self.put(report, Vec::new(), settled.notify, outbox, notices)
     }
 
     /// Tells the service and the cloud.
@@ -324,7 +298,7 @@ impl Served {
         notify: bool,
         outbox: &mut Outbox,
         notices: &mut Notices,
-    ) {
+    ) -> Answer {
         let key = self.keeper.service.key.clone();
         if notify {
             info!("{key}: the configuration has changed");
@@ -339,7 +313,9 @@ impl Served {
             self.held = Some(Held { report, files });
         } else {
             tell_cloud(&key, report, files, outbox);
+            return Answer::InForce;
         }
+        Answer::Held
     }
 
     /// Each file of an ephemeral service is a command of its own.
@@ -366,7 +342,6 @@ impl Served {
         outbox: &mut Outbox,
         notices: &mut Notices,
     ) -> Outcome {
-        let key = self.keeper.service.key.clone();
         let mut outcome = Outcome::default();
         let mut files = Vec::new();
         for (index, (id, patch)) in ids.into_iter().zip(patches).enumerate() {
@@ -378,8 +353,7 @@ impl Served {
                 files.push((id, rest));
             }
         }
-        let answered = outbox.answered(&key).cloned();
-        let report = self.report(settled.config, answered);
+        let report = self.report(settled.config);
         self.put(report, files, settled.notify, outbox, notices);
         outcome
     }

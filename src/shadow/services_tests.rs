@@ -108,6 +108,132 @@ async fn a_wish_for_dev_null_is_not_cleared_by_an_update_file_that_overtakes_its
 }
 
 #[tokio::test]
+async fn an_update_file_outlives_an_answered_wish_whose_clearing_is_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut files = service(Output::File {
+        path: dir.path().join("net.conf"),
+        format: Format::Json,
+        keys: None,
+    });
+    files.notify = "true".into();
+    let mut running = null();
+    running.notify_keys = None;
+    for it in [files, null(), running] {
+        let mut services = all(it);
+        let mut outbox = Outbox::default();
+        let known = view(3, json!({"desired": {"net": {"a": 1}}}));
+        services.consider(&known, true, &mut outbox).await;
+        services
+            .change("net", change("net.1", json!({"a": 2})), &known, &mut outbox)
+            .await;
+        // Whatever the cloud answers, the wish is still there.
+        for all in [false, true, true] {
+            services.consider(&known, all, &mut outbox).await;
+        }
+        while services.notices.is_busy("net") {
+            let ended = services.notified().await;
+            services.settle(ended, &mut outbox).await;
+        }
+        services.consider(&known, true, &mut outbox).await;
+        let update = outbox.next(&known, true).unwrap();
+        let state = json!({"reported": {"net": {"a": 2}}, "desired": {"net": null}});
+        assert_eq!((update.sections(), update.files.len()), (state, 1));
+        // Without its clearing the file stays: a start would take up the wish again.
+        let plain = outbox.next(&known, false).unwrap();
+        assert_eq!(plain.files, []);
+    }
+}
+
+#[tokio::test]
+async fn a_hand_edit_outlives_an_answered_wish_whose_clearing_is_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("net.conf");
+    let mut services = all(service(Output::File {
+        path: path.clone(),
+        format: Format::Json,
+        keys: None,
+    }));
+    let mut outbox = Outbox::default();
+    let known = view(3, json!({"desired": {"net": {"a": 1}}}));
+    services.consider(&known, true, &mut outbox).await;
+    std::fs::write(&path, r#"{"a":3}"#).unwrap();
+    services.consider(&known, true, &mut outbox).await;
+    let update = outbox.next(&known, true).unwrap();
+    let state = json!({"reported": {"net": {"a": 3}}, "desired": {"net": null}});
+    assert_eq!(update.sections(), state);
+    // Only what is added to the wish is new.
+    let more = view(4, json!({"desired": {"net": {"a": 1, "b": 4}}}));
+    services.consider(&more, true, &mut outbox).await;
+    let update = outbox.next(&more, true).unwrap();
+    let state = json!({"reported": {"net": {"a": 3, "b": 4}}, "desired": {"net": null}});
+    assert_eq!(update.sections(), state);
+}
+
+#[tokio::test]
+async fn a_command_is_carried_out_once_when_another_is_added_before_it_is_cleared() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut it = service(Output::Ephemeral);
+    it.notify = format!("cat >> {l}; echo >> {l}", l = log.display());
+    let mut services = all(it);
+    let mut outbox = Outbox::default();
+    let first = view(3, json!({"desired": {"net": {"a": 1}}}));
+    services.consider(&first, true, &mut outbox).await;
+    let update = outbox.next(&first, true).unwrap();
+    outbox.sent(&update);
+    // No answer; then the document, in which a command was added.
+    let more = view(4, json!({"desired": {"net": {"a": 1, "b": 2}}}));
+    services.fire(outbox.wishes.look(&more));
+    services.consider(&more, true, &mut outbox).await;
+    let update = outbox.next(&more, true).unwrap();
+    outbox.sent(&update);
+    services.fire(outbox.accepted(&update));
+    services
+        .consider(&view(5, json!({})), true, &mut outbox)
+        .await;
+    while services.notices.is_busy("net") {
+        let ended = services.notified().await;
+        services.settle(ended, &mut outbox).await;
+    }
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "{\"a\":1,\"b\":2}\n");
+}
+
+#[tokio::test]
+async fn null_removes_what_is_reported_beyond_outkeys_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut services = all(service(Output::File {
+        path: dir.path().join("net.conf"),
+        format: Format::Json,
+        keys: Some(vec!["a".into()]),
+    }));
+    let mut outbox = Outbox::default();
+    let known = view(3, json!({"reported": {"net": {"a": 1, "rssi": -70}}}));
+    services
+        .change("net", change("net.1", Value::Null), &known, &mut outbox)
+        .await;
+    let update = outbox.next(&known, true).unwrap();
+    assert_eq!(update.sections(), json!({"reported": {"net": null}}));
+}
+
+#[tokio::test]
+async fn a_wish_beyond_outkeys_is_cleared_and_not_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut services = all(service(Output::File {
+        path: dir.path().join("net.conf"),
+        format: Format::Json,
+        keys: Some(vec!["a".into()]),
+    }));
+    let mut outbox = Outbox::default();
+    let known = view(
+        3,
+        json!({"reported": {"net": {"rssi": -70}}, "desired": {"net": {"rssi": 1}}}),
+    );
+    services.consider(&known, true, &mut outbox).await;
+    let update = outbox.next(&known, true).unwrap();
+    assert_eq!(update.sections(), json!({"desired": {"net": null}}));
+}
+
+#[tokio::test]
 async fn dev_null_is_notified_once_for_one_wish() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
@@ -141,6 +267,7 @@ async fn a_withdrawn_one_shot_is_not_carried_out() {
         .await;
     // Our clearing was never accepted (we rest after a 429): the operator takes it back, of which an echo tells.
     let gone = view(4, json!({}));
+    services.fire(outbox.wishes.look(&gone));
     services.consider(&gone, false, &mut outbox).await;
     assert!(!services.notices.is_busy("net"), "it runs");
 }
@@ -158,7 +285,8 @@ async fn a_cleared_one_shot_is_carried_out_when_the_answer_was_lost() {
         .await;
     // The cloud took the clearing; its answer was lost with the connection. Fetched again:
     let gone = view(4, json!({}));
-    services.fire(&[("net".to_owned(), json!({"a": 2}))]);
+    outbox.wishes.clearing("net");
+    services.fire(outbox.wishes.look(&gone));
     services.consider(&gone, true, &mut outbox).await;
     assert!(
         services.notices.is_busy("net"),
@@ -348,7 +476,7 @@ async fn a_file_after_a_refused_configuration_is_not_said_to_be_in_the_cloud() {
         .change("net", change("net.1", json!({"a": 1})), &known, &mut outbox)
         .await;
     let update = outbox.next(&known, true).unwrap();
-    outbox.refused(&update);
+    outbox.refused(&update, true);
     services
         .change("net", change("net.2", json!({"a": 1})), &known, &mut outbox)
         .await;

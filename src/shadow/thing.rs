@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::answer::{self, Accepted, Delta, Rejected};
-use super::outbox::{FileId, GivenUp, Outbox, Update};
+use super::outbox::{FileId, GivenUp, Outbox};
+use super::pace::Pace;
 use super::topics::Channel;
+use super::update::Update;
 use super::view::{Told, View};
+use super::wish::Order;
 
 /// An answer takes this long at most, from when the broker has taken the request; the AWS Device
 /// Client waits as long.
@@ -33,6 +36,8 @@ pub enum Action {
     Settled(Vec<FileId>),
     /// The cloud has refused the contents of these files before.
     GiveUp(Vec<FileId>),
+    /// Somebody else undoes what these keys report: it is said again after this pause at the earliest.
+    Undone { keys: Vec<String>, pause: Duration },
 }
 
 /// What a message or an answer means for the services.
@@ -46,8 +51,8 @@ pub enum News {
     Missing,
     /// The cloud has the contents of these files.
     Settled(Vec<FileId>),
-    /// The cloud has cleared these wishes because we have asked for it: key and wish.
-    Cleared(Vec<(String, Value)>),
+    /// The cloud has cleared the wishes for these commands because we have asked for it.
+    Orders(Vec<Order>),
     /// The cloud does not take these.
     GivenUp { what: GivenUp, reason: String },
     /// A request is made again after this pause.
@@ -69,6 +74,18 @@ struct InFlight {
     deadline: Instant,
     /// The newest delta that came meanwhile.
     delta: Option<Delta>,
+    /// A refusal that came meanwhile and does not say whose request it refuses.
+    hint: Option<Rejected>,
+}
+
+/// Whether the document is to be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fetch {
+    No,
+    /// As often as [`Pace`] allows.
+    Soon,
+    /// For a new connection, or after a request that has failed.
+    Now,
 }
 
 /// One shadow.
@@ -78,7 +95,8 @@ pub struct Thing {
     blind: bool,
     tokens: Tokens,
     connected: bool,
-    fetch: bool,
+    fetch: Fetch,
+    pace: Pace,
     view: Option<View>,
     pub outbox: Outbox,
     in_flight: Option<InFlight>,
@@ -86,11 +104,13 @@ pub struct Thing {
     pause: Option<Instant>,
     /// A fetch that can wait.
     fetch_at: Option<Instant>,
+    /// What there is to ask or to say is not due before this.
+    held: Option<Instant>,
+    /// To be told: who undoes what.
+    undone: Option<Action>,
     looked_again: Option<Instant>,
     failures: u32,
     conflicts: u32,
-    /// Wishes, by key, whose clearing was asked for in an update that got no answer.
-    perhaps_cleared: Vec<(String, Value)>,
     /// Connections lost in a row while a request was unanswered.
     losses: u32,
 }
@@ -106,16 +126,18 @@ impl Thing {
                 count: 0,
             },
             connected: false,
-            fetch: !blind,
+            fetch: if blind { Fetch::No } else { Fetch::Now },
+            pace: Pace::default(),
             view: blind.then(View::default),
             outbox: Outbox::default(),
             in_flight: None,
             pause: None,
             fetch_at: None,
+            held: None,
+            undone: None,
             looked_again: None,
             failures: 0,
             conflicts: 0,
-            perhaps_cleared: Vec::new(),
             losses: 0,
         }
     }
@@ -133,7 +155,8 @@ impl Thing {
     /// The link is up and every subscription is acknowledged.
     pub fn connected(&mut self, now: Instant) {
         self.connected = true;
-        self.start_afresh();
+        self.outbox.forget_refusals();
+        self.refetch(Fetch::Now);
         // A broker that closes the connection on a request that its policy forbids would do so for
         // ever, and nothing else would get through.
         if self.losses > 1 {
@@ -143,8 +166,9 @@ impl Thing {
 
     pub fn disconnected(&mut self) {
         match self.in_flight.take() {
-            Some(request) => {
+            Some(mut request) => {
                 self.losses = self.losses.saturating_add(1);
+                request.hint = None;
                 self.unanswered(request);
             }
             // That was not our doing.
@@ -158,13 +182,15 @@ impl Thing {
     /// Looks at the whole document again, and offers what was refused once more.
     pub fn start_afresh(&mut self) {
         self.outbox.forget_refusals();
-        self.refetch();
+        self.refetch(Fetch::Soon);
     }
 
     /// Looks at the whole document again.
-    fn refetch(&mut self) {
-        self.fetch = !self.blind;
+    fn refetch(&mut self, fetch: Fetch) {
         self.fetch_at = None;
+        if !self.blind && self.fetch != Fetch::Now {
+            self.fetch = fetch;
+        }
     }
 
     /// The same, in a while.
@@ -174,15 +200,20 @@ impl Thing {
 
     /// The next thing to do. To be called until `None`.
     pub fn next(&mut self, now: Instant) -> Option<Action> {
-        if self.fetch_at.is_some_and(|when| when <= now) {
-            self.refetch();
+        if let Some(undone) = self.undone.take() {
+            return Some(undone);
         }
+        if self.fetch_at.is_some_and(|when| when <= now) {
+            self.refetch(Fetch::Soon);
+        }
+        self.held = None;
         let rests = self.pause.is_some_and(|until| now < until);
         if !self.connected || self.in_flight.is_some() || rests {
             return None;
         }
-        if self.fetch {
-            self.fetch = false;
+        if self.fetches(now) {
+            self.fetch = Fetch::No;
+            self.pace.fetched(now);
             let token = self.send(Request::Get, now);
             return Some(Action::Get(json!({ "clientToken": token })));
         }
@@ -195,6 +226,28 @@ impl Thing {
         if !hopeless.is_empty() {
             return Some(Action::GiveUp(hopeless));
         }
+        self.tell(now)
+    }
+
+    /// Whether it is time for a fetch.
+    fn fetches(&mut self, now: Instant) -> bool {
+        match self.fetch {
+            Fetch::No => false,
+            Fetch::Now => true,
+            Fetch::Soon => self.is_due(self.pace.fetch_due(), now),
+        }
+    }
+
+    /// Whether something that is due then can be done now. If not, it is held until then.
+    fn is_due(&mut self, due: Option<Instant>, now: Instant) -> bool {
+        let later = due.filter(|due| now < *due);
+        self.held = [self.held, later].into_iter().flatten().min();
+        later.is_none()
+    }
+
+    /// The next update.
+    fn tell(&mut self, now: Instant) -> Option<Action> {
+        let view = self.view.as_ref()?;
         // Where others are faster than we can answer, only the clearing of wishes waits for a lull.
         let busy = self.conflicts >= MOST_CONFLICTS;
         let plain = busy.then(|| self.outbox.next(view, false)).flatten();
@@ -205,7 +258,17 @@ impl Thing {
         };
         let free = self.blind || (busy && !update.clears());
         let version = view.version().filter(|_| !free);
+        if !update.prompted && !self.is_due(self.pace.update_due(), now) {
+            return None;
+        }
+        if self.pace.told(now, update.again && !update.prompted) {
+            self.undone = Some(Action::Undone {
+                keys: update.reports.keys().cloned().collect(),
+                pause: self.pace.pause(),
+            });
+        }
         let sections = update.sections();
+        self.outbox.sent(&update);
         let token = self.send(Request::Update(Box::new(update)), now);
         Some(Action::Update(request(sections, version, &token)))
     }
@@ -217,6 +280,7 @@ impl Thing {
             request,
             deadline: now + ON_THE_WAY,
             delta: None,
+            hint: None,
         });
         token
     }
@@ -224,7 +288,7 @@ impl Thing {
     /// When to call [`Thing::overdue`] and [`Thing::next`] again, if nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
         let patience = self.in_flight.as_ref().map(|request| request.deadline);
-        [patience, self.pause, self.fetch_at]
+        [patience, self.pause, self.fetch_at, self.held]
             .into_iter()
             .flatten()
             .filter(|_| self.connected)
@@ -269,6 +333,7 @@ impl Thing {
         let outcome = match channel {
             Channel::GetAccepted => answer::accepted(payload).map(|it| self.document(it)),
             Channel::UpdateAccepted => answer::accepted(payload).map(|it| self.accepted(&it)),
+            Channel::DeleteAccepted => Ok(self.deleted()),
             Channel::Delta => answer::delta(payload).map(|it| self.delta(it, now)),
             Channel::GetRejected => {
                 answer::rejected(payload).map(|it| self.no_document(&it, now, jitter))
@@ -304,15 +369,21 @@ impl Thing {
         }
         // Whoever made it has made the default one needless.
         self.outbox.drop_seed();
-        let gone = |(key, wish): &(String, Value)| view.desired().get(key) != Some(wish);
-        let cleared: Vec<_> = self.perhaps_cleared.drain(..).filter(gone).collect();
+        let orders = self.outbox.wishes.look(&view);
         self.view = Some(view);
-        let mut news = Vec::new();
-        if !cleared.is_empty() {
-            news.push(News::Cleared(cleared));
-        }
+        let mut news = ordered(orders);
         news.push(News::Document);
         news
+    }
+
+    /// Somebody has deleted the shadow: there may be another one already.
+    fn deleted(&mut self) -> Vec<News> {
+        if !self.blind {
+            self.view = None;
+            self.outbox.forget_cloud();
+            self.refetch(Fetch::Soon);
+        }
+        Vec::new()
     }
 
     /// An answer to an earlier request of ours that was no longer waited for.
@@ -325,11 +396,16 @@ impl Thing {
         self.connected && ours && Some(document.version) >= known
     }
 
-    /// What became of it is seen in the next document.
-    fn unanswered(&mut self, request: InFlight) {
-        if let Request::Update(update) = request.request {
-            self.perhaps_cleared = update.cleared();
-        }
+    /// What became of it is seen in the next document. Gives what is given up, and why: the cloud has
+    /// refused it again and again without a word for whom that was.
+    fn unanswered(&mut self, request: InFlight) -> Option<News> {
+        let Request::Update(update) = request.request else {
+            return None;
+        };
+        self.outbox.failed(&update);
+        let rejected = request.hint.filter(|_| self.outbox.fails_often())?;
+        let for_good = matches!(rejected.code, 400 | 413);
+        for_good.then(|| self.refused(&update, &rejected)).flatten()
     }
 
     fn accepted(&mut self, echo: &Accepted) -> Vec<News> {
@@ -339,22 +415,36 @@ impl Thing {
         }) = self.answered(echo.token.as_deref(), false)
         {
             (self.failures, self.conflicts) = (0, 0);
-            self.outbox.accepted(&update);
+            let orders = self.outbox.accepted(&update);
             let view = self.view.get_or_insert_default();
             let told = view.own_update(echo.version, &update.state);
-            let cleared = update.cleared();
             let mut news = vec![News::Settled(update.files)];
-            if !cleared.is_empty() {
-                news.push(News::Cleared(cleared));
-            }
+            news.extend(ordered(orders));
             news.extend(self.told(told));
             return news;
         }
-        let told = match &mut self.view {
-            Some(view) if !self.blind => view.others_update(echo),
-            _ => Told::Nothing,
+        self.others(echo)
+    }
+
+    /// Somebody else has changed the shadow.
+    fn others(&mut self, echo: &Accepted) -> Vec<News> {
+        let Some(view) = self.view.as_mut().filter(|_| !self.blind) else {
+            return Vec::new();
         };
-        self.told(told).into_iter().collect()
+        let told = view.others_update(echo);
+        let wishes = &mut self.outbox.wishes;
+        let again = wishes.wished(&echo.state.desired, echo.version);
+        let mut news = match told {
+            Told::Gap => Vec::new(),
+            Told::News | Told::Nothing => ordered(wishes.look(view)),
+        };
+        let told = if again && told == Told::Nothing {
+            Told::News
+        } else {
+            told
+        };
+        news.extend(self.told(told));
+        news
     }
 
     fn delta(&mut self, delta: Delta, now: Instant) -> Vec<News> {
@@ -387,7 +477,7 @@ impl Thing {
             Told::Nothing => None,
             Told::News => Some(News::Wishes),
             Told::Gap => {
-                self.refetch();
+                self.refetch(Fetch::Soon);
                 None
             }
         }
@@ -399,12 +489,19 @@ impl Thing {
         }
         if rejected.code == 404 {
             self.view = Some(View::default());
+            self.outbox.forget_cloud();
             return vec![News::Missing];
         }
         vec![self.again(rejected.reason(), now, jitter)]
     }
 
     fn no_update(&mut self, rejected: &Rejected, now: Instant, jitter: f64) -> Vec<News> {
+        if rejected.token.is_none()
+            && let Some(request) = &mut self.in_flight
+        {
+            request.hint = Some(rejected.clone());
+            return Vec::new();
+        }
         let Some(InFlight {
             request: Request::Update(update),
             ..
@@ -413,25 +510,44 @@ impl Thing {
             return Vec::new();
         };
         match rejected.code {
-            404 | 409 if !self.blind => self.conflict(rejected.reason(), now, jitter),
-            400 | 413 => {
-                let what = self.outbox.refused(&update);
-                if what == GivenUp::default() {
-                    return Vec::new();
-                }
-                vec![News::GivenUp {
-                    what,
-                    reason: rejected.reason(),
-                }]
+            404 | 409 if !self.blind => {
+                self.outbox.not_accepted(&update);
+                self.conflict(rejected.reason(), now, jitter)
             }
+            400 | 413 => self.refused(&update, rejected).into_iter().collect(),
+            401 | 403 | 415 => self.denied(&update, rejected, now, jitter),
+            429 => {
+                self.outbox.not_accepted(&update);
+                vec![self.again(rejected.reason(), now, jitter)]
+            }
+            // It may have been carried out all the same.
             _ => vec![self.again(rejected.reason(), now, jitter)],
         }
+    }
+
+    /// The cloud does not take it as it is.
+    fn refused(&mut self, update: &Update, rejected: &Rejected) -> Option<News> {
+        let what = self.outbox.refused(update, rejected.code == 413);
+        given_up(what, rejected)
+    }
+
+    /// The cloud does not allow it, or not now.
+    fn denied(
+        &mut self,
+        update: &Update,
+        rejected: &Rejected,
+        now: Instant,
+        jitter: f64,
+    ) -> Vec<News> {
+        let what = self.outbox.denied(update);
+        let given_up = given_up(what, rejected);
+        vec![given_up.unwrap_or_else(|| self.again(rejected.reason(), now, jitter))]
     }
 
     /// The cloud has moved on: look, and answer what is there now.
     fn conflict(&mut self, reason: String, now: Instant, jitter: f64) -> Vec<News> {
         self.conflicts = self.conflicts.saturating_add(1);
-        self.refetch();
+        self.refetch(Fetch::Now);
         if self.conflicts == 1 {
             return Vec::new();
         }
@@ -443,15 +559,24 @@ impl Thing {
     /// Asks again after a pause. Whether an update that got no answer was carried out is seen in
     /// the document.
     fn again(&mut self, reason: String, now: Instant, jitter: f64) -> News {
-        if let Some(request) = self.in_flight.take() {
-            self.unanswered(request);
-        }
-        self.refetch();
+        let request = self.in_flight.take();
+        let given_up = request.and_then(|request| self.unanswered(request));
+        self.refetch(Fetch::Now);
         self.failures = self.failures.saturating_add(1);
         let pause = pause_after(self.failures, jitter);
         self.pause = Some(now + pause);
-        News::Retry { reason, pause }
+        given_up.unwrap_or(News::Retry { reason, pause })
     }
+}
+
+fn ordered(orders: Vec<Order>) -> Vec<News> {
+    let news = (!orders.is_empty()).then_some(News::Orders(orders));
+    news.into_iter().collect()
+}
+
+fn given_up(what: GivenUp, rejected: &Rejected) -> Option<News> {
+    let reason = rejected.reason();
+    (what != GivenUp::default()).then_some(News::GivenUp { what, reason })
 }
 
 fn request(sections: Value, version: Option<u64>, token: &str) -> Value {

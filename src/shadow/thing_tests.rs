@@ -1,5 +1,6 @@
 use super::*;
 use crate::shadow::outbox::{Report, Scope};
+use crate::shadow::wish::Answer;
 use crate::spool::Name;
 use serde_json::Map;
 use std::ffi::OsStr;
@@ -90,18 +91,34 @@ impl Talk {
 
     /// The service answers the wish that is there with this configuration.
     fn answer_wish(&mut self, key: &str, config: Value) {
-        let answered = self.thing.view().unwrap().desired().get(key).cloned();
-        let report = Report {
-            config,
-            scope: Scope::Everything,
-            answered,
-        };
-        self.thing.outbox.report(key, report);
+        let view = self.thing.view().unwrap();
+        let (version, wish) = (view.version(), view.desired().get(key).cloned());
+        let outbox = &mut self.thing.outbox;
+        outbox.report(key, report(config));
+        if let Some(wish) = wish {
+            let version = version.unwrap_or_default();
+            outbox.wishes.answer(key, &wish, version, Answer::InForce);
+        }
+    }
+
+    /// The same for a command.
+    fn answer_command(&mut self, key: &str) {
+        let view = self.thing.view().unwrap();
+        let (version, wish) = (view.version().unwrap(), view.desired()[key].clone());
+        let answer = Answer::Command(Some(wish.clone()));
+        self.thing.outbox.wishes.answer(key, &wish, version, answer);
     }
 
     fn pass(&mut self, seconds: u64) -> Option<News> {
         self.now += Duration::from_secs(seconds);
         self.thing.overdue(self.now, 1.0)
+    }
+}
+
+fn report(config: Value) -> Report {
+    Report {
+        config,
+        scope: Scope::Everything,
     }
 }
 
@@ -142,11 +159,7 @@ fn an_answered_wish_is_reported_and_cleared_with_the_version_it_answers() {
         json!({"reported": {"net": {"a": 1}}, "desired": {"net": null}})
     );
     assert_eq!(request["version"], json!(7));
-    let cleared = vec![("net".to_owned(), json!({"a": 1}))];
-    assert_eq!(
-        talk.accept(&request, 8),
-        [News::Settled(vec![]), News::Cleared(cleared)]
-    );
+    assert_eq!(talk.accept(&request, 8), [News::Settled(vec![])]);
     assert_eq!(talk.next(), None, "all is said; what is not ours stays");
     assert_eq!(talk.thing.view().unwrap().version(), Some(8));
     assert!(talk.thing.view().unwrap().desired().contains_key("theirs"));
@@ -254,20 +267,29 @@ fn silence_asks_again_with_growing_pauses() {
 #[test]
 fn what_became_of_an_unanswered_update_is_looked_up() {
     let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_command("net");
+    talk.update();
+    talk.pass(10);
+    talk.pass(1);
+    let news = talk.answer_get(4, json!({}));
+    let orders = vec![("net".to_owned(), json!({"a": 1}))];
+    assert_eq!(news, [News::Orders(orders), News::Document]);
+    assert_eq!(talk.next(), None, "it had been accepted");
+}
+
+#[test]
+fn an_answer_that_comes_too_late_is_an_echo_like_any_other() {
+    let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
+    talk.answer_command("net");
     let request = talk.update();
     talk.pass(10);
     talk.pass(1);
+    let orders = vec![("net".to_owned(), json!({"a": 1}))];
     assert_eq!(
         talk.accept(&request, 4),
-        [News::Wishes],
-        "too late to settle anything, it is an echo like any other"
+        [News::Orders(orders), News::Wishes]
     );
-    let news = talk.answer_get(4, json!({"reported": {"net": {"a": 1}}}));
-    let cleared = vec![("net".to_owned(), json!({"a": 1}))];
-    assert_eq!(news, [News::Cleared(cleared), News::Document]);
-    talk.answer_wish("net", json!({"a": 1}));
-    assert_eq!(talk.next(), None, "it had been accepted");
+    assert_eq!(talk.answer_get(4, json!({})), [News::Document], "once");
 }
 
 #[test]
@@ -363,6 +385,7 @@ fn deltas_count_once_and_in_the_order_of_their_versions() {
 fn an_old_delta_makes_us_look_again_once_a_minute() {
     let mut talk = Talk::knowing(30, json!({}));
     talk.delta(2, json!({"net": {"a": 1}}));
+    talk.pass(1);
     talk.answer_get(2, json!({"desired": {"net": {"a": 1}}}));
     assert_eq!(
         talk.thing.view().unwrap().version(),
@@ -414,6 +437,10 @@ fn echo_and_delta_of_one_update_may_come_in_any_order() {
 fn missing_echoes_are_made_up_for_by_a_fetch() {
     let mut talk = Talk::knowing(3, json!({}));
     assert_eq!(talk.others(7, json!({"desired": {"net": {"a": 1}}})), []);
+    assert_eq!(talk.next(), None, "not within a second of the last fetch");
+    let due = talk.thing.deadline().unwrap();
+    assert_eq!(due, talk.now + Duration::from_secs(1));
+    talk.pass(1);
     talk.answer_get(7, json!({"desired": {"net": {"a": 1}}}));
 }
 
@@ -552,7 +579,6 @@ fn members_outside_its_keys_are_left_alone() {
         let report = Report {
             config,
             scope: scope.clone(),
-            answered: None,
         };
         talk.thing.outbox.report("net", report);
         let update = talk
@@ -594,23 +620,8 @@ fn updates_that_keep_failing_slow_down_although_fetches_succeed() {
 #[test]
 fn a_configuration_that_no_message_can_hold_stops_nobody() {
     let mut talk = Talk::knowing(3, json!({"desired": {"big": {"x": 1}}}));
-    let report = |config: Value, answered| Report {
-        config,
-        scope: Scope::Everything,
-        answered,
-    };
-    let big = json!({"text": "x".repeat(200_000)});
-    assert!(
-        !talk
-            .thing
-            .outbox
-            .report("big", report(big, Some(json!({"x": 1}))))
-    );
-    assert!(
-        talk.thing
-            .outbox
-            .report("net", report(json!({"a": 1}), None))
-    );
+    talk.answer_wish("big", json!({"text": "x".repeat(200_000)}));
+    talk.answer_wish("net", json!({"a": 1}));
     let request = talk.update();
     assert_eq!(
         request["state"],
@@ -622,12 +633,7 @@ fn a_configuration_that_no_message_can_hold_stops_nobody() {
 fn many_reports_travel_in_several_updates() {
     let mut talk = Talk::knowing(3, json!({}));
     for number in 0..10 {
-        let report = Report {
-            config: json!({"text": "x".repeat(3000)}),
-            scope: Scope::Everything,
-            answered: None,
-        };
-        talk.thing.outbox.report(&format!("k{number}"), report);
+        talk.answer_wish(&format!("k{number}"), json!({"text": "x".repeat(3000)}));
     }
     let mut sizes = Vec::new();
     let mut version = 3;
@@ -722,6 +728,7 @@ fn a_refused_configuration_is_offered_again_after_a_fetch() {
     assert_eq!(talk.next(), None);
     for version in 4..8 {
         talk.thing.start_afresh();
+        talk.pass(1);
         talk.answer_get(version, json!({}));
         talk.answer_wish("net", json!({"a": 1}));
         if talk.next().is_some() {
@@ -732,16 +739,306 @@ fn a_refused_configuration_is_offered_again_after_a_fetch() {
 }
 
 #[test]
-fn somebody_removes_the_whole_reported_section() {
-    let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 1}}}));
+fn what_others_write_into_reported_is_left_until_the_next_fetch() {
+    let ours = json!({"reported": {"net": {"a": 1}}});
+    for theirs in [
+        json!({"reported": {"net": {"a": 2}}}),
+        json!({"reported": {"net": null}}),
+        json!({"reported": null}),
+    ] {
+        let mut talk = Talk::knowing(3, ours.clone());
+        talk.answer_wish("net", json!({"a": 1}));
+        assert_eq!(talk.next(), None);
+        talk.others(4, theirs.clone());
+        talk.pass(100);
+        assert_eq!(talk.next(), None, "{theirs}");
+        talk.thing.start_afresh();
+        talk.answer_get(4, theirs);
+        talk.answer_wish("net", json!({"a": 1}));
+        talk.update();
+    }
+}
+
+/// Counts what is asked in an hour with somebody who answers each update of ours with another one,
+/// which we do not hear of in order, so that we fetch.
+fn an_hour_with(mut undo: impl FnMut(&mut Talk, u64)) -> (usize, usize, usize) {
+    let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 2}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    let (mut version, mut updates, mut fetches, mut told) = (3, 0, 0, 0);
+    let end = talk.now + Duration::from_secs(3600);
+    while talk.now < end {
+        match talk.next() {
+            Some(Action::Update(request)) => {
+                updates += 1;
+                version += 2;
+                talk.accept(&request, version - 1);
+                undo(&mut talk, version);
+            }
+            Some(Action::Get(request)) => {
+                fetches += 1;
+                let answer = json!({
+                    "state": {"reported": {"net": {"a": 2}}, "desired": talk.thing.view().map(|it| it.desired().clone())},
+                    "version": version, "clientToken": request["clientToken"],
+                });
+                talk.hear(Channel::GetAccepted, answer);
+                talk.answer_wish("net", json!({"a": 1}));
+            }
+            Some(Action::Undone { .. }) => told += 1,
+            Some(other) => panic!("{other:?}"),
+            None => match talk.thing.deadline() {
+                Some(deadline) => {
+                    assert!(deadline > talk.now, "no timer is due already");
+                    talk.now = deadline;
+                    talk.thing.overdue(talk.now, 1.0);
+                }
+                None => break,
+            },
+        }
+    }
+    (updates, fetches, told)
+}
+
+#[test]
+fn somebody_who_undoes_our_reports_makes_them_rarer_and_is_told_once() {
+    let (updates, fetches, told) = an_hour_with(|talk, version| {
+        talk.others(version + 10, json!({"reported": {"net": {"a": 2}}}));
+    });
+    assert!((5..15).contains(&updates), "{updates} updates");
+    assert!((5..15).contains(&fetches), "{fetches} fetches");
+    assert_eq!(told, 1);
+}
+
+#[test]
+fn somebody_who_wishes_again_what_is_in_force_makes_its_clearing_rarer() {
+    let (updates, _, told) = an_hour_with(|talk, version| {
+        talk.delta(version, json!({"net": {"a": 1}}));
+        talk.answer_wish("net", json!({"a": 1}));
+    });
+    assert!((5..20).contains(&updates), "{updates} updates");
+    assert_eq!(told, 1);
+}
+
+#[test]
+fn a_storm_of_orders_to_fetch_is_one_fetch_a_second() {
+    let mut talk = Talk::knowing(3, json!({}));
+    let mut fetches = 0;
+    for _ in 0..4000 {
+        talk.now += Duration::from_millis(1);
+        talk.thing.start_afresh();
+        if let Some(Action::Get(request)) = talk.next() {
+            fetches += 1;
+            let answer = json!({"state": {}, "version": 3, "clientToken": request["clientToken"]});
+            talk.hear(Channel::GetAccepted, answer);
+        }
+    }
+    assert_eq!(fetches, 4);
+}
+
+#[test]
+fn an_update_file_goes_out_between_fetches_that_are_ordered_all_the_time() {
+    let mut talk = Talk::knowing(3, json!({}));
+    talk.thing.start_afresh();
+    talk.thing.outbox.patch(file("k"), "k", json!({"a": 1}));
+    talk.update();
+}
+
+#[test]
+fn a_change_of_ours_is_told_at_once_however_often_others_undo_it() {
+    let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 2}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    let request = talk.update();
+    talk.accept(&request, 4);
+    talk.thing.start_afresh();
+    talk.pass(1);
+    talk.answer_get(5, json!({"reported": {"net": {"a": 2}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    let request = talk.update();
+    talk.accept(&request, 6);
+    talk.answer_wish("net", json!({"a": 3}));
+    assert_eq!(
+        talk.update()["state"],
+        json!({"reported": {"net": {"a": 3}}})
+    );
+}
+
+#[test]
+fn a_wish_that_is_no_longer_different_is_still_answered() {
+    let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
+    talk.answer_wish("net", json!({"a": 1}));
+    // Somebody reports it for us, so no later delta mentions it. An update file comes.
+    talk.delta(4, json!({"theirs": 1}));
+    talk.answer_wish("net", json!({"a": 2}));
+    talk.pass(1);
+    talk.thing.start_afresh();
+    talk.answer_get(4, json!({"desired": {"net": {"a": 1}, "theirs": 1}}));
+    let desired = json!({"a": 1});
+    let wishes = &talk.thing.outbox.wishes;
+    assert_eq!(wishes.fresh("net", Some(&desired)), None);
+}
+
+#[test]
+fn a_deleted_shadow_is_forgotten_and_fetched() {
+    let mut talk = Talk::knowing(7, json!({"reported": {"net": {"a": 1}}}));
     talk.answer_wish("net", json!({"a": 1}));
     assert_eq!(talk.next(), None);
-    talk.others(4, json!({"reported": {"net": null}}));
-    assert!(talk.next().is_some(), "removing one key is made up for");
-    let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 1}}}));
+    assert_eq!(
+        talk.hear(Channel::DeleteAccepted, json!({"version": 7})),
+        []
+    );
+    assert!(talk.thing.view().is_none());
+    talk.pass(1);
+    talk.answer_get(7, json!({"desired": {"net": {"b": 2}}}));
+    talk.answer_wish("net", json!({"a": 1, "b": 2}));
+    let state = json!({"reported": {"net": {"a": 1, "b": 2}}, "desired": {"net": null}});
+    assert_eq!(talk.update()["state"], state);
+}
+
+#[test]
+fn a_missing_shadow_is_made_by_an_update_file_and_not_by_a_report() {
+    let mut talk = Talk::new();
+    let token = talk.get();
+    let answer = json!({"code": 404, "message": "none", "clientToken": token});
+    talk.hear(Channel::GetRejected, answer);
     talk.answer_wish("net", json!({"a": 1}));
-    talk.others(4, json!({"reported": null}));
-    assert!(talk.next().is_some(), "removing the section is not");
+    assert_eq!(talk.next(), None);
+    talk.thing.outbox.patch(file("k"), "k", json!({"b": 1}));
+    let state = json!({"reported": {"net": {"a": 1}, "k": {"b": 1}}});
+    assert_eq!(talk.update()["state"], state);
+}
+
+#[test]
+fn a_shadow_that_somebody_makes_is_fetched() {
+    for is_delta in [true, false] {
+        let mut talk = Talk::new();
+        let token = talk.get();
+        let answer = json!({"code": 404, "message": "none", "clientToken": token});
+        talk.hear(Channel::GetRejected, answer);
+        talk.answer_wish("net", json!({"a": 1}));
+        if is_delta {
+            talk.delta(1, json!({"theirs": 1}));
+        } else {
+            talk.others(1, json!({"desired": {"theirs": 1}}));
+        }
+        talk.pass(1);
+        talk.answer_get(1, json!({"desired": {"theirs": 1}}));
+        talk.update();
+    }
+}
+
+#[test]
+fn a_report_that_is_too_large_beside_its_wish_travels_with_the_clearing() {
+    let wish = json!({"text": "x".repeat(5000)});
+    let mut talk = Talk::knowing(3, json!({"desired": {"net": wish}}));
+    for version in 4..7 {
+        talk.answer_wish("net", wish.clone());
+        let request = talk.update();
+        talk.reject(&request, 409);
+        talk.pass(200);
+        talk.answer_get(version, json!({"desired": {"net": wish}}));
+    }
+    talk.answer_wish("net", wish.clone());
+    let request = talk.update();
+    assert_eq!(request["state"].get("desired"), None, "the shadow is busy");
+    assert_eq!(talk.reject(&request, 413), []);
+    let request = talk.update();
+    let state = json!({"reported": {"net": wish}, "desired": {"net": null}});
+    assert_eq!(
+        (&request["state"], &request["version"]),
+        (&state, &json!(6))
+    );
+}
+
+/// Lets the cloud answer like this until it has nothing to answer for a while; gives what was settled
+/// and what was given up.
+fn settle_with(
+    talk: &mut Talk,
+    mut answer: impl FnMut(&mut Talk, &Value) -> Option<Vec<News>>,
+) -> (Vec<FileId>, Vec<FileId>) {
+    let (mut settled, mut failed) = (Vec::new(), Vec::new());
+    for _ in 0..60 {
+        let news = match talk.next() {
+            Some(Action::Update(request)) => match answer(talk, &request) {
+                Some(news) => news,
+                None => talk.pass(10).into_iter().collect(),
+            },
+            Some(Action::Get(request)) => {
+                let answer =
+                    json!({"state": {}, "version": 3, "clientToken": request["clientToken"]});
+                talk.thing.taken(&token(&request), talk.now);
+                talk.hear(Channel::GetAccepted, answer)
+            }
+            Some(other) => panic!("{other:?}"),
+            None => talk.pass(128).into_iter().collect(),
+        };
+        for news in news {
+            match news {
+                News::Settled(files) => settled.extend(files),
+                News::GivenUp { what, .. } => failed.extend(what.files),
+                _ => {}
+            }
+        }
+    }
+    (settled, failed)
+}
+
+fn three_files() -> Talk {
+    let mut talk = Talk::knowing(3, json!({}));
+    for name in ["1", "2", "3"] {
+        let patch = json!({ "from": name });
+        talk.thing.outbox.patch(file(name), name, patch);
+    }
+    talk
+}
+
+fn is_about(request: &Value, key: &str) -> bool {
+    request["state"]["reported"].get(key).is_some()
+}
+
+#[test]
+fn an_update_without_any_answer_lets_the_others_pass() {
+    let mut talk = three_files();
+    let (settled, failed) = settle_with(&mut talk, |talk, request| {
+        let silent = is_about(request, "1");
+        talk.thing.taken(&token(request), talk.now);
+        (!silent).then(|| talk.accept(request, 4))
+    });
+    assert_eq!((settled, failed), (vec![file("2"), file("3")], vec![]));
+}
+
+#[test]
+fn an_update_that_is_forbidden_while_others_are_not_is_given_up() {
+    let mut talk = three_files();
+    let (settled, failed) = settle_with(&mut talk, |talk, request| {
+        Some(match is_about(request, "1") {
+            true => talk.reject(request, 403),
+            false => talk.accept(request, 4),
+        })
+    });
+    let others = vec![file("2"), file("3")];
+    assert_eq!((settled, failed), (others, vec![file("1")]));
+}
+
+#[test]
+fn where_all_updates_are_forbidden_none_is_given_up() {
+    let mut talk = three_files();
+    let answers = settle_with(&mut talk, |talk, request| Some(talk.reject(request, 403)));
+    assert_eq!(answers, (vec![], vec![]));
+}
+
+#[test]
+fn an_update_that_is_refused_without_a_token_is_given_up_in_the_end() {
+    let mut talk = three_files();
+    let (settled, failed) = settle_with(&mut talk, |talk, request| {
+        if !is_about(request, "1") {
+            return Some(talk.accept(request, 4));
+        }
+        talk.thing.taken(&token(request), talk.now);
+        let refusal = json!({"code": 400, "message": "Invalid JSON"});
+        talk.hear(Channel::UpdateRejected, refusal);
+        None
+    });
+    let others = vec![file("2"), file("3")];
+    assert_eq!((settled, failed), (others, vec![file("1")]));
 }
 
 #[test]

@@ -20,11 +20,20 @@ pub enum Channel {
     UpdateAccepted,
     UpdateRejected,
     Delta,
+    DeleteAccepted,
 }
 
 impl Channel {
-    /// All of them, in the order in which they are subscribed.
-    pub const ALL: [Channel; 5] = [
+    pub const ALL: [Channel; 6] = [
+        Channel::GetAccepted,
+        Channel::GetRejected,
+        Channel::UpdateAccepted,
+        Channel::UpdateRejected,
+        Channel::Delta,
+        Channel::DeleteAccepted,
+    ];
+    /// Without these there is no conversation.
+    pub const TALK: [Channel; 5] = [
         Channel::GetAccepted,
         Channel::GetRejected,
         Channel::UpdateAccepted,
@@ -41,6 +50,7 @@ impl Channel {
             Channel::UpdateAccepted => "update/accepted",
             Channel::UpdateRejected => "update/rejected",
             Channel::Delta => "update/delta",
+            Channel::DeleteAccepted => "delete/accepted",
         }
     }
 }

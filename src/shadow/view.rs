@@ -11,10 +11,11 @@ use super::document::merge;
 pub struct View {
     /// The newest version heard of. `None`: there is no shadow.
     version: Option<u64>,
-    /// Up to this version `state` is a copy; beyond it only the desired section of the newest
-    /// delta is known.
+    /// Up to this version `state` is a copy.
     exact: u64,
     state: Sections,
+    /// What a newer delta says: all that is desired and not reported.
+    newer: Option<Map<String, Value>>,
 }
 
 /// What a message told.
@@ -34,6 +35,7 @@ impl View {
             version: Some(document.version),
             exact: document.version,
             state: document.state,
+            newer: None,
         }
     }
 
@@ -41,18 +43,26 @@ impl View {
         self.version
     }
 
+    /// What is desired; perhaps without what is reported as well, see [`View::is_whole`].
     pub fn desired(&self) -> &Map<String, Value> {
-        &self.state.desired
+        self.newer.as_ref().unwrap_or(&self.state.desired)
     }
 
     pub fn reported(&self) -> &Map<String, Value> {
         &self.state.reported
     }
 
+    /// Whether all that is desired is known, and not only its difference from what is reported.
+    pub fn is_whole(&self) -> bool {
+        self.newer.is_none()
+    }
+
     /// A delta. One that is not newer than what is known tells nothing; an older one may come from
     /// a shadow that was deleted and made anew, whose versions begin again.
     pub fn delta(&mut self, delta: &Delta) -> Told {
-        let known = self.version.unwrap_or(0);
+        let Some(known) = self.version else {
+            return Told::Gap;
+        };
         if delta.version < known {
             return Told::Gap;
         }
@@ -60,25 +70,28 @@ impl View {
             return Told::Nothing;
         }
         self.version = Some(delta.version);
-        self.state.desired = delta.desired.clone();
+        self.newer = Some(delta.desired.clone());
         Told::News
     }
 
     /// Somebody else's update was accepted. There is no delta for a wish that equals what is
     /// reported, so that the echo is the only message that tells of it.
     pub fn others_update(&mut self, echo: &Accepted) -> Told {
-        let known = self.version.unwrap_or(0);
+        let Some(known) = self.version else {
+            return Told::Gap;
+        };
         if echo.version <= self.exact {
             return Told::Nothing;
         }
-        if echo.version < known || echo.version > self.exact.saturating_add(1) {
+        if echo.version > self.exact.saturating_add(1) {
             return Told::Gap;
         }
-        self.version = Some(echo.version);
+        let before = self.desired().clone();
         self.exact = echo.version;
-        let before = self.state.desired.clone();
+        self.version = Some(known.max(echo.version));
         self.merge(echo);
-        if self.state.desired == before {
+        self.settle();
+        if *self.desired() == before {
             Told::Nothing
         } else {
             Told::News
@@ -92,14 +105,25 @@ impl View {
             self.exact = version;
         }
         merge_section(&mut self.state.reported, &sent.reported);
+        merge_section(&mut self.state.desired, &sent.desired);
         if version >= known {
             self.version = Some(version);
-            merge_section(&mut self.state.desired, &sent.desired);
+            if let Some(newer) = &mut self.newer {
+                merge_section(newer, &sent.desired);
+            }
         }
+        self.settle();
         if version > known.saturating_add(1) {
             Told::Gap
         } else {
             Told::Nothing
+        }
+    }
+
+    /// A delta that is no newer than the copy says nothing more.
+    fn settle(&mut self) {
+        if Some(self.exact) >= self.version {
+            self.newer = None;
         }
     }
 
