@@ -244,3 +244,36 @@ fn the_manual_lists_exactly_the_options_of_the_program() {
         "only in docs/chariotd.8.md: {invented:?}"
     );
 }
+
+#[test]
+fn headings_stand_apart_from_the_text_before_them() {
+    let folder = fs::read_dir(root().join("docs")).expect("the documents");
+    let documents = folder.map(|entry| entry.expect("an entry").path());
+    for path in documents.chain([root().join("README.md")]) {
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a document");
+        let (mut code, mut before) = (false, "");
+        for (number, line) in (1..).zip(text.lines()) {
+            code ^= line.starts_with("```");
+            let heading = !code && line.starts_with('#');
+            let apart = !heading || before.is_empty();
+            assert!(apart, "{}:{number}: {line}", path.display());
+            before = line;
+        }
+    }
+}
+
+#[test]
+fn the_map_has_one_row_of_features_and_names_all_of_them() {
+    let map = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("the map");
+    let rows: Vec<BTreeSet<&str>> = map
+        .lines()
+        .filter_map(|line| line.strip_prefix("features:"))
+        .map(|row| row.split('(').next().unwrap_or(row))
+        .map(|row| row.split_whitespace().collect())
+        .collect();
+    let features = ROWS[3].iter().copied().filter(|module| *module != "cli");
+    assert_eq!(rows, [features.collect::<BTreeSet<_>>()]);
+}
