@@ -1,22 +1,28 @@
 //! `--commands`: a file's name is a command, its contents are the arguments.
 
 use std::path::Path;
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use log::info;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::clock::reached;
 use crate::spool::Name;
-use crate::spool::desk::{Desk, Taken, without_priority};
-use crate::spool::maildir::Opened;
+use crate::spool::desk::{Desk, without_priority};
+use crate::spool::disks::Disks;
+use crate::spool::opening::Taken;
 use crate::spool::order::Order;
 use crate::spool::outcome::{Outcome, Readiness};
 use crate::spool::queue;
+use crate::spool::worker::Held;
 
 /// Requests that were given up and are kept.
 const KEEP_FAILED: usize = 10;
+/// Nobody waits longer for a disk to dispose of a command's file.
+const DISPOSAL: Duration = Duration::from_secs(2);
 
 /// What can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,11 +54,11 @@ struct Answer {
 }
 
 impl Request {
-    /// Tells what became of it. Resolves when its file has been disposed of.
+    /// Tells what became of it. Resolves when its file has been disposed of, or the disk hangs.
     pub async fn answer(self, outcome: Result<(), String>) {
         let (settled, done) = oneshot::channel();
         if self.answer.send(Answer { outcome, settled }).is_ok() {
-            let _ = done.await;
+            let _ = timeout(DISPOSAL, done).await;
         }
     }
 }
@@ -88,15 +94,19 @@ impl Command {
 }
 
 impl Commands {
-    /// Prepares the directory. Must be called within the runtime.
-    pub fn open(dir: &Path, requests: mpsc::Sender<Request>) -> Result<Commands> {
+    /// Prepares the directory.
+    pub async fn open(
+        dir: &Path,
+        requests: mpsc::Sender<Request>,
+        disks: &Disks,
+    ) -> Result<Commands> {
         let options = queue::Options {
             order: Order::Lexical,
             window: 1,
             retries: 0,
             jam: Duration::from_secs(u32::MAX.into()),
         };
-        let desk = Desk::open(dir, KEEP_FAILED, options, without_priority)?;
+        let desk = Desk::open(dir, KEEP_FAILED, options, without_priority, disks).await?;
         Ok(Commands { desk, requests })
     }
 
@@ -110,15 +120,23 @@ impl Commands {
             }
             let deadline = self.desk.deadline();
             tokio::select! {
-                notice = self.desk.notice() => self.desk.noticed(notice).await,
+                notice = self.desk.notice() => self.desk.noticed(notice),
                 () = reached(deadline) => {}
             }
         }
     }
 
     async fn carry_out(&mut self, taken: Taken) {
-        let Taken { name, opened, .. } = taken;
-        let (outcome, settled) = match self.answer(&name, &opened).await {
+        let Taken {
+            name, mut opening, ..
+        } = taken;
+        let (opened, contents) = match self.attend(opening.opened()).await {
+            Ok(opened) => opened,
+            Err((outcome, held)) => return self.desk.settle(&name, held, outcome, ""),
+        };
+        let requests = self.requests.clone();
+        let answer = answer(&requests, &name, contents, opened.modified);
+        let (outcome, settled) = match self.attend(answer).await {
             Ok(answer) => (answer.outcome, Some(answer.settled)),
             Err(reason) => (Err(reason), None),
         };
@@ -127,30 +145,47 @@ impl Commands {
             Err(reason) => Outcome::Unusable(reason),
         };
         let done = format!("carried out the command '{name}'");
-        self.desk.settle(&name, opened, outcome, &done);
+        self.desk.settle(&name, Held::Open(opened), outcome, &done);
+        while self.desk.is_leaving() {
+            let notice = self.desk.notice().await;
+            self.desk.noticed(notice);
+        }
         if let Some(settled) = settled {
             let _ = settled.send(());
         }
     }
 
-    async fn answer(&self, name: &Name, opened: &Opened) -> Result<Answer, String> {
-        let contents = opened
-            .read()
-            .map_err(|error| format!("cannot be read: {error}"))?;
-        let command = Command::named(name, contents)?;
-        info!("command '{name}'");
-        let (answer, answered) = oneshot::channel();
-        let request = Request {
-            command,
-            modified: opened.modified,
-            answer,
-        };
-        if self.requests.send(request).await.is_ok()
-            && let Ok(answer) = answered.await
-        {
-            return Ok(answer);
+    /// Waits for something while the directory goes on.
+    async fn attend<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                notice = self.desk.notice() => self.desk.noticed(notice),
+            }
         }
-        // The daemon is leaving: the file stays for the next start.
-        std::future::pending().await
     }
+}
+
+async fn answer(
+    requests: &mpsc::Sender<Request>,
+    name: &Name,
+    contents: Vec<u8>,
+    modified: SystemTime,
+) -> Result<Answer, String> {
+    let command = Command::named(name, contents)?;
+    info!("command '{name}'");
+    let (answer, answered) = oneshot::channel();
+    let request = Request {
+        command,
+        modified,
+        answer,
+    };
+    if requests.send(request).await.is_ok()
+        && let Ok(answer) = answered.await
+    {
+        return Ok(answer);
+    }
+    // The daemon is leaving: the file stays for the next start.
+    std::future::pending().await
 }

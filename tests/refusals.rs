@@ -87,8 +87,9 @@ fn sixty_denied_messages_in_front_hold_up_no_good_one_on_mqtt_3_1_1() {
     );
     assert!(connections <= 30, "{connections}\n{}", device.log());
     assert!(device.runs(), "it never gives up: {}", device.log());
-    let waiting = device.waiting();
-    assert_eq!(waiting.len() + device.failed().len(), 60, "{waiting:?}");
+    wait_for("what was acknowledged is removed", LONG, || {
+        device.waiting().len() + device.failed().len() == 60
+    });
 }
 
 /// The broker refuses everything in this way for a while; then it is put right.

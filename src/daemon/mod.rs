@@ -26,6 +26,7 @@ use crate::mqtt::{self, End, Mqtt, Rates};
 use crate::publish::{self, Publisher};
 use crate::shadow::Agent;
 use crate::shortage;
+use crate::spool::disks::{Disks, Working};
 use crate::subscribe::Listener;
 use crate::tunnel::{self, Order, Tunnels};
 
@@ -37,6 +38,8 @@ use signals::{Signals, Told};
 const DRAIN: Duration = Duration::from_secs(1);
 /// For that and DISCONNECT together.
 const GOODBYE: Duration = Duration::from_millis(1400);
+/// The disk has so long to remove what was acknowledged before the end.
+const LAST_ORDERS: Duration = Duration::from_millis(500);
 
 /// Runs until a signal or until a task ends.
 pub fn run(config: Config) -> Exit {
@@ -89,7 +92,12 @@ async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exi
     let renewer = Renewer::new(config, certificate.as_deref(), options.clock_floor);
     let mut renewer = renewer.with(job, completed);
     let (mqtt, mut sessions) = Mqtt::new(options, tls);
-    let mut tasks = Tasks::start(config, &mqtt).map_err(unusable)?;
+    // A disk that hangs keeps nobody from stopping the start.
+    let (disks, working) = Disks::new();
+    let mut tasks = tokio::select! {
+        tasks = Tasks::start(config, &mqtt, disks) => tasks.map_err(unusable)?,
+        signal = signals.stop() => return Ok(Exit::Stopped(signal)),
+    };
     for inbox in inboxes::open(&config.inboxes, &mut sessions).map_err(unusable)? {
         tasks.others.spawn(inbox.run());
     }
@@ -130,7 +138,7 @@ async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exi
         }
     };
     supervisor.stopping();
-    leave(&exit, &mqtt, tasks, session).await;
+    leave(&exit, &mqtt, tasks, session, working).await;
     if let Some(reports) = reports {
         reports.stopped(exit.to_string()).await;
     }
@@ -184,7 +192,7 @@ struct Tasks {
 }
 
 impl Tasks {
-    fn start(config: &Config, mqtt: &Mqtt) -> anyhow::Result<Tasks> {
+    async fn start(config: &Config, mqtt: &Mqtt, disks: Disks) -> anyhow::Result<Tasks> {
         let (refetch, refetched) = watch::channel(0);
         // One command is carried out at a time.
         let (commands, requests) = mpsc::channel(1);
@@ -198,13 +206,14 @@ impl Tasks {
             requests,
         };
         for options in &config.messages {
-            let publisher = Publisher::new(options.clone(), mqtt.clone())?;
+            let publisher = Publisher::new(options.clone(), mqtt.clone(), &disks).await?;
             tasks
                 .publishers
                 .spawn(publisher.run(tasks.stop.subscribe()));
         }
         for options in &config.shadows {
-            let agent = Agent::new(options.clone(), mqtt.clone(), refetched.clone())?;
+            let (mqtt, refetched) = (mqtt.clone(), refetched.clone());
+            let agent = Agent::new(options.clone(), mqtt, refetched, &disks).await?;
             tasks.others.spawn(agent.run());
         }
         for options in &config.subscriptions {
@@ -217,7 +226,8 @@ impl Tasks {
             tasks.others.spawn(agent.run());
         }
         if let Some(dir) = &config.commands {
-            tasks.others.spawn(Commands::open(dir, commands)?.run());
+            let commands = Commands::open(dir, commands, &disks).await?;
+            tasks.others.spawn(commands.run());
         }
         Ok(tasks)
     }
@@ -267,7 +277,13 @@ fn broken(fault: JoinError) -> Exit {
 
 /// Stops taking requests; then says goodbye, or leaves the will to the broker. What is on its way has some
 /// time to be acknowledged before that, or the next start would publish it again.
-async fn leave(exit: &Exit, mqtt: &Mqtt, mut tasks: Tasks, session: JoinHandle<End>) {
+async fn leave(
+    exit: &Exit,
+    mqtt: &Mqtt,
+    mut tasks: Tasks,
+    session: JoinHandle<End>,
+    working: Working,
+) {
     tasks.others.abort_all();
     if exit.says_goodbye() {
         tasks.stop.send_replace(true);
@@ -285,4 +301,7 @@ async fn leave(exit: &Exit, mqtt: &Mqtt, mut tasks: Tasks, session: JoinHandle<E
         // What becomes of its connection is told when it has ended.
         let _ = session.await;
     }
+    // What was acknowledged is removed, or it would be sent again.
+    drop(tasks);
+    working.ended(LAST_ORDERS).await;
 }

@@ -1,6 +1,7 @@
 //! One attempt at one message: from the open file to the broker's answer.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use log::warn;
 
@@ -10,10 +11,11 @@ use super::message::{Composed, Message};
 use crate::mqtt::{Mqtt, PublishError, Refusal, Slot};
 use crate::shortage;
 use crate::spool::Name;
-use crate::spool::desk::Taken;
-use crate::spool::maildir::Opened;
+use crate::spool::opened::Opened;
+use crate::spool::opening::Taken;
 use crate::spool::order::Facts;
 use crate::spool::outcome::{self, Blame, Outcome, RefusalKind};
+use crate::spool::worker::Held;
 
 /// An attempt that has ended.
 pub struct Attempt {
@@ -21,12 +23,13 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// What was published where, for the log.
     pub topic: String,
-    /// Kept open until the file is disposed of, so that its identity stays unique.
-    pub opened: Opened,
+    /// Its file, kept open until it is disposed of, so that its identity stays unique.
+    pub held: Held,
 }
 
 /// What the queue needs to know of a file. Only files that mention a priority are parsed for it.
-pub fn facts(opened: &Opened) -> Facts {
+/// Waits for the disk.
+pub fn facts(opened: &mut Opened) -> Facts {
     let contents = opened.read().unwrap_or_default();
     // An escape may spell the word in another way.
     let mentions = [&b"priority"[..], b"\\u"]
@@ -51,9 +54,21 @@ pub async fn attempt(options: Arc<Options>, mqtt: Mqtt, slot: Slot, taken: Taken
     let Taken {
         name,
         prioritised,
-        opened,
+        mut opening,
     } = taken;
-    let (topic, outcome) = match compose(&options, &name, prioritised, &opened).await {
+    let (opened, contents) = match opening.opened().await {
+        Ok(opened) => opened,
+        Err((outcome, held)) => {
+            return Attempt {
+                name,
+                outcome,
+                topic: String::new(),
+                held,
+            };
+        }
+    };
+    let about = (&name, opened.modified, prioritised);
+    let (topic, outcome) = match compose(&options, about, contents).await {
         Err(outcome) => (String::new(), outcome),
         Ok(Composed { publish, warnings }) => {
             for warning in warnings {
@@ -67,7 +82,7 @@ pub async fn attempt(options: Arc<Options>, mqtt: Mqtt, slot: Slot, taken: Taken
         name,
         outcome,
         topic,
-        opened,
+        held: Held::Open(opened),
     }
 }
 
@@ -75,18 +90,9 @@ pub async fn attempt(options: Arc<Options>, mqtt: Mqtt, slot: Slot, taken: Taken
 /// What becomes of a message that cannot be composed.
 async fn compose(
     options: &Options,
-    name: &Name,
-    prioritised: bool,
-    opened: &Opened,
+    (name, modified, prioritised): (&Name, SystemTime, bool),
+    contents: Vec<u8>,
 ) -> Result<Composed, Outcome> {
-    let contents = opened.read().map_err(|error| {
-        let reason = format!("cannot be read: {error}");
-        if shortage::passes(&error) {
-            Outcome::Postponed(reason)
-        } else {
-            Outcome::Unusable(reason)
-        }
-    })?;
     let message = Message::parse(&contents).map_err(Outcome::Unusable)?;
     drop(contents);
     let letterhead = match &options.letterhead {
@@ -94,7 +100,7 @@ async fn compose(
         Some(letterhead) => {
             let about = About {
                 name,
-                modified: opened.modified,
+                modified,
                 message: &message,
                 prioritised,
             };

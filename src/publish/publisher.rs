@@ -14,6 +14,7 @@ use super::attempt::{Attempt, attempt, facts};
 use crate::clock::reached;
 use crate::mqtt::{Flow, Link, Mqtt, Slot};
 use crate::spool::desk::Desk;
+use crate::spool::disks::Disks;
 use crate::spool::outcome::Readiness;
 
 /// Why a publisher ended.
@@ -40,9 +41,10 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Prepares the directory. Must be called within the runtime.
-    pub fn new(options: Options, mqtt: Mqtt) -> Result<Publisher> {
-        let desk = Desk::open(&options.dir, options.keep_failed, options.queue, facts)?;
+    /// Prepares the directory.
+    pub async fn new(options: Options, mqtt: Mqtt, disks: &Disks) -> Result<Publisher> {
+        let (dir, keep) = (&options.dir, options.keep_failed);
+        let desk = Desk::open(dir, keep, options.queue, facts, disks).await?;
         Ok(Publisher {
             options: Arc::new(options),
             desk,
@@ -78,7 +80,7 @@ impl Publisher {
             };
             let deadline = self.desk.deadline();
             tokio::select! {
-                notice = self.desk.notice(), if !stopping => self.desk.noticed(notice).await,
+                notice = self.desk.notice(), if !stopping => self.desk.noticed(notice),
                 slot = self.mqtt.slot(), if readiness == Readiness::Together => {
                     // The broker may have had another thought while the place was waited for.
                     if self.readiness() == Readiness::Together {
@@ -169,10 +171,10 @@ impl Publisher {
             name,
             outcome,
             topic,
-            opened,
+            held,
         } = attempt;
         let done = format!("published '{name}' to {topic}");
-        self.desk.settle(&name, opened, outcome, &done);
+        self.desk.settle(&name, held, outcome, &done);
     }
 }
 

@@ -25,6 +25,7 @@ use crate::mqtt::{Link, Message, Mqtt, PublishError, QoS, Subscription, Subscrip
 use crate::offload::{self, Lost};
 use crate::process;
 use crate::repeats::{Repeats, worth_a_line};
+use crate::spool::disks::Disks;
 use crate::spool::outcome::Outcome;
 
 /// Messages that may wait. More are dropped and made up for by a fetch.
@@ -60,17 +61,22 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Prepares the directories. Must be called within the runtime. `refetch` changes when the document is to be fetched again.
+    /// Prepares the directories. `refetch` changes when the document is to be fetched again.
     ///
     /// # Errors
     /// A directory cannot be used.
-    pub fn new(options: Options, mqtt: Mqtt, refetch: watch::Receiver<u64>) -> Result<Agent> {
+    pub async fn new(
+        options: Options,
+        mqtt: Mqtt,
+        refetch: watch::Receiver<u64>,
+        disks: &Disks,
+    ) -> Result<Agent> {
         for dir in &options.services {
             std::fs::read_dir(dir).with_context(|| {
                 format!("cannot read the service definitions in {}", dir.display())
             })?;
         }
-        let updates = Updates::open(&options.updates)?;
+        let updates = Updates::open(&options.updates, disks).await?;
         let blind = options.is_blind();
         Ok(Agent {
             thing: Thing::new(&format!("{:016x}", fastrand::u64(..)), blind),
@@ -126,7 +132,7 @@ impl Agent {
                         self.updates.settle_as(&id, Outcome::Delivered, &done);
                     }
                 }
-                notice = self.updates.notice() => self.updates.noticed(notice).await,
+                notice = self.updates.notice() => self.updates.noticed(notice),
                 Ok(()) = self.refetch.changed() => {
                     self.services.enable();
                     self.thing.start_afresh();

@@ -1,6 +1,6 @@
 //! Update files: from their directories to the cloud, in the order of their names.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -13,13 +13,15 @@ use serde_json::Value;
 use super::outbox::FileId;
 use crate::clock::now;
 use crate::format::Format;
-use crate::shortage;
-use crate::spool::desk::{Desk, Taken, without_priority};
-use crate::spool::intake::Notice;
-use crate::spool::maildir::Opened;
+use crate::spool::Name;
+use crate::spool::desk::{self, Desk, without_priority};
+use crate::spool::disks::Disks;
+use crate::spool::opened::Opened;
+use crate::spool::opening::Taken;
 use crate::spool::order::Order;
 use crate::spool::outcome::{Outcome, Readiness};
 use crate::spool::queue;
+use crate::spool::worker::Held;
 
 /// Files whose contents are on their way to the cloud at one time.
 pub const MOST_WAITING: usize = 32;
@@ -41,10 +43,23 @@ const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 /// The update directories of one shadow.
 pub struct Updates {
     desks: Vec<Desk>,
+    /// Files that are being opened, for each directory in their order.
+    opening: Vec<VecDeque<Taken>>,
+    /// Files that are open, each with its directory.
+    ready: VecDeque<(usize, Name, File)>,
     /// Files that were handed out.
     opened: HashMap<FileId, Opened>,
     /// What is in the way of a key's files.
     troubled: HashMap<String, Trouble>,
+}
+
+/// A file with its contents, or how its request ends.
+type File = Result<(Opened, Vec<u8>), (Outcome, Held)>;
+
+/// What [`Updates::notice`] has waited for.
+pub enum Notice {
+    Desk(usize, desk::Notice),
+    Opened(usize, File),
 }
 
 /// Trouble with the service of a key.
@@ -63,36 +78,40 @@ pub struct Update {
 }
 
 impl Updates {
-    /// Prepares the directories. Must be called within the runtime.
-    pub fn open(dirs: &[PathBuf]) -> Result<Updates> {
+    /// Prepares the directories.
+    pub async fn open(dirs: &[PathBuf], disks: &Disks) -> Result<Updates> {
         let options = queue::Options {
             order: Order::Lexical,
             window: MOST_WAITING,
             retries: u32::MAX,
             jam: NEVER,
         };
-        let desks: Result<Vec<Desk>> = dirs
-            .iter()
-            .map(|dir| Desk::open(dir, KEEP_FAILED, options, without_priority))
-            .collect();
+        let mut desks = Vec::new();
+        for dir in dirs {
+            desks.push(Desk::open(dir, KEEP_FAILED, options, without_priority, disks).await?);
+        }
         Ok(Updates {
-            desks: desks?,
+            opening: desks.iter().map(|_| VecDeque::new()).collect(),
+            desks,
+            ready: VecDeque::new(),
             opened: HashMap::new(),
             troubled: HashMap::new(),
         })
     }
 
     /// Waits for something that [`Updates::noticed`] is to be told. May be dropped while it waits.
-    pub async fn notice(&mut self) -> (usize, Notice) {
+    pub async fn notice(&mut self) -> Notice {
         let mut waits: Vec<_> = self
             .desks
             .iter_mut()
-            .map(|desk| Box::pin(desk.notice()))
+            .zip(&mut self.opening)
+            .enumerate()
+            .map(|(index, (desk, opening))| Box::pin(news(index, desk, opening.front_mut())))
             .collect();
         let first = poll_fn(|context| {
-            for (index, wait) in waits.iter_mut().enumerate() {
+            for wait in &mut waits {
                 if let Poll::Ready(notice) = pin!(wait).poll(context) {
-                    return Poll::Ready((index, notice));
+                    return Poll::Ready(notice);
                 }
             }
             Poll::Pending
@@ -100,9 +119,18 @@ impl Updates {
         first.await
     }
 
-    pub async fn noticed(&mut self, (index, notice): (usize, Notice)) {
-        if let Some(desk) = self.desks.get_mut(index) {
-            desk.noticed(notice).await;
+    pub fn noticed(&mut self, notice: Notice) {
+        match notice {
+            Notice::Desk(index, notice) => {
+                if let Some(desk) = self.desks.get_mut(index) {
+                    desk.noticed(notice);
+                }
+            }
+            Notice::Opened(index, file) => {
+                let taken = self.opening.get_mut(index).and_then(VecDeque::pop_front);
+                self.ready
+                    .extend(taken.map(|taken| (index, taken.name, file)));
+            }
         }
     }
 
@@ -113,68 +141,59 @@ impl Updates {
 
     /// When to call [`Updates::take`] again, if nothing else happens.
     pub fn deadline(&mut self) -> Option<Instant> {
+        let room = self.has_room();
         let ready = |desk: &mut Desk| desk.readiness() != Readiness::Nothing;
-        if self.opened.len() < MOST_WAITING && self.desks.iter_mut().any(ready) {
+        if !self.ready.is_empty() || room && self.desks.iter_mut().any(ready) {
             return Some(now());
         }
         let desks = self.desks.iter().filter_map(Desk::deadline);
         desks.min()
     }
 
-    /// Hands out some files, if there is room: the time that their validation takes is limited.
-    /// Those that name no key are given up.
+    fn has_room(&self) -> bool {
+        let opening: usize = self.opening.iter().map(VecDeque::len).sum();
+        self.opened.len() + self.ready.len() + opening < MOST_WAITING
+    }
+
+    /// Hands out some of the files that are open, and has more of them opened, if there is room: the
+    /// time that their validation takes is limited. Those that name no key are given up.
     pub fn take(&mut self) -> Vec<Update> {
         let mut updates = Vec::new();
+        while updates.len() < AT_A_TIME
+            && let Some((dir, name, file)) = self.ready.pop_front()
+        {
+            updates.extend(self.read(FileId { dir, name }, file));
+        }
         for index in 0..self.desks.len() {
-            while updates.len() < AT_A_TIME
-                && self.opened.len() < MOST_WAITING
-                && self.desks[index].readiness() != Readiness::Nothing
-            {
-                if let Some(taken) = self.desks[index].take() {
-                    updates.extend(self.read(index, taken));
-                }
+            while self.has_room() && self.desks[index].readiness() != Readiness::Nothing {
+                let taken = self.desks[index].take();
+                self.opening[index].extend(taken);
             }
         }
         updates
     }
 
-    fn read(&mut self, dir: usize, taken: Taken) -> Option<Update> {
-        let Taken { name, opened, .. } = taken;
-        let contents = opened.read();
-        let id = FileId {
-            dir,
-            name: name.clone(),
+    fn read(&mut self, id: FileId, file: File) -> Option<Update> {
+        let (opened, contents) = match file {
+            Ok(file) => file,
+            Err((outcome, held)) => {
+                let desk = self.desks.get_mut(id.dir)?;
+                desk.settle(&id.name, held, outcome, "");
+                return None;
+            }
         };
         self.opened.insert(id.clone(), opened);
-        let text = name.as_os_str().to_str();
-        let key = text.and_then(|text| text.split('.').next());
-        match (key, contents) {
-            (Some(key), Ok(_)) if self.must_wait(&id, key) => {
-                let why = "an earlier one of its service waits";
-                self.settle(&id, Outcome::Postponed(why.to_owned()));
-                None
-            }
-            (Some(key), Ok(contents)) => Some(Update {
-                key: key.to_owned(),
-                id,
-                contents,
-            }),
-            (None, _) => {
-                self.settle(&id, Outcome::Unusable("its name is not UTF-8".to_owned()));
-                None
-            }
-            (_, Err(error)) => {
-                let reason = format!("cannot be read: {error}");
-                let passes = shortage::passes(&error);
-                let outcome = if passes {
-                    Outcome::Postponed
-                } else {
-                    Outcome::Unusable
-                };
-                self.settle(&id, outcome(reason));
-                None
-            }
+        let Some(key) = id.name.as_os_str().to_str().and_then(key_of) else {
+            self.settle(&id, Outcome::Unusable("its name is not UTF-8".to_owned()));
+            return None;
+        };
+        let key = key.to_owned();
+        if self.must_wait(&id, &key) {
+            let why = "an earlier one of its service waits";
+            self.settle(&id, Outcome::Postponed(why.to_owned()));
+            return None;
         }
+        Some(Update { id, key, contents })
     }
 
     /// Something is in the way of a file, and so of all later ones for its key.
@@ -218,8 +237,26 @@ impl Updates {
         else {
             return;
         };
-        desk.settle(&id.name, opened, outcome, done);
+        desk.settle(&id.name, Held::Open(opened), outcome, done);
     }
+}
+
+/// What happens first: news of the directory, or the first file that is being opened is open.
+async fn news(index: usize, desk: &mut Desk, first: Option<&mut Taken>) -> Notice {
+    let opened = async {
+        match first {
+            Some(taken) => taken.opening.opened().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        notice = desk.notice() => Notice::Desk(index, notice),
+        file = opened => Notice::Opened(index, file),
+    }
+}
+
+fn key_of(name: &str) -> Option<&str> {
+    name.split('.').next()
 }
 
 impl Update {

@@ -1,39 +1,34 @@
 //! One action directory at work: takes note of arrivals, hands out requests in the order of its
-//! queue, and disposes of their files. Every decision is the queue's; here is where it is carried
-//! out on disk and logged.
+//! queue, and has their files disposed of. Every decision is the queue's; it is carried out on disk by
+//! the thread of the directory, for which nobody waits here.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use log::{Level, debug, error, info, log, warn};
-use tokio::task::yield_now;
+use tokio::sync::{mpsc, oneshot};
 
-use super::intake::{Intake, Notice};
-use super::maildir::{Departure, Maildir, Opened, Trouble};
+use super::Name;
+use super::disks::Disks;
+use super::maildir::Departure;
+use super::opened::Opened;
+use super::opening::{Places, Taken};
 use super::order::Facts;
 use super::outcome::{Disposal, Next, Outcome, Readiness};
-use super::queue::{self, MOST_NAMES, Queue};
+use super::queue::{self, Queue};
 use super::troubles::Troubles;
-use super::{Identity, Name};
+use super::worker::{Held, News, Order, Worker};
 use crate::clock::now;
 use crate::repeats::{Repeats, worth_a_line};
 
-/// A long scan lets the other tasks work after so many files.
-const FILES_PER_TURN: usize = 32;
-
-/// A request that was handed out: settle it, whatever becomes of it.
-#[derive(Debug)]
-pub struct Taken {
-    pub name: Name,
-    /// It was its priority's turn.
-    pub prioritised: bool,
-    /// To be kept until it is settled, so that its identity stays unique.
-    pub opened: Opened,
-}
+/// News that may wait. The thread waits when there are more.
+const NEWS: usize = 64;
+/// Nothing is handed out while so many files wait to leave.
+const MOST_LEAVING: usize = 64;
 
 /// The facts of requests that are taken by name alone.
-pub fn without_priority(opened: &Opened) -> Facts {
+pub fn without_priority(opened: &mut Opened) -> Facts {
     Facts {
         identity: opened.identity,
         modified: SystemTime::UNIX_EPOCH,
@@ -44,107 +39,172 @@ pub fn without_priority(opened: &Opened) -> Facts {
 
 /// The requests of one action directory.
 pub struct Desk {
-    maildir: Maildir,
-    intake: Intake,
+    dir: PathBuf,
+    orders: mpsc::Sender<Order>,
+    news: mpsc::Receiver<News>,
+    buffer: Vec<News>,
     queue: Queue,
-    /// What the queue needs to know of a file.
-    facts: fn(&Opened) -> Facts,
+    /// Requests that are being opened.
+    places: Places,
+    /// Files that wait for a look at who writes them, and such that wait to leave.
+    checking: usize,
+    leaving: usize,
     keep_failed: usize,
-    /// There was no room for all names: scan again when there is.
-    overfull: bool,
+    /// The first scan has come to its end: until then the order of the requests is not known.
+    scanned: bool,
+    scan_ordered: bool,
+    up: bool,
+    /// The queue counts the time without an answer.
+    counting: bool,
     troubles: Troubles,
     refusals: Repeats,
 }
 
+/// What [`Desk::notice`] has waited for.
+pub struct Notice(Vec<News>);
+
 impl Desk {
-    /// Prepares the directory. Must be called within the runtime.
-    pub fn open(
+    /// Prepares the directory and starts its thread.
+    ///
+    /// # Errors
+    /// The directory cannot be used, or there can be no thread.
+    pub async fn open(
         dir: &Path,
         keep_failed: usize,
         options: queue::Options,
-        facts: fn(&Opened) -> Facts,
+        facts: fn(&mut Opened) -> Facts,
+        disks: &Disks,
     ) -> Result<Desk> {
-        let maildir = Maildir::open(dir, keep_failed)?;
-        let intake = Intake::new(&maildir);
+        // All that can be under way at one time, so that no order ever waits for a place.
+        let (orders, to_do) = mpsc::channel(2 * options.window + 2 * MOST_LEAVING);
+        let (tell, news) = mpsc::channel(NEWS);
+        let (path, order) = (dir.to_owned(), options.order);
+        let open = move || Worker::open(&path, keep_failed, order, facts);
+        let work = move |worker: Worker| worker.run(to_do, tell);
+        disks.start(dir, open, work).await?;
         Ok(Desk {
-            maildir,
-            intake,
+            dir: dir.to_owned(),
+            orders,
+            news,
+            buffer: Vec::new(),
             queue: Queue::new(options),
-            facts,
+            places: Places::default(),
+            checking: 0,
+            leaving: 0,
             keep_failed,
-            overfull: false,
+            scanned: false,
+            scan_ordered: false,
+            up: false,
+            counting: false,
             troubles: Troubles::default(),
             refusals: Repeats::default(),
         })
     }
 
-    pub fn dir(&self) -> &Path {
-        self.maildir.dir()
-    }
-
     /// Waits for something that [`Desk::noticed`] is to be told. May be dropped while it waits.
     pub async fn notice(&mut self) -> Notice {
-        self.intake.next().await
-    }
-
-    /// Takes note of arrivals.
-    pub async fn noticed(&mut self, notice: Notice) {
-        let names = match notice {
-            Notice::Names(names) => names,
-            Notice::Scan => self.scan(),
-        };
-        for some in names.chunks(FILES_PER_TURN) {
-            for name in some {
-                self.arrived(name);
+        tokio::select! {
+            biased;
+            count = self.news.recv_many(&mut self.buffer, NEWS) => {
+                if count == 0 {
+                    // The thread ends only with the process.
+                    std::future::pending::<()>().await;
+                }
+                Notice(std::mem::take(&mut self.buffer))
             }
-            if self.overfull {
-                return;
-            }
-            yield_now().await;
+            () = self.places.given_back() => Notice(Vec::new()),
         }
     }
 
-    fn scan(&mut self) -> Vec<Name> {
-        let names = self
-            .intake
-            .scan(&self.maildir, |name| self.queue.knows(name));
-        self.queue.forget_aside(|name| self.maildir.holds(name));
-        names
+    /// Takes note of what has happened in the directory.
+    pub fn noticed(&mut self, notice: Notice) {
+        for news in notice.0 {
+            match news {
+                News::Found(requests) => {
+                    for (name, facts) in requests {
+                        self.arrived(name, facts);
+                    }
+                }
+                News::Scanned => {
+                    self.scanned = true;
+                    self.scan_ordered = false;
+                }
+                News::Checked {
+                    name,
+                    opened,
+                    reason,
+                    written,
+                } => {
+                    self.checking = self.checking.saturating_sub(1);
+                    let outcome = if written {
+                        Outcome::Postponed("is being written again".to_owned())
+                    } else {
+                        Outcome::Unusable(reason)
+                    };
+                    self.dispose(&name, Held::Open(opened), outcome, "");
+                }
+                News::Left {
+                    name,
+                    departure,
+                    reason,
+                } => {
+                    self.leaving = self.leaving.saturating_sub(1);
+                    self.left(&name, &departure, reason.as_deref());
+                }
+                News::Refused {
+                    name,
+                    departure,
+                    reason,
+                } => self.left(&name, &departure, Some(&reason)),
+            }
+        }
+        self.count_time();
     }
 
-    fn arrived(&mut self, name: &Name) {
-        match self.maildir.request(name) {
-            Ok(opened) => {
-                let facts = (self.facts)(&opened);
-                if !self.queue.arrived(name.clone(), facts) && !self.overfull {
-                    self.overfull = true;
-                    let dir = self.dir().display();
-                    warn!(
-                        "more than {MOST_NAMES} requests wait in {dir}, the rest is taken up later"
-                    );
-                }
-            }
-            Err(Trouble::Vanished | Trouble::Directory) => {}
-            Err(Trouble::Postponed(error)) => {
-                warn!("cannot open '{name}' for now: {error}");
-                self.intake.scan_again();
-            }
-            Err(Trouble::Refused { reason, identity }) => {
-                if identity.is_none_or(|identity| !self.queue.is_aside(name, identity)) {
-                    self.give_up(name, identity, &reason);
-                }
-            }
+    fn arrived(&mut self, name: Name, facts: Facts) {
+        if !self.queue.arrived(name.clone(), facts) {
+            // The thread tells no more than there is room for.
+            error!("there is no room for '{name}', it waits for the next start");
+        }
+    }
+
+    /// Whether a file waits to leave `new/`.
+    pub fn is_leaving(&self) -> bool {
+        self.checking + self.leaving > 0
+    }
+
+    fn order(&self, order: Order) {
+        if let Err(error) = self.orders.try_send(order) {
+            // There is room for all, and the thread ends only with the process.
+            error!("lost an order for {}: {error}", self.dir.display());
         }
     }
 
     /// The link is up; what the watch has missed is looked for.
     pub fn link_up(&mut self) {
-        self.queue.link_up(now());
-        self.intake.scan_soon();
+        self.up = true;
+        self.count_time();
+        if !std::mem::replace(&mut self.scan_ordered, true) {
+            self.order(Order::Scan);
+        }
     }
 
     pub fn link_down(&mut self) {
-        self.queue.link_down(now());
+        self.up = false;
+        self.count_time();
+    }
+
+    /// The time without an answer counts while there is a connection and the disk holds up nobody.
+    fn count_time(&mut self) {
+        let counting = self.up && !self.places.any_is_taken() && self.checking == 0;
+        if std::mem::replace(&mut self.counting, counting) == counting {
+            return;
+        }
+        if counting {
+            self.queue.link_up(now());
+        } else {
+            self.queue.link_down(now());
+        }
     }
 
     /// Whether one request at a time is to be tried, because nothing is accepted at present.
@@ -166,8 +226,13 @@ impl Desk {
     /// Whether [`Desk::take`] would hand out something, now that some pauses may be over. To be asked
     /// before [`Desk::deadline`].
     pub fn readiness(&mut self) -> Readiness {
+        self.count_time();
         self.queue.resume(now());
-        self.queue.readiness()
+        if self.scanned && !self.places.are_taken() && self.checking + self.leaving < MOST_LEAVING {
+            self.queue.readiness()
+        } else {
+            Readiness::Nothing
+        }
     }
 
     /// When to ask for the readiness again, if nothing else happens.
@@ -175,45 +240,33 @@ impl Desk {
         self.queue.deadline()
     }
 
-    /// The next request. `None`: nothing waits, or what waited was none.
+    /// The next request, whose file is being opened. `None`: nothing waits.
     pub fn take(&mut self) -> Option<Taken> {
         let Next { name, prioritised } = self.queue.next(now())?;
-        match self.maildir.request(&name) {
-            Ok(opened) => {
-                return Some(Taken {
-                    name,
-                    prioritised,
-                    opened,
-                });
-            }
-            Err(Trouble::Vanished | Trouble::Directory) => {
-                debug!("'{name}' is gone");
-                self.dispose(&name, None, Outcome::Vanished, "");
-            }
-            Err(Trouble::Postponed(error)) => {
-                self.dispose(&name, None, Outcome::Postponed(error.to_string()), "");
-            }
-            Err(Trouble::Refused { reason, identity }) => {
-                self.dispose(&name, identity, Outcome::Unusable(reason), "");
-            }
-        }
-        None
+        let (answer, result) = oneshot::channel();
+        self.order(Order::Open(name.clone(), answer));
+        let opening = self.places.take(result);
+        self.count_time();
+        Some(Taken {
+            name,
+            prioritised,
+            opening,
+        })
     }
 
     /// What became of a request. `done` is the line for the log if it was carried out.
-    pub fn settle(&mut self, name: &Name, opened: Opened, mut outcome: Outcome, done: &str) {
-        let unusable = matches!(outcome, Outcome::Unusable(_));
-        if unusable && self.maildir.is_being_written(name) {
-            outcome = Outcome::Postponed("is being written again".to_owned());
+    pub fn settle(&mut self, name: &Name, held: Held, outcome: Outcome, done: &str) {
+        match (held, outcome) {
+            (Held::Open(opened), Outcome::Unusable(reason)) => {
+                self.checking += 1;
+                self.order(Order::Check(name.clone(), opened, reason));
+            }
+            (held, outcome) => self.dispose(name, held, outcome, done),
         }
-        self.dispose(name, Some(opened.identity), outcome, done);
-        if self.overfull && self.queue.has_room() {
-            self.overfull = false;
-            self.intake.scan_soon();
-        }
+        self.count_time();
     }
 
-    fn dispose(&mut self, name: &Name, read: Option<Identity>, outcome: Outcome, done: &str) {
+    fn dispose(&mut self, name: &Name, held: Held, outcome: Outcome, done: &str) {
         let told = outcome.clone();
         if !matches!(outcome, Outcome::Postponed(_)) {
             self.troubles.ended(name);
@@ -221,9 +274,10 @@ impl Desk {
         match self.queue.settled(name, outcome, now()) {
             Disposal::Remove => {
                 info!("{done}");
-                let departure =
-                    read.map_or(Departure::Done, |read| self.maildir.remove(name, read));
-                self.departed(name, read, departure);
+                match held {
+                    Held::Open(opened) => self.leaves(Order::Remove(name.clone(), opened)),
+                    Held::Closed(_) => self.queue.gone(name),
+                }
             }
             Disposal::MoveToFailed { reason, attempts } => {
                 let reason = if attempts > 1 {
@@ -231,9 +285,13 @@ impl Desk {
                 } else {
                     reason
                 };
-                self.give_up(name, read, &reason);
+                self.leaves(Order::Fail(name.clone(), held, reason));
             }
-            Disposal::Forget => self.queue.gone(name),
+            Disposal::Forget => {
+                debug!("'{name}' is gone");
+                self.queue.gone(name);
+                self.order(Order::Look(name.clone()));
+            }
             Disposal::Keep { pause } => match told {
                 Outcome::Refused(refusal) => self.refused(name, pause, &refusal.reason),
                 Outcome::Postponed(reason) => self.postponed(name, pause, reason),
@@ -262,6 +320,11 @@ impl Desk {
         );
     }
 
+    fn leaves(&mut self, order: Order) {
+        self.leaving += 1;
+        self.order(order);
+    }
+
     /// Trouble hits many requests many times: each cause is told once, and then counted.
     fn postponed(&mut self, name: &Name, pause: Duration, reason: String) {
         let (level, times) = match self.troubles.postponed(name, &reason) {
@@ -276,9 +339,23 @@ impl Desk {
         );
     }
 
-    fn give_up(&mut self, name: &Name, read: Option<Identity>, reason: &str) {
-        let departure = self.maildir.fail(name, read, reason);
-        match &departure {
+    fn left(&mut self, name: &Name, departure: &Departure, reason: Option<&str>) {
+        if let Some(reason) = reason {
+            self.given_up(name, departure, reason);
+        }
+        match departure {
+            Departure::Done | Departure::Deleted(_) => {}
+            Departure::Replaced => debug!("'{name}' was replaced by a newer file"),
+            Departure::Stuck(error) => error!(
+                "cannot remove '{name}' from {}, it is ignored from now on: {error}",
+                self.dir.display()
+            ),
+        }
+        self.queue.gone(name);
+    }
+
+    fn given_up(&self, name: &Name, departure: &Departure, reason: &str) {
+        match departure {
             Departure::Done if self.keep_failed == 0 => {
                 warn!("deleted '{name}', failed/ keeps nothing: {reason}");
             }
@@ -287,28 +364,6 @@ impl Desk {
                 error!("deleted '{name}', it cannot be moved to failed/ ({error}): {reason}");
             }
             Departure::Replaced | Departure::Stuck(_) => warn!("gave up '{name}': {reason}"),
-        }
-        self.departed(name, read, departure);
-    }
-
-    fn departed(&mut self, name: &Name, read: Option<Identity>, departure: Departure) {
-        match departure {
-            Departure::Done | Departure::Deleted(_) => self.queue.gone(name),
-            Departure::Replaced => {
-                debug!("'{name}' was replaced by a newer file");
-                self.queue.gone(name);
-                self.intake.doubt(name.clone());
-            }
-            Departure::Stuck(error) => {
-                error!(
-                    "cannot remove '{name}' from {}, it is ignored from now on: {error}",
-                    self.dir().display()
-                );
-                match read {
-                    Some(read) => self.queue.set_aside(name, read),
-                    None => self.queue.gone(name),
-                }
-            }
         }
     }
 }

@@ -20,6 +20,8 @@ use crate::clock::{now, reached};
 const SAFETY_SCAN: Duration = Duration::from_secs(300);
 /// Without a watch the scan is all there is.
 const SCAN_WITHOUT_WATCH: Duration = Duration::from_secs(5);
+/// Scans take no more than this part of the time: 5 %.
+const COST: u32 = 20;
 /// Hard links and files written in place look alike at first. A writer that closes its file within
 /// this time has told by then.
 const DOUBT: Duration = Duration::from_millis(200);
@@ -29,10 +31,17 @@ const REST: Duration = Duration::from_secs(3);
 /// What to do now.
 #[derive(Debug)]
 pub enum Notice {
-    /// These files are complete.
-    Names(Vec<Name>),
+    Ready(Ready),
     /// Call [`Intake::scan`].
     Scan,
+}
+
+/// Names of files that are complete.
+#[derive(Debug, Default)]
+pub struct Ready {
+    /// Renamed into the directory, or closed by a writer, just now.
+    pub closed: Vec<Name>,
+    pub others: Vec<Name>,
 }
 
 /// The way of requests from `new/` into the queue.
@@ -44,6 +53,8 @@ pub struct Intake {
     /// Files of which `/proc` cannot tell whether they are being written, as they looked last time.
     unsure: HashMap<Name, (Look, Instant)>,
     scan_due: Instant,
+    /// No scan begins before: the last one took long.
+    scan_from: Instant,
     /// The last scan failed, which was told.
     scan_failed: bool,
 }
@@ -62,6 +73,7 @@ impl Intake {
             doubt_until: None,
             unsure: HashMap::new(),
             scan_due: now(),
+            scan_from: now(),
             scan_failed: false,
         };
         match Watch::arrivals(&intake.new_dir) {
@@ -97,35 +109,39 @@ impl Intake {
     pub async fn next(&mut self) -> Notice {
         tokio::select! {
             events = events(&mut self.watch) => match events {
-                Ok(events) => self.told(events),
+                Ok(events) => Notice::Ready(self.told(events)),
                 Err(error) => {
-                    self.unwatched(&error);
-                    self.watch = None;
+                    self.blinded(&error);
                     Notice::Scan
                 }
             },
-            () = reached(self.doubt_until) => Notice::Names(self.settle_doubts()),
-            () = reached(Some(self.scan_due)) => Notice::Scan,
+            () = reached(self.doubt_until) => Notice::Ready(self.settle_doubts()),
+            () = reached(Some(self.scan_due.max(self.scan_from))) => Notice::Scan,
         }
     }
 
-    fn told(&mut self, events: Vec<Event>) -> Notice {
-        let mut names = Vec::new();
+    fn blinded(&mut self, error: &io::Error) {
+        self.unwatched(error);
+        self.watch = None;
+    }
+
+    fn told(&mut self, events: Vec<Event>) -> Ready {
+        let mut ready = Ready::default();
         for event in events {
             match event {
                 Event::Complete(name) => {
                     self.doubtful.remove(&name);
                     self.unsure.remove(&name);
-                    names.push(name);
+                    ready.closed.push(name);
                 }
-                Event::Created(name) if self.is_settled(&name) => names.push(name),
+                Event::Created(name) if self.is_settled(&name) => ready.others.push(name),
                 Event::Created(name) => self.doubt(name),
                 // Not asked for.
                 Event::Gone(_) => {}
                 Event::Lost => self.scan_soon(),
             }
         }
-        Notice::Names(names)
+        ready
     }
 
     /// A second link, or something that is not a regular file, needs no closing.
@@ -134,10 +150,13 @@ impl Intake {
             .is_ok_and(|meta| !meta.is_file() || meta.nlink() > 1)
     }
 
-    fn settle_doubts(&mut self) -> Vec<Name> {
+    fn settle_doubts(&mut self) -> Ready {
         self.doubt_until = None;
         let names: Vec<Name> = self.doubtful.drain().collect();
-        self.without_written(names)
+        Ready {
+            closed: Vec::new(),
+            others: self.without_written(names),
+        }
     }
 
     /// Leaves out what a process is still writing.
@@ -172,19 +191,19 @@ impl Intake {
         false
     }
 
-    /// The complete files in `new/` that are not `known`, in byte order. Arms the watch first, and
-    /// repairs the directory where it is missing.
-    pub fn scan(&mut self, maildir: &Maildir, known: impl Fn(&Name) -> bool) -> Vec<Name> {
-        let interval = if self.watch.is_some() {
-            SAFETY_SCAN
-        } else {
-            SCAN_WITHOUT_WATCH
-        };
-        self.scan_due = now() + interval;
-        match self.armed_scan(maildir) {
-            Ok(mut names) => {
+    /// The complete files in `new/`, as `look` finds them. Arms the watch first, and repairs the
+    /// directory where it is missing.
+    pub fn scan(
+        &mut self,
+        maildir: &Maildir,
+        look: impl FnOnce() -> io::Result<Vec<Name>>,
+    ) -> Vec<Name> {
+        let begun = now();
+        let found = self.armed(maildir).and_then(|()| Ok(look()?));
+        let names = match found {
+            Ok(names) => {
                 self.scan_failed = false;
-                names.retain(|name| !known(name));
+                self.scan_due = now() + self.interval();
                 let there: HashSet<&Name> = names.iter().collect();
                 self.unsure.retain(|name, _| there.contains(name));
                 self.without_written(names)
@@ -197,10 +216,24 @@ impl Intake {
                 self.scan_due = now() + SCAN_WITHOUT_WATCH;
                 Vec::new()
             }
+        };
+        self.scan_from = now() + (now() - begun) * COST;
+        names
+    }
+
+    /// Instead of a scan, where there is no room for what it would find.
+    pub fn not_now(&mut self) {
+        self.scan_due = now() + self.interval();
+    }
+
+    fn interval(&self) -> Duration {
+        match self.watch {
+            Some(_) => SAFETY_SCAN,
+            None => SCAN_WITHOUT_WATCH,
         }
     }
 
-    fn armed_scan(&mut self, maildir: &Maildir) -> anyhow::Result<Vec<Name>> {
+    fn armed(&mut self, maildir: &Maildir) -> anyhow::Result<()> {
         if !self.new_dir.is_dir() {
             maildir.repair()?;
             warn!("{} was missing and is made again", self.new_dir.display());
@@ -208,10 +241,9 @@ impl Intake {
         if let Some(watch) = &mut self.watch
             && let Err(error) = watch.arm()
         {
-            self.watch = None;
-            self.unwatched(&error);
+            self.blinded(&error);
         }
-        Ok(maildir.scan()?)
+        Ok(())
     }
 }
 

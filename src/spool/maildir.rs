@@ -1,56 +1,26 @@
-//! The disk side of an action directory: scan, open, remove, move to `failed/`.
+//! The disk side of an action directory: open, remove, move to `failed/`.
 //!
 //! What is removed is the very file that was read. As another process may rename a newer file over
 //! it at any moment, a file is first renamed out of `new/` into `.removing/`, looked at there, and
 //! put back if it is another one.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use log::error;
-use nix::fcntl::OFlag;
 
-use super::being_written::Writers;
 use super::failed::Failed;
 use super::layout::{REMOVING, make_directories, make_removing};
+use super::opened::{Opened, Trouble, identity};
 use super::{Identity, Name};
-use crate::shortage;
-
-/// Requests above this size are refused.
-pub const LARGEST_FILE: u64 = 1024 * 1024;
 
 /// One action directory on disk.
 #[derive(Debug)]
 pub struct Maildir {
     dir: PathBuf,
     failed: Failed,
-}
-
-/// A request that is open for reading. While it is open its identity is unique.
-#[derive(Debug)]
-pub struct Opened {
-    file: File,
-    pub identity: Identity,
-    pub modified: SystemTime,
-}
-
-/// Why a name in `new/` cannot be opened as a request.
-#[derive(Debug)]
-pub enum Trouble {
-    Vanished,
-    /// Not a request: skipped without a word.
-    Directory,
-    /// Belongs into `failed/`. The identity is that of the file that was looked at.
-    Refused {
-        reason: String,
-        identity: Option<Identity>,
-    },
-    /// The machine is short of something; try again later.
-    Postponed(io::Error),
 }
 
 /// What became of a file that was to leave `new/`.
@@ -96,63 +66,15 @@ impl Maildir {
         make_directories(&self.dir)
     }
 
-    /// The names in `new/` that may be requests, in byte order.
-    pub fn scan(&self) -> io::Result<Vec<Name>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(self.new_dir())? {
-            let entry = entry?;
-            let name = Name::new(&entry.file_name());
-            let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if !name.is_hidden() && !directory {
-                names.push(name);
-            }
-        }
-        names.sort();
-        Ok(names)
-    }
-
     /// Whether anything stands in `new/` under this name, as far as can be told.
     pub fn holds(&self, name: &Name) -> bool {
         let gone = |error: io::Error| error.kind() == ErrorKind::NotFound;
         !fs::symlink_metadata(self.new_dir().join(name)).is_err_and(gone)
     }
 
-    /// Whether some process that we can see has it open for writing.
-    pub fn is_being_written(&self, name: &Name) -> bool {
-        Writers::of(&self.new_dir(), std::slice::from_ref(name)).has_open(name)
-    }
-
-    /// Opens a request. Never follows a link, never waits for a FIFO's writer.
+    /// Opens a request.
     pub fn request(&self, name: &Name) -> Result<Opened, Trouble> {
-        let path = self.new_dir().join(name);
-        let meta = fs::symlink_metadata(&path).map_err(|error| trouble(error, None))?;
-        if meta.is_dir() {
-            return Err(Trouble::Directory);
-        }
-        if let Some(reason) = unfit(&meta) {
-            return Err(Trouble::Refused {
-                reason,
-                identity: Some(identity(&meta)),
-            });
-        }
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits())
-            .open(&path)
-            .map_err(|error| trouble(error, Some(identity(&meta))))?;
-        let meta = file.metadata().map_err(|error| trouble(error, None))?;
-        match unfit(&meta) {
-            Some(reason) => Err(Trouble::Refused {
-                reason,
-                identity: Some(identity(&meta)),
-            }),
-            None => Ok(Opened {
-                file,
-                identity: identity(&meta),
-                modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-            }),
-        }
+        Opened::new(&self.new_dir().join(name))
     }
 
     /// Removes the file of a request that was carried out.
@@ -245,20 +167,6 @@ impl Maildir {
     }
 }
 
-impl Opened {
-    /// The contents. Fails for a file that grew above the limit.
-    pub fn read(&self) -> io::Result<Vec<u8>> {
-        let mut contents = Vec::new();
-        let mut file = &self.file;
-        io::Seek::rewind(&mut file)?;
-        file.take(LARGEST_FILE + 1).read_to_end(&mut contents)?;
-        if contents.len() as u64 > LARGEST_FILE {
-            return Err(io::Error::new(ErrorKind::FileTooLarge, "larger than 1 MiB"));
-        }
-        Ok(contents)
-    }
-}
-
 enum Taken {
     /// This is the file that was read, to be removed or moved.
     Ready(PathBuf),
@@ -282,40 +190,6 @@ fn put_back(aside: &Path, path: &Path) {
             "cannot put {} back, the next start tries again: {error}",
             aside.display()
         );
-    }
-}
-
-fn identity(meta: &fs::Metadata) -> Identity {
-    Identity {
-        device: meta.dev(),
-        inode: meta.ino(),
-        modified: (meta.mtime(), meta.mtime_nsec()),
-        size: meta.len(),
-    }
-}
-
-fn unfit(meta: &fs::Metadata) -> Option<String> {
-    let kind = meta.file_type();
-    if kind.is_symlink() {
-        return Some("is a symbolic link, which is not followed; move the file itself".into());
-    }
-    if kind.is_fifo() {
-        return Some("is a FIFO, not a regular file".into());
-    }
-    if !kind.is_file() {
-        return Some("is not a regular file".into());
-    }
-    (meta.len() > LARGEST_FILE).then(|| format!("has {} bytes, more than 1 MiB", meta.len()))
-}
-
-fn trouble(error: io::Error, identity: Option<Identity>) -> Trouble {
-    match error.kind() {
-        ErrorKind::NotFound => Trouble::Vanished,
-        _ if shortage::passes(&error) => Trouble::Postponed(error),
-        _ => Trouble::Refused {
-            reason: format!("cannot be read: {error}"),
-            identity,
-        },
     }
 }
 

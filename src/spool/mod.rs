@@ -5,20 +5,25 @@
 mod being_written;
 pub mod deposit;
 pub mod desk;
+pub mod disks;
 mod failed;
-pub mod intake;
+mod intake;
 mod jam;
 pub mod layout;
 mod line;
-pub mod maildir;
+mod maildir;
+pub mod opened;
+pub mod opening;
 pub mod order;
 pub mod outcome;
 pub mod queue;
 mod record;
+mod scan;
 mod slots;
 pub mod stamps;
 mod troubles;
 pub mod watch;
+pub mod worker;
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -1,0 +1,110 @@
+//! Requests that are being opened on their directory's thread: few at a time, so that a disk that
+//! hangs holds few places in the window.
+
+use tokio::sync::{oneshot, watch};
+
+use super::Name;
+use super::opened::{Opened, Trouble};
+use super::outcome::Outcome;
+use super::worker::Held;
+
+/// Requests of one directory that are opened at one time.
+const MOST: usize = 8;
+
+/// A request that was handed out: settle it, whatever becomes of it.
+#[derive(Debug)]
+pub struct Taken {
+    pub name: Name,
+    /// It was its priority's turn.
+    pub prioritised: bool,
+    /// Its file, as soon as the disk has it.
+    pub opening: Opening,
+}
+
+/// A file that is being opened.
+#[derive(Debug)]
+pub struct Opening {
+    result: oneshot::Receiver<Result<(Opened, Vec<u8>), Trouble>>,
+    place: Option<Place>,
+}
+
+impl Opening {
+    /// Waits for the file and its contents. The file is to be kept until the request is settled, so
+    /// that its identity stays unique. The wait may be dropped and begun again until it has ended.
+    ///
+    /// # Errors
+    /// How the request ends, and what is to be handed back with that.
+    pub async fn opened(&mut self) -> Result<(Opened, Vec<u8>), (Outcome, Held)> {
+        let result = (&mut self.result).await;
+        self.place = None;
+        match result {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(trouble)) => Err(ended(trouble)),
+            // The thread ends only with the process.
+            Err(_) => Err((Outcome::Postponed("not opened".into()), Held::Closed(None))),
+        }
+    }
+}
+
+fn ended(trouble: Trouble) -> (Outcome, Held) {
+    match trouble {
+        Trouble::Vanished | Trouble::Directory => (Outcome::Vanished, Held::Closed(None)),
+        Trouble::Postponed(error) => (Outcome::Postponed(error.to_string()), Held::Closed(None)),
+        Trouble::Refused { reason, identity } => {
+            (Outcome::Unusable(reason), Held::Closed(identity))
+        }
+    }
+}
+
+/// Counts what is being opened.
+#[derive(Debug)]
+pub struct Places {
+    taken: watch::Sender<usize>,
+    changes: watch::Receiver<usize>,
+}
+
+/// One place. Given back when dropped.
+#[derive(Debug)]
+struct Place(watch::Sender<usize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.send_modify(|taken| *taken = taken.saturating_sub(1));
+    }
+}
+
+impl Default for Places {
+    fn default() -> Places {
+        let (taken, changes) = watch::channel(0);
+        Places { taken, changes }
+    }
+}
+
+impl Places {
+    /// A place for a file that is being opened, whose result comes from there.
+    pub fn take(
+        &mut self,
+        result: oneshot::Receiver<Result<(Opened, Vec<u8>), Trouble>>,
+    ) -> Opening {
+        self.taken.send_modify(|taken| *taken += 1);
+        self.changes.mark_unchanged();
+        Opening {
+            result,
+            place: Some(Place(self.taken.clone())),
+        }
+    }
+
+    pub fn are_taken(&self) -> bool {
+        *self.taken.borrow() >= MOST
+    }
+
+    pub fn any_is_taken(&self) -> bool {
+        *self.taken.borrow() > 0
+    }
+
+    /// Waits until one is given back. May be dropped while it waits.
+    pub async fn given_back(&mut self) {
+        // The sender is ours.
+        let _ = self.changes.changed().await;
+    }
+}
