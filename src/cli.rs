@@ -13,6 +13,8 @@ use clap::Parser;
     name = "chariotd",
     version,
     next_line_help = true,
+    // Run scripts append the options of their configuration to their own.
+    args_override_self = true,
     verbatim_doc_comment,
     after_help = "Options marked [+] may be repeated. --opt=VALUE and --opt VALUE both work.\n\
                   Exit codes: 0 asked to stop, 100 a person must act, 111 try again later."

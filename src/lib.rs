@@ -22,7 +22,7 @@
 //! | [`certstore`] | certificates on disk (an edge) |
 //! | [`process`] | child processes with a deadline (an edge) |
 //! | [`mod@format`] | JSON, SHELL and PLAINTEXT (an edge) |
-//! | [`clock`], [`exit`], [`mod@file`], [`identity`], [`logging`], [`nearest`], [`offload`], [`repeats`], [`shortage`], [`x509`] | the ground |
+//! | [`clock`], [`exit`], [`mod@file`], [`identity`], [`json`], [`logging`], [`nearest`], [`offload`], [`repeats`], [`shortage`], [`x509`] | the ground |
 //!
 //! The rule of direction: `main` and `daemon` use everything; features use edges and the ground, and
 //! never each other; edges use the ground. Files that begin with "Pure" use no clock, socket, file,
@@ -39,6 +39,7 @@ pub mod file;
 pub mod format;
 pub mod identity;
 pub mod inbox;
+pub mod json;
 pub mod lifecycle;
 pub mod logging;
 pub mod mqtt;

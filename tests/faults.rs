@@ -483,6 +483,31 @@ fn a_letterhead_command_is_told_of_its_message_and_sees_no_shell() {
 }
 
 #[test]
+fn a_letterhead_command_is_told_the_whole_topic_and_priorities_as_they_are_written() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = sandbox();
+    let mut device = device(&sandbox, "5");
+    let command = device.path("generator");
+    let script = "#!/bin/sh\nprintf '\\357\\273\\277{\"payload\":{\"t\":\"%s\",\"p\":\"%s\",\"s\":\"%s\"}}' \
+                  \"$MESSAGE_TOPIC\" \"$MESSAGE_PRIORITY\" \"$MESSAGE_PRIORITY_SLOT\"\n";
+    std::fs::write(&command, script).unwrap();
+    std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o755)).unwrap();
+    device.message_option("--letterhead-generator", command.display());
+    device.message_option("--message-topic-prefix", "site/7/");
+    device.message_option("--message-topic-suffix", "/up");
+    // A byte order mark before the message, as before the letterhead above, is no part of it.
+    let message = "\u{feff}{\"topic\":\"pump\",\"priority\":-0.50,\"priority_slot\":7,\"payload\":{\"v\":1E5}}";
+    device.drop_file("a", message);
+    device.start();
+    let publish = &sandbox.wait_for_publishes(1, LONG)[0];
+    assert_eq!(publish.topic, "site/7/pump/up");
+    assert_eq!(
+        publish.text(),
+        r#"{"t":"site/7/pump/up","p":"-0.50","s":"7","v":1E5}"#
+    );
+}
+
+#[test]
 fn a_backlog_above_the_cloud_s_rate_loses_nothing_with_the_default_retries() {
     let sandbox = builder()
         .limit(|limits| limits.publish_rate = Some(100))

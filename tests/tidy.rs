@@ -27,7 +27,7 @@ const ROWS: [&[&str]; 6] = [
     ],
     &["mqtt", "spool", "certstore", "process", "format"],
     &[
-        "clock", "exit", "file", "identity", "logging", "nearest", "offload", "repeats",
+        "clock", "exit", "file", "identity", "json", "logging", "nearest", "offload", "repeats",
         "shortage", "x509",
     ],
 ];

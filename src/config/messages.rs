@@ -120,12 +120,8 @@ impl Settings<'_> {
                 .and_then(|(index, text)| Ok((index, read(text)?)));
             match read {
                 Err(why) => self.problems.add(option, value, &why),
-                Ok((index, setting)) => {
-                    if by_dir.insert(index, setting).is_some() {
-                        self.problems
-                            .add(option, value, "given twice for this directory");
-                    }
-                }
+                // Of several for one directory the last one counts, as of any option.
+                Ok((index, setting)) => drop(by_dir.insert(index, setting)),
             }
         }
         let default = self

@@ -21,12 +21,7 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<Options> {
         shadows.of(id).updates.push(trimmed(&dir).into());
     }
     for (id, command) in read("defaultshadow", &cli.defaultshadow, problems) {
-        let shadow = shadows.of(id);
-        if shadow.default_shadow.is_some() {
-            let value = format!("{}:{command}", shadow.id);
-            problems.add("defaultshadow", &value, "given twice, every shadow once");
-        }
-        shadow.default_shadow = Some(command);
+        shadows.of(id).default_shadow = Some(command);
     }
     shadows.all
 }

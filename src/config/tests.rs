@@ -256,15 +256,34 @@ fn one_directory_is_given_once() {
 }
 
 #[test]
-fn a_setting_is_given_once_for_a_directory() {
-    problem(
-        &[
-            "--messages=/m",
-            "--message-retries=/m:1",
-            "--message-retries=/m:2",
-        ],
-        &["given twice"],
-    );
+fn of_an_option_that_is_given_twice_the_last_counts_and_repeatable_ones_add_up() {
+    let config = config(&[
+        "--clientid=other",
+        "--id=last",
+        "--keepalive=10",
+        "--keepalive=20",
+        "--empty-array-as-delete-request",
+        "--empty-array-as-delete-request",
+        "--messages=/m",
+        "--messages=/n",
+        "--message-retries=/m:1",
+        "--message-retries=/n:7",
+        "--message-retries=/m/:2",
+        "--default-message-retries=3",
+        "--default-message-retries=4",
+        "--defaultshadow=thing:a",
+        "--defaultshadow=thing:b",
+    ])
+    .unwrap();
+    assert_eq!(config.client_id, "last");
+    assert_eq!(config.keep_alive, Duration::from_secs(20));
+    let retries: Vec<_> = config.messages.iter().map(|it| it.queue.retries).collect();
+    assert_eq!(retries, [2, 7]);
+    assert_eq!(config.shadows[0].default_shadow.as_deref(), Some("b"));
+}
+
+#[test]
+fn a_letterhead_comes_from_a_file_or_a_command() {
     problem(
         &[
             "--messages=/m",
@@ -481,10 +500,6 @@ fn an_action_directory_has_one_owner() {
     ] {
         problem(&more, &[part]);
     }
-    problem(
-        &["--defaultshadow=a:/x", "--defaultshadow=a:/y"],
-        &["given twice"],
-    );
 }
 
 #[test]

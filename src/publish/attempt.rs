@@ -8,6 +8,7 @@ use log::warn;
 use super::Options;
 use super::letterhead::About;
 use super::message::{Composed, Message};
+use crate::file::without_byte_order_mark;
 use crate::mqtt::{Mqtt, PublishError, Refusal, Slot};
 use crate::shortage;
 use crate::spool::Name;
@@ -36,7 +37,7 @@ pub fn facts(opened: &mut Opened) -> Facts {
         .iter()
         .any(|word| contents.windows(word.len()).any(|w| w == *word));
     let message = if mentions {
-        Message::parse(&contents).ok()
+        parsed(&contents).ok()
     } else {
         None
     };
@@ -47,6 +48,10 @@ pub fn facts(opened: &mut Opened) -> Facts {
         priority,
         slot,
     }
+}
+
+fn parsed(contents: &[u8]) -> Result<Message, String> {
+    Message::parse(without_byte_order_mark(contents))
 }
 
 /// One attempt, from the open file to the broker's answer.
@@ -93,7 +98,7 @@ async fn compose(
     (name, modified, prioritised): (&Name, SystemTime, bool),
     contents: Vec<u8>,
 ) -> Result<Composed, Outcome> {
-    let message = Message::parse(&contents).map_err(Outcome::Unusable)?;
+    let message = parsed(&contents).map_err(Outcome::Unusable)?;
     drop(contents);
     let letterhead = match &options.letterhead {
         None => None,
@@ -102,6 +107,9 @@ async fn compose(
                 name,
                 modified,
                 message: &message,
+                topic: message.topic().map(|topic| {
+                    format!("{}{topic}{}", options.topic_prefix, options.topic_suffix)
+                }),
                 prioritised,
             };
             Some(letterhead.fetch(&about).await.map_err(|error| {

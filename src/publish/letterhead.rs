@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
-use serde_json::{Map, Value};
 
-use super::message::{Message, object};
-use crate::file;
+use super::message::Message;
+use crate::file::{self, without_byte_order_mark};
+use crate::json::Members;
 use crate::process;
 use crate::spool::Name;
 
@@ -31,6 +31,8 @@ pub struct About<'a> {
     pub name: &'a Name,
     pub modified: SystemTime,
     pub message: &'a Message,
+    /// The topic that the message names, with prefix and suffix, if it names one.
+    pub topic: Option<String>,
     pub prioritised: bool,
 }
 
@@ -39,7 +41,7 @@ impl Letterhead {
     ///
     /// # Errors
     /// It is missing, malformed, too large, or its command fails or hangs.
-    pub async fn fetch(&self, about: &About<'_>) -> Result<Map<String, Value>> {
+    pub async fn fetch(&self, about: &About<'_>) -> Result<Members> {
         match self {
             Letterhead::File(path) => read_object(path),
             Letterhead::Generator(command) => {
@@ -76,10 +78,14 @@ impl Letterhead {
 }
 
 /// Reads a letterhead file.
-fn read_object(path: &Path) -> Result<Map<String, Value>> {
+fn read_object(path: &Path) -> Result<Members> {
     let contents = file::read(path, LARGEST)
         .with_context(|| format!("cannot read letterhead {}", path.display()))?;
     object(&contents).map_err(|why| malformed(path, &why))
+}
+
+fn object(contents: &[u8]) -> Result<Members, String> {
+    Members::parse(without_byte_order_mark(contents))
 }
 
 fn malformed(source: &Path, why: &str) -> anyhow::Error {
@@ -100,11 +106,11 @@ fn environment(about: &About<'_>) -> Result<Vec<(&'static str, OsString)>> {
             if about.prioritised { "1" } else { "" }.into(),
         ),
     ];
-    if let Some(topic) = about.message.topic() {
+    if let Some(topic) = &about.topic {
         environment.push(("MESSAGE_TOPIC", topic.into()));
     }
-    if let Some(priority) = about.message.priority {
-        environment.push(("MESSAGE_PRIORITY", priority.to_string().into()));
+    if let Some(priority) = &about.message.priority_text {
+        environment.push(("MESSAGE_PRIORITY", priority.into()));
     }
     if let Some(slot) = &about.message.slot {
         environment.push(("MESSAGE_PRIORITY_SLOT", slot.into()));

@@ -3,14 +3,17 @@
 use std::io::Write;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use super::properties::properties;
 use super::topic;
+use crate::json::{self, Kind, Members, compact, kind};
 use crate::mqtt::{Publish, QoS};
+use crate::spool::order::Priority;
 
 /// The largest payload that AWS IoT Core takes.
 const LARGEST_PAYLOAD: usize = 128 * 1024;
@@ -22,12 +25,23 @@ const LONGEST_SLOT: usize = 256;
 const PRIORITY: &str = "priority";
 const PRIORITY_SLOT: &str = "priority_slot";
 
+/// Padding is left out by some programs, and the last bits are of no interest.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// A message file, parsed but not yet complete.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Message {
-    members: Map<String, Value>,
-    pub priority: Option<i64>,
+    members: Members,
+    pub priority: Option<Priority>,
+    /// The priority as it is written.
+    pub priority_text: Option<String>,
     pub slot: Option<String>,
+    topic: Option<String>,
 }
 
 /// A message that can be published, and what is worth a warning.
@@ -38,43 +52,42 @@ pub struct Composed {
 }
 
 impl Message {
-    /// Reads a message file.
+    /// Reads a message file; a byte order mark before it has been skipped.
     ///
     /// # Errors
     /// Why it can never be published.
     pub fn parse(contents: &[u8]) -> Result<Message, String> {
-        let mut members = object(contents)?;
-        let priority = match members.remove(PRIORITY) {
-            None => None,
-            Some(value) => Some(value.as_i64().ok_or_else(|| {
-                format!("member \"priority\" is {}, not an integer", brief(&value))
-            })?),
-        };
-        let slot = match members.remove(PRIORITY_SLOT) {
-            None => None,
-            Some(Value::String(slot)) if slot.len() > LONGEST_SLOT => {
-                return Err(format!(
-                    "member \"priority_slot\" has more than {LONGEST_SLOT} bytes"
-                ));
-            }
-            Some(Value::String(slot)) => Some(slot),
+        let mut members = Members::parse(contents)?;
+        let (priority, priority_text) = match members.remove(PRIORITY) {
+            None => (None, None),
             Some(value) => {
-                return Err(format!(
-                    "member \"priority_slot\" is {}, not a string",
-                    kind(&value)
-                ));
+                let text = value.get();
+                let number = json::number(text).ok_or_else(|| {
+                    format!("member \"priority\" is {}, not a number", brief(text))
+                })?;
+                (Some(Priority::new(number)), Some(text.to_owned()))
             }
+        };
+        let slot = members
+            .remove(PRIORITY_SLOT)
+            .map(|value| slot(&value))
+            .transpose()?;
+        let topic = match members.get("topic") {
+            Some(value) if kind(value) == Kind::String => Some(text("topic", value)?),
+            _ => None,
         };
         Ok(Message {
             members,
             priority,
+            priority_text,
             slot,
+            topic,
         })
     }
 
     /// The topic that the message itself names.
     pub fn topic(&self) -> Option<&str> {
-        self.members.get("topic")?.as_str()
+        self.topic.as_deref()
     }
 
     /// Merges the message onto its letterhead and checks everything the broker would refuse.
@@ -84,21 +97,18 @@ impl Message {
     /// Why it can never be published.
     pub fn compose(
         self,
-        letterhead: Option<Map<String, Value>>,
+        letterhead: Option<Members>,
         prefix: &str,
         suffix: &str,
     ) -> Result<Composed, String> {
         let mut warnings = Vec::new();
         let mut whole = merged(letterhead, self.members);
-        let topic = match whole.remove("topic") {
-            Some(Value::String(topic)) if !topic.is_empty() => format!("{prefix}{topic}{suffix}"),
-            Some(Value::String(_)) => return Err("member \"topic\" is empty".into()),
-            Some(other) => {
-                return Err(format!(
-                    "member \"topic\" is {}, not a string",
-                    kind(&other)
-                ));
-            }
+        let topic = match whole.get("topic").map(|value| (kind(value), value)) {
+            Some((Kind::String, value)) => match text("topic", value)?.as_str() {
+                "" => return Err("member \"topic\" is empty".into()),
+                topic => format!("{prefix}{topic}{suffix}"),
+            },
+            Some((other, _)) => return Err(format!("member \"topic\" is {other}, not a string")),
             None => return Err("member \"topic\" is missing".into()),
         };
         if let Some(why) = topic::invalid(&topic) {
@@ -117,85 +127,90 @@ impl Message {
             payload: payload.into(),
             qos: qos(whole.get("qos"))?,
             retain: retain(whole.get("retain"))?,
-            properties: properties(whole.remove("properties"))?,
+            properties: properties(whole.get("properties"))?,
         };
         Ok(Composed { publish, warnings })
     }
 }
 
-/// Reads a JSON object, of a message or a letterhead.
-///
-/// # Errors
-/// What is wrong with it, with line and column.
-pub fn object(contents: &[u8]) -> Result<Map<String, Value>, String> {
-    if contents.iter().all(u8::is_ascii_whitespace) {
-        return Err("is empty".into());
+/// A slot is a name, or a number that is taken as it is written.
+fn slot(value: &RawValue) -> Result<String, String> {
+    let slot = match kind(value.get()) {
+        Kind::String => text(PRIORITY_SLOT, value.get())?,
+        Kind::Number => value.get().to_owned(),
+        other => {
+            return Err(format!(
+                "member \"{PRIORITY_SLOT}\" is {other}, not a string or a number"
+            ));
+        }
+    };
+    if slot.len() > LONGEST_SLOT {
+        return Err(format!(
+            "member \"{PRIORITY_SLOT}\" has more than {LONGEST_SLOT} bytes"
+        ));
     }
-    match serde_json::from_slice(contents) {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(other) => Err(format!("is {}, not a JSON object", kind(&other))),
-        Err(error) => Err(format!("is not JSON: {error}")),
-    }
+    Ok(slot)
+}
+
+/// The text of a member that is a string.
+fn text(name: &str, value: &str) -> Result<String, String> {
+    json::string(value).ok_or_else(|| {
+        format!("is not JSON: member \"{name}\" holds half a surrogate pair, which is no character")
+    })
 }
 
 /// The message on its letterhead: objects deeply, in everything else the message wins.
-fn merged(
-    letterhead: Option<Map<String, Value>>,
-    message: Map<String, Value>,
-) -> Map<String, Value> {
+fn merged(letterhead: Option<Members>, message: Members) -> Members {
     let Some(mut base) = letterhead else {
         return message;
     };
     // Of the letterhead's own the message's replaces either form of payload.
-    if message.contains_key("payload") {
+    if message.contains("payload") {
         base.remove("payload_base64");
     }
-    if message.contains_key("payload_base64") {
+    if message.contains("payload_base64") {
         base.remove("payload");
     }
-    merge(&mut base, message);
+    base.merge(message);
     base
 }
 
-fn merge(base: &mut Map<String, Value>, over: Map<String, Value>) {
-    for (name, value) in over {
-        match (base.get_mut(&name), value) {
-            (Some(Value::Object(below)), Value::Object(above)) => merge(below, above),
-            (_, value) => drop(base.insert(name, value)),
-        }
-    }
-}
-
-fn payload(whole: &mut Map<String, Value>) -> Result<Vec<u8>, String> {
+fn payload(whole: &mut Members) -> Result<Vec<u8>, String> {
     match (whole.remove("payload"), whole.remove("payload_base64")) {
         (Some(_), Some(_)) => {
             Err("has both \"payload\" and \"payload_base64\", one of them is wanted".into())
         }
         (None, None) => Err("member \"payload\" is missing".into()),
-        (Some(Value::String(text)), None) => Ok(text.into_bytes()),
-        (Some(value), None) => Ok(value.to_string().into_bytes()),
-        (None, Some(Value::String(text))) => STANDARD
-            .decode(text)
-            .map_err(|error| format!("member \"payload_base64\" is not base64: {error}")),
+        (Some(value), None) if kind(value.get()) == Kind::String => {
+            text("payload", value.get()).map(String::into_bytes)
+        }
+        (Some(value), None) => Ok(compact(value.get()).into_bytes()),
+        (None, Some(value)) if kind(value.get()) == Kind::String => {
+            let mut text = text("payload_base64", value.get())?;
+            text.retain(|c| !c.is_ascii_whitespace());
+            BASE64
+                .decode(text)
+                .map_err(|error| format!("member \"payload_base64\" is not base64: {error}"))
+        }
         (None, Some(other)) => Err(format!(
             "member \"payload_base64\" is {}, not a string",
-            kind(&other)
+            kind(other.get())
         )),
     }
 }
 
 fn compressed(
     payload: Vec<u8>,
-    how: Option<&Value>,
+    how: Option<&str>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<u8>, String> {
     let written = match how {
         None => return Ok(payload),
-        Some(Value::String(how)) if how == "gzip" => {
+        Some(how) if json::string(how).as_deref() == Some("gzip") => {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
             encoder.write_all(&payload).and_then(|()| encoder.finish())
         }
-        Some(Value::String(how)) if how == "deflate" => {
+        Some(how) if json::string(how).as_deref() == Some("deflate") => {
             let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
             encoder.write_all(&payload).and_then(|()| encoder.finish())
         }
@@ -210,22 +225,27 @@ fn compressed(
     written.map_err(|error| format!("cannot be compressed: {error}"))
 }
 
-fn qos(value: Option<&Value>) -> Result<QoS, String> {
-    match value.map(|value| (value, value.as_i64())) {
-        None | Some((_, Some(1))) => Ok(QoS::AtLeastOnce),
-        Some((_, Some(0))) => Ok(QoS::AtMostOnce),
-        Some((_, Some(2))) => {
+fn qos(value: Option<&str>) -> Result<QoS, String> {
+    let Some(value) = value else {
+        return Ok(QoS::AtLeastOnce);
+    };
+    // Some languages write all numbers with a fraction, and some programs all values as strings.
+    let number = json::number(value).or_else(|| json::string(value)?.trim().parse().ok());
+    match number {
+        Some(0.0) => Ok(QoS::AtMostOnce),
+        Some(1.0) => Ok(QoS::AtLeastOnce),
+        Some(2.0) => {
             Err("member \"qos\" is 2, which AWS IoT Core does not know; use 0 or 1".into())
         }
-        Some((other, _)) => Err(format!("member \"qos\" is {}, use 0 or 1", brief(other))),
+        _ => Err(format!("member \"qos\" is {}, use 0 or 1", brief(value))),
     }
 }
 
-fn retain(value: Option<&Value>) -> Result<bool, String> {
-    match value {
-        None => Ok(false),
-        Some(Value::Bool(retain)) => Ok(*retain),
-        Some(other) => Err(format!(
+fn retain(value: Option<&str>) -> Result<bool, String> {
+    match value.map(|value| (value, json::number(value))) {
+        None | Some(("false", _) | (_, Some(0.0))) => Ok(false),
+        Some(("true", _) | (_, Some(1.0))) => Ok(true),
+        Some((other, _)) => Err(format!(
             "member \"retain\" is {}, use true or false",
             brief(other)
         )),
@@ -233,25 +253,15 @@ fn retain(value: Option<&Value>) -> Result<bool, String> {
 }
 
 /// A value for the log: messages may be large, and are not the log's business.
-pub fn brief(value: &Value) -> String {
-    shortened(&value.to_string())
+pub fn brief(value: &str) -> String {
+    let glimpse: String = value.chars().take(1000).collect();
+    shortened(&compact(&glimpse))
 }
 
 pub fn shortened(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
-    }
-}
-
-pub fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
     }
 }
 

@@ -1,18 +1,20 @@
 use super::*;
 use crate::mqtt::Properties;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn composed(file: &str) -> Result<Composed, String> {
     Message::parse(file.as_bytes())?.compose(None, "", "")
 }
 
 fn with_letterhead(letterhead: Value, file: &str) -> Result<Publish, String> {
-    let Value::Object(letterhead) = letterhead else {
-        panic!("an object")
-    };
+    let letterhead = letterhead_of(&letterhead);
     Message::parse(file.as_bytes())?
         .compose(Some(letterhead), "", "")
         .map(|composed| composed.publish)
+}
+
+fn letterhead_of(letterhead: &Value) -> Members {
+    Members::parse(letterhead.to_string().as_bytes()).expect("an object")
 }
 
 #[track_caller]
@@ -49,7 +51,24 @@ fn a_string_is_sent_as_it_is_and_everything_else_as_compact_json() {
         payload(r#"{"topic":"t","payload":{"b" : 1,"a":[ 1.50, null ]}}"#),
         r#"{"b":1,"a":[1.50,null]}"#
     );
-    assert_eq!(payload(r#"{"topic":"t","payload":1e400}"#), "1e+400");
+    for number in [
+        "1e400",
+        "1E5",
+        "-0.0",
+        "1.10",
+        "123456789012345678901234567890",
+    ] {
+        let file = format!(r#"{{"topic":"t","payload":{number}}}"#);
+        assert_eq!(payload(&file), number, "digit for digit");
+    }
+    for value in [
+        r#"{"$serde_json::private::Number":"12"}"#,
+        r#"["\ud800"]"#,
+        "null",
+    ] {
+        let file = format!(r#"{{"topic":"t","payload":{value}}}"#);
+        assert_eq!(payload(&file), value, "untouched");
+    }
     assert_eq!(payload(r#"{"topic":"t","payload":false}"#), "false");
     assert_eq!(
         payload(r#"{"topic":"t","payload":18446744073709551616}"#),
@@ -71,18 +90,24 @@ fn what_can_never_be_published_is_refused_with_its_reason() {
     refused(r#"{"topic":"a/+","payload":"x"}"#, "'+'");
     refused(r##"{"topic":"#","payload":"x"}"##, "'#'");
     refused(r#"{"topic":"t","payload":"x","qos":2}"#, "use 0 or 1");
-    refused(r#"{"topic":"t","payload":"x","qos":"1"}"#, "use 0 or 1");
-    refused(r#"{"topic":"t","payload":"x","retain":1}"#, "true or false");
+    refused(r#"{"topic":"t","payload":"x","qos":"3"}"#, "use 0 or 1");
+    refused(r#"{"topic":"t","payload":"x","qos":0.5}"#, "use 0 or 1");
+    refused(r#"{"topic":"t","payload":"x","qos":true}"#, "use 0 or 1");
+    refused(r#"{"topic":"t","payload":"x","retain":2}"#, "true or false");
+    refused(
+        r#"{"topic":"t","payload":"x","retain":"1"}"#,
+        "true or false",
+    );
     refused(r#"{"topic":"t","payload":"x","payload_base64":""}"#, "both");
     refused(r#"{"topic":"t","payload_base64":"%"}"#, "not base64");
     refused(r#"{"topic":"t","payload_base64":1}"#, "is a number");
     refused(
         r#"{"topic":"t","payload":"x","priority":"high"}"#,
-        "not an integer",
+        "not a number",
     );
     refused(
-        r#"{"topic":"t","payload":"x","priority_slot":1}"#,
-        "not a string",
+        r#"{"topic":"t","payload":"x","priority_slot":[]}"#,
+        "not a string or a number",
     );
     let slot = "s".repeat(257);
     refused(
@@ -137,6 +162,42 @@ fn an_unknown_compression_is_worth_a_warning_and_no_more() {
         assert_eq!(&publish.payload[..], b"x");
         assert!(warnings[0].contains("uncompressed"), "{warnings:?}");
     }
+}
+
+#[test]
+fn what_other_languages_write_for_qos_retain_and_base64_is_taken() {
+    let with = |member: &str| {
+        composed(&format!(r#"{{"topic":"t","payload":"x",{member}}}"#))
+            .unwrap()
+            .publish
+    };
+    for one in ["1", "1.0", r#""1""#, r#""1.0""#] {
+        assert_eq!(with(&format!(r#""qos":{one}"#)).qos, QoS::AtLeastOnce);
+    }
+    for zero in ["0", "0.0", "-0", r#""0""#] {
+        assert_eq!(with(&format!(r#""qos":{zero}"#)).qos, QoS::AtMostOnce);
+    }
+    for (value, retain) in [("1", true), ("1.0", true), ("0", false), ("true", true)] {
+        assert_eq!(with(&format!(r#""retain":{value}"#)).retain, retain);
+    }
+    for base64 in ["AAECAw==", "AAECAw", r"AAEC\nAw==\n", "AA EC\tAw= ="] {
+        let base64 = base64.replace('\t', " ");
+        let file = format!(r#"{{"topic":"t","payload_base64":"{base64}"}}"#);
+        let payload = composed(&file).unwrap().publish.payload;
+        assert_eq!(&payload[..], b"\x00\x01\x02\x03", "{base64}");
+    }
+}
+
+#[test]
+fn numbers_survive_a_letterhead_digit_for_digit() {
+    let letterhead = Members::parse(br#"{"topic":"t","payload":{"a":1E5,"n":{"x":1.0}}}"#).unwrap();
+    let message =
+        Message::parse(br#"{"payload":{"b":100000000000000000001,"n":{"y":2e0}}}"#).unwrap();
+    let publish = message.compose(Some(letterhead), "", "").unwrap().publish;
+    assert_eq!(
+        &publish.payload[..],
+        br#"{"a":1E5,"n":{"x":1.0,"y":2e0},"b":100000000000000000001}"#
+    );
 }
 
 #[test]
@@ -209,8 +270,14 @@ fn priorities_come_from_the_message_alone() {
         Message::parse(br#"{"priority":-3,"priority_slot":"s","topic":"t","payload":1}"#).unwrap();
     assert_eq!(
         (message.priority, message.slot.as_deref(), message.topic()),
-        (Some(-3), Some("s"), Some("t"))
+        (Some(Priority::new(-3.0)), Some("s"), Some("t"))
     );
+    let message = Message::parse(br#"{"priority":0.50,"priority_slot":7}"#).unwrap();
+    assert_eq!(
+        (message.priority, message.slot.as_deref()),
+        (Some(Priority::new(0.5)), Some("7"))
+    );
+    assert_eq!(message.priority_text.as_deref(), Some("0.50"));
     let publish = with_letterhead(
         json!({"priority": "nonsense", "topic": "t"}),
         r#"{"payload":1}"#,

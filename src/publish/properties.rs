@@ -1,11 +1,10 @@
 //! Pure: the MQTT 5 properties of a message file.
 
-use bytes::Bytes;
-use serde_json::{Map, Value};
-
-use super::message::{brief, kind, shortened};
+use super::message::{brief, shortened};
 use super::topic;
+use crate::json::{self, Kind, Members, kind};
 use crate::mqtt::Properties;
+use bytes::Bytes;
 
 /// All texts together.
 const LARGEST_PROPERTIES: usize = 8 * 1024;
@@ -14,48 +13,28 @@ const LARGEST_PROPERTIES: usize = 8 * 1024;
 ///
 /// # Errors
 /// What is wrong with which property.
-pub fn properties(value: Option<Value>) -> Result<Properties, String> {
+pub fn properties(value: Option<&str>) -> Result<Properties, String> {
     let mut properties = Properties::default();
-    let members = match value {
-        None => return Ok(properties),
-        Some(Value::Object(members)) => members,
-        Some(other) => {
-            return Err(format!(
-                "member \"properties\" is {}, not an object",
-                kind(&other)
-            ));
-        }
+    let Some(value) = value else {
+        return Ok(properties);
     };
-    for (name, value) in members {
-        match (name.as_str(), value) {
-            ("content_type", Value::String(text)) => properties.content_type = Some(text),
-            ("response_topic", Value::String(text)) => {
-                if let Some(why) = topic::invalid(&text) {
-                    return Err(format!(
-                        "property \"response_topic\" {} {why}",
-                        shortened(&text)
-                    ));
-                }
-                properties.response_topic = Some(text);
+    let members = json::object(value)
+        .ok_or_else(|| format!("member \"properties\" is {}, not an object", kind(value)))?;
+    for (name, value) in members.iter() {
+        match name {
+            "content_type" => properties.content_type = Some(text(name, value)?),
+            "response_topic" => properties.response_topic = Some(response_topic(name, value)?),
+            "correlation_data" => {
+                properties.correlation_data = Some(Bytes::from(text(name, value)?))
             }
-            ("correlation_data", Value::String(text)) => {
-                properties.correlation_data = Some(Bytes::from(text))
+            "message_expiry" => properties.message_expiry = Some(expiry(value)?),
+            "user" => {
+                let pairs = json::object(value).ok_or_else(|| {
+                    format!("property \"user\" is {}, not an object", kind(value))
+                })?;
+                properties.user = user(&pairs)?;
             }
-            ("message_expiry", value) => properties.message_expiry = Some(expiry(&value)?),
-            ("user", Value::Object(pairs)) => properties.user = user(pairs)?,
-            ("content_type" | "correlation_data" | "response_topic", other) => {
-                return Err(format!(
-                    "property \"{name}\" is {}, not a string",
-                    kind(&other)
-                ));
-            }
-            ("user", other) => {
-                return Err(format!(
-                    "property \"user\" is {}, not an object",
-                    kind(&other)
-                ));
-            }
-            (unknown, _) => {
+            unknown => {
                 return Err(format!(
                     "property \"{}\" is unknown, use content_type, response_topic, correlation_data, message_expiry or user",
                     shortened(unknown)
@@ -67,10 +46,25 @@ pub fn properties(value: Option<Value>) -> Result<Properties, String> {
     Ok(properties)
 }
 
-fn expiry(value: &Value) -> Result<u32, String> {
-    value
-        .as_u64()
-        .and_then(|seconds| u32::try_from(seconds).ok())
+fn text(name: &str, value: &str) -> Result<String, String> {
+    json::string(value).ok_or_else(|| match kind(value) {
+        Kind::String => format!("property \"{name}\" holds half a surrogate pair"),
+        other => format!("property \"{name}\" is {other}, not a string"),
+    })
+}
+
+fn response_topic(name: &str, value: &str) -> Result<String, String> {
+    let text = text(name, value)?;
+    match topic::invalid(&text) {
+        Some(why) => Err(format!("property \"{name}\" {} {why}", shortened(&text))),
+        None => Ok(text),
+    }
+}
+
+fn expiry(value: &str) -> Result<u32, String> {
+    json::number(value)
+        .filter(|seconds| seconds.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(seconds))
+        .map(|seconds| seconds as u32)
         .ok_or_else(|| {
             format!(
                 "property \"message_expiry\" is {}, not a number of seconds",
@@ -79,15 +73,15 @@ fn expiry(value: &Value) -> Result<u32, String> {
         })
 }
 
-fn user(pairs: Map<String, Value>) -> Result<Vec<(String, String)>, String> {
+fn user(pairs: &Members) -> Result<Vec<(String, String)>, String> {
     pairs
-        .into_iter()
-        .map(|(name, value)| match value {
-            Value::String(text) => Ok((name, text)),
-            other => Err(format!(
+        .iter()
+        .map(|(name, value)| match json::string(value) {
+            Some(text) => Ok((name.to_owned(), text)),
+            None => Err(format!(
                 "user property \"{}\" is {}, not a string",
-                shortened(&name),
-                kind(&other)
+                shortened(name),
+                kind(value)
             )),
         })
         .collect()

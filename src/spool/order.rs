@@ -1,6 +1,6 @@
 //! Pure: in which order requests are taken.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::str::FromStr;
 use std::time::SystemTime;
 
@@ -36,14 +36,50 @@ impl FromStr for Order {
 pub struct Facts {
     pub identity: Identity,
     pub modified: SystemTime,
-    pub priority: Option<i64>,
+    pub priority: Option<Priority>,
     pub slot: Option<String>,
 }
+
+/// A priority: any number. Smaller ones go first.
+#[derive(Clone, Copy, Debug)]
+pub struct Priority(f64);
+
+impl Priority {
+    /// What is not a number counts as the largest one.
+    pub fn new(number: f64) -> Self {
+        // There is one zero.
+        Priority(if number.is_nan() {
+            f64::INFINITY
+        } else {
+            number + 0.0
+        })
+    }
+}
+
+impl Ord for Priority {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Priority {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Priority {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Priority {}
 
 /// Whether a request goes by its priority. Smaller numbers go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
-    Prioritised(i64),
+    Prioritised(Priority),
     Basic,
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::spool::line::PASSES;
 use crate::spool::order::Order::{Lexical, NewestFirst, OldestFirst, ReverseLexical};
+use crate::spool::order::Priority;
 use crate::spool::outcome::RefusalKind::{self, Passing, Permanent, Quota};
 use crate::spool::outcome::{Blame, Refusal};
 
@@ -18,7 +19,7 @@ fn options(order: Order, window: usize) -> Options {
 }
 
 /// A file that was modified at this minute.
-fn facts(inode: u64, minute: u64, priority: Option<i64>, slot: Option<&str>) -> Facts {
+fn facts(inode: u64, minute: u64, priority: Option<i32>, slot: Option<&str>) -> Facts {
     Facts {
         identity: Identity {
             device: 1,
@@ -27,7 +28,7 @@ fn facts(inode: u64, minute: u64, priority: Option<i64>, slot: Option<&str>) -> 
             size: 1,
         },
         modified: SystemTime::UNIX_EPOCH + Duration::from_secs(minute * 60),
-        priority,
+        priority: priority.map(|number| Priority::new(number.into())),
         slot: slot.map(str::to_owned),
     }
 }
@@ -638,7 +639,9 @@ impl Model {
         let rank = |facts: &Facts| {
             let basic = self.demoted.contains(&facts.identity.inode);
             match (&facts.slot, facts.priority) {
-                (Some(_), priority) if !basic => Rank::Prioritised(priority.unwrap_or(1)),
+                (Some(_), priority) if !basic => {
+                    Rank::Prioritised(priority.unwrap_or(Priority::new(1.0)))
+                }
                 (None, Some(priority)) => Rank::Prioritised(priority),
                 _ => Rank::Basic,
             }
@@ -667,7 +670,7 @@ fn the_queue_agrees_with_a_sorted_list() {
                 if model.in_flight.iter().any(|(other, _)| *other == text) {
                     continue;
                 }
-                let priority = random.bool().then(|| random.i64(-2..3));
+                let priority = random.bool().then(|| random.i32(-2..3));
                 let slot = random.bool().then(|| if random.bool() { "s" } else { "t" });
                 let facts = facts(step + 1, random.u64(..20), priority, slot);
                 // Replacing a waiting one takes its slot away first, as if it had never been there.

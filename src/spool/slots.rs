@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Name;
-use super::order::{Facts, Rank};
+use super::order::{Facts, Priority, Rank};
 
 /// The newest request of each slot, among those that are waiting or in flight.
 #[derive(Debug, Default)]
@@ -41,7 +41,9 @@ impl Slots {
             (None, None) => Rank::Basic,
             (None, Some(priority)) => Rank::Prioritised(priority),
             (Some(slot), priority) => match self.0.get(slot) {
-                Some((newest, _)) if newest == name => Rank::Prioritised(priority.unwrap_or(1)),
+                Some((newest, _)) if newest == name => {
+                    Rank::Prioritised(priority.unwrap_or(Priority::new(1.0)))
+                }
                 _ => Rank::Basic,
             },
         }
