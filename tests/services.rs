@@ -1023,3 +1023,33 @@ fn trouble_with_the_files_of_a_service_is_told_once_and_then_counted() {
         .filter(|line| line.contains("is tried again in") && line.starts_with("warn"));
     assert!(told.count() <= 4, "{log}");
 }
+
+#[test]
+fn an_update_whose_command_kills_the_daemon_is_carried_out_three_times_at_most() {
+    let (sandbox, _shadow) = cloud(json!({"reported": {}}));
+    let mut device = Device::new(&sandbox);
+    let updates = device.updates(THING);
+    let log = device.path("reboot.notified");
+    let notify = format!("echo begin >> {}; kill -9 $PPID", log.display());
+    device.service(
+        "reboot",
+        json!({"ephemeraldata": true, "outfile": null, "outformat": null, "notifycmd": notify}),
+    );
+    drop_file(&updates, "reboot.1", r#"{"delay":5}"#);
+    for _ in 0..3 {
+        device.start();
+        device.exit();
+    }
+    device.start();
+    device.wait_for_log("started 3 times and never seen to end");
+    wait_for("it is given up", LONG, || {
+        names(&updates.join("failed")) == ["reboot.1"]
+    });
+    assert_eq!(device.notified("reboot").len(), 3);
+    // Another file of the same name is another command.
+    drop_file(&updates, "reboot.1", r#"{"delay":6}"#);
+    device.exit();
+    assert_eq!(device.notified("reboot").len(), 4);
+    let hidden = fs::read_dir(updates.join("new")).unwrap().count();
+    assert!(hidden <= 2, "{hidden}");
+}

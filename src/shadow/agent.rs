@@ -1,7 +1,6 @@
 //! The task of one shadow: hears what the cloud says, lets the services answer, and sends what is
 //! to be told. What to say when is decided by [`Thing`].
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -27,6 +26,7 @@ use crate::process;
 use crate::repeats::{Repeats, worth_a_line};
 use crate::spool::disks::Disks;
 use crate::spool::outcome::Outcome;
+use crate::spool::starts;
 
 /// Messages that may wait. More are dropped and made up for by a fetch.
 const MAILBOX: usize = 64;
@@ -96,7 +96,8 @@ impl Agent {
         })
     }
 
-    /// Loads the definitions and reports what is wrong with them; then keeps both sides in line. Ends only with the session; dropping the future loses nothing.
+    /// Loads the definitions and reports what is wrong with them; then keeps both sides in line. Ends
+    /// only with the session; dropping the future loses nothing.
     pub async fn run(mut self) {
         self.load().await;
         let Some(mut subscription) = self.subscribe(self.channels()).await else {
@@ -126,10 +127,11 @@ impl Agent {
                     self.sent(&request, answer).await;
                 }
                 ended = self.services.notified() => {
-                    let file = self.services.settle(ended, &mut self.thing.outbox).await;
-                    if let Some(id) = file {
+                    let ended = self.services.settle(ended, &mut self.thing.outbox).await;
+                    if let Some((id, end)) = ended {
                         let done = format!("carried out '{}'", id.name);
-                        self.updates.settle_as(&id, Outcome::Delivered, &done);
+                        let outcome = end.map_or_else(Outcome::Unusable, |()| Outcome::Delivered);
+                        self.updates.settle_as(&id, outcome, &done);
                     }
                 }
                 notice = self.updates.notice() => self.updates.noticed(notice),
@@ -150,8 +152,11 @@ impl Agent {
     async fn load(&mut self) {
         let mut shortages = 0;
         let (loaded, keepers) = loop {
-            let dirs = self.options.services.clone();
-            match offload::run(move || loaded(&dirs)).await.and_then(|it| it) {
+            let options = self.options.clone();
+            match offload::run(move || loaded(&options))
+                .await
+                .and_then(|it| it)
+            {
                 Ok(all) => break all,
                 Err(shortage) => {
                     shortages += 1;
@@ -379,7 +384,8 @@ impl Agent {
                 self.thing.outbox.patch(id, &key, patch);
                 continue;
             }
-            let change = Change { id, patch };
+            let starts = self.updates.starts(&id);
+            let change = Change { id, patch, starts };
             match of_services.iter_mut().find(|(other, _)| *other == key) {
                 Some((_, changes)) => changes.push(change),
                 None => of_services.push((key, vec![change])),
@@ -476,8 +482,9 @@ impl Agent {
 }
 
 /// The definitions, and their services with what stands beside their outfiles.
-fn loaded(dirs: &[PathBuf]) -> Result<(Loaded, Vec<Keeper>), Lost> {
-    let mut loaded = definitions::load_all(dirs)?;
+fn loaded(options: &Options) -> Result<(Loaded, Vec<Keeper>), Lost> {
+    options.updates.iter().for_each(|dir| starts::sweep(dir));
+    let mut loaded = definitions::load_all(&options.services)?;
     let services = std::mem::take(&mut loaded.services);
     Ok((loaded, services.into_iter().map(Keeper::new).collect()))
 }

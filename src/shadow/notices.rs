@@ -2,6 +2,7 @@
 //! changed meanwhile.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use super::service::Service;
 use crate::offload::{self, Lost};
 use crate::process;
 use crate::shortage;
+use crate::spool::starts::Starts;
 
 /// Commands of one ephemeral service that may wait.
 const MOST_DUE: usize = 64;
@@ -28,7 +30,8 @@ const REST: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Ended {
     pub key: String,
-    outcome: Result<ExitStatus>,
+    /// `None`: it was not started, because it never lives to its end.
+    outcome: Option<Result<ExitStatus>>,
 }
 
 /// A run that is due.
@@ -41,6 +44,8 @@ pub struct Run {
     stdin: Option<Value>,
     /// The update file that asks for it.
     file: Option<FileId>,
+    /// Counts for that file what the marker counts for an outfile.
+    starts: Option<Starts>,
 }
 
 impl Run {
@@ -50,13 +55,15 @@ impl Run {
             outfile: outfile.map(Path::to_owned),
             stdin,
             file: None,
+            starts: None,
         }
     }
 
     /// For this file, which stays until the command has ended.
-    pub fn of_file(self, file: FileId) -> Run {
+    pub fn of_file(self, file: FileId, starts: Option<Starts>) -> Run {
         Run {
             file: Some(file),
+            starts,
             ..self
         }
     }
@@ -67,8 +74,8 @@ impl Run {
 pub struct Over {
     /// Nothing more is owed to this service.
     pub quiet: bool,
-    /// The file that asked for it.
-    pub file: Option<FileId>,
+    /// The file that asked for it, and why it is given up if it is.
+    pub file: Option<(FileId, Result<(), String>)>,
 }
 
 /// All notify commands of one shadow.
@@ -118,7 +125,7 @@ impl Notices {
     }
 
     fn start(&mut self, key: String, run: Run, due: VecDeque<Run>, pause: Duration) {
-        let outfile = run.outfile.clone();
+        let counting = run.clone();
         let service = &run.service;
         info!("{key}: notifying: {}", service.notify);
         let label = format!("notifycmd of {}", service.file);
@@ -130,13 +137,10 @@ impl Notices {
         self.running.spawn(async move {
             sleep(pause).await;
             // On the disk before the command can take the machine down.
-            let counted = match outfile {
-                Some(outfile) => offload::run(move || count(&outfile)).await,
-                None => Ok(()),
-            };
-            let outcome = match counted {
-                Ok(()) => task.run().await,
-                Err(lost) => Err(lost.into()),
+            let outcome = match offload::run(move || count(&counting)).await {
+                Ok(true) => Some(task.run().await),
+                Ok(false) => None,
+                Err(lost) => Some(Err(lost.into())),
             };
             Ended { key, outcome }
         });
@@ -156,10 +160,11 @@ impl Notices {
     /// A command has ended.
     pub async fn settle(&mut self, ended: Ended) -> Over {
         let Ended { key, outcome } = ended;
+        let mut end = Ok(());
         match outcome {
-            Ok(status) if status.success() => info!("{key}: notified"),
-            Ok(status) => warn!("{key}: the notify command failed: {status}"),
-            Err(error) if shortage::is_in(&error) => {
+            Some(Ok(status)) if status.success() => info!("{key}: notified"),
+            Some(Ok(status)) => warn!("{key}: the notify command failed: {status}"),
+            Some(Err(error)) if shortage::is_in(&error) => {
                 warn!("{key}: the notify command is started again: {error:#}");
                 if let Some((run, due)) = self.busy.remove(&key) {
                     beside(&run, uncount).await;
@@ -167,11 +172,17 @@ impl Notices {
                 }
                 return Over::default();
             }
-            Err(error) => error!("{key}: {error:#}"),
+            Some(Err(error)) => error!("{key}: {error:#}"),
+            None => {
+                end = Err(format!(
+                    "its command was started {MOST_STARTS} times and never seen to end, it is not started again"
+                ));
+            }
         }
         let Some((run, mut due)) = self.busy.remove(&key) else {
             return Over::default();
         };
+        beside(&run, forget).await;
         let quiet = due.is_empty();
         match due.pop_front() {
             Some(next) => self.start(key, next, due, Duration::ZERO),
@@ -179,7 +190,7 @@ impl Notices {
         }
         Over {
             quiet,
-            file: run.file,
+            file: run.file.map(|file| (file, end)),
         }
     }
 
@@ -188,42 +199,64 @@ impl Notices {
     }
 }
 
-/// Does something with the marker, if there is an outfile: off the runtime's thread, or on it where no
-/// other can be made.
-async fn beside(run: &Run, work: fn(&Path)) {
-    let Some(outfile) = run.outfile.clone() else {
+/// Does something with the files that count, if there are any: off the runtime's thread, or on it where
+/// no other can be made.
+async fn beside(run: &Run, work: fn(&Run)) {
+    if run.outfile.is_none() && run.starts.is_none() {
         return;
-    };
-    if let Err(Lost::NoThread(_)) = offload::run(move || work(&outfile)).await {
-        run.outfile.iter().for_each(|outfile| work(outfile));
+    }
+    let own = run.clone();
+    if let Err(Lost::NoThread(_)) = offload::run(move || work(&own)).await {
+        work(run);
     }
 }
 
-fn count(outfile: &Path) {
-    if let Err(error) = marker::count(outfile) {
-        warn!(
-            "cannot count in the marker beside {}: {error}",
-            outfile.display()
-        );
+/// One more start, unless there were too many. Where it cannot be counted it is made all the same.
+fn count(run: &Run) -> bool {
+    if let Some(starts) = &run.starts {
+        if starts.so_far() >= MOST_STARTS {
+            return false;
+        }
+        told("count the starts of", starts.begin(), run);
     }
+    if let Some(outfile) = &run.outfile {
+        told("count in the marker of", marker::count(outfile), run);
+    }
+    true
 }
 
 /// The command was never there: that is no start which it did not live through.
-fn uncount(outfile: &Path) {
-    if let Err(error) = marker::set(outfile) {
-        warn!(
-            "cannot mend the marker beside {}: {error}",
-            outfile.display()
-        );
+fn uncount(run: &Run) {
+    if let Some(starts) = &run.starts {
+        told("count the starts of", starts.take_back(), run);
+    }
+    if let Some(outfile) = &run.outfile {
+        told("mend the marker of", marker::set(outfile), run);
     }
 }
 
-fn clear(outfile: &Path) {
-    if let Err(error) = marker::clear(outfile) {
-        warn!(
-            "cannot remove the marker beside {}, its service is notified again at the next start: {error}",
-            outfile.display()
-        );
+/// The command was seen to end.
+fn forget(run: &Run) {
+    if let Some(starts) = &run.starts {
+        told("forget the starts of", starts.forget(), run);
+    }
+}
+
+/// Nothing is owed any more. Where this fails the service is notified again at the next start.
+fn clear(run: &Run) {
+    if let Some(outfile) = &run.outfile {
+        told("remove the marker of", marker::clear(outfile), run);
+    }
+}
+
+fn told(what: &str, result: io::Result<()>, run: &Run) {
+    if let Err(error) = result {
+        let beside = match (&run.file, &run.outfile) {
+            (Some(file), _) => format!("'{}'", file.name),
+            (None, Some(outfile)) => outfile.display().to_string(),
+            (None, None) => String::new(),
+        };
+        warn!("{}: cannot {what} {beside}: {error}", run.service.key);
     }
 }
 
@@ -246,13 +279,13 @@ mod tests {
             name: crate::spool::Name::new(std::ffi::OsStr::new("net.1")),
         };
         let run = Run::new(&service, None, Some(Value::Null));
-        notices.notify(run.of_file(file.clone()));
+        notices.notify(run.of_file(file.clone(), None));
         let mut settled = None;
         while notices.is_busy("net") {
             let ended = notices.ended().await;
             settled = notices.settle(ended).await.file.or(settled);
         }
-        assert_eq!(settled, Some(file));
+        assert_eq!(settled, Some((file, Ok(()))));
     }
 
     fn ephemeral() -> Service {
@@ -281,7 +314,7 @@ mod tests {
         let shortage = std::io::Error::from(Errno::EAGAIN);
         let ended = Ended {
             key: "net".into(),
-            outcome: Err(anyhow::Error::new(shortage).context("cannot start it")),
+            outcome: Some(Err(anyhow::Error::new(shortage).context("cannot start it"))),
         };
         assert_eq!(notices.settle(ended).await, Over::default());
         assert!(notices.is_busy("net"));

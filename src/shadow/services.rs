@@ -15,12 +15,15 @@ use super::service::Service;
 use super::view::View;
 use super::wish::{Answer, Order};
 use crate::repeats::{Repeats, worth_a_line};
+use crate::spool::starts::Starts;
 
 /// An update file, read.
 #[derive(Debug)]
 pub struct Change {
     pub id: FileId,
     pub patch: Value,
+    /// Counts how often its command is started, if it is one of an ephemeral service.
+    pub starts: Option<Starts>,
 }
 
 /// What became of update files of one service.
@@ -218,8 +221,13 @@ impl Services {
         self.notices.ended().await
     }
 
-    /// A notify command has ended. Gives the update file that asked for it.
-    pub async fn settle(&mut self, ended: Ended, outbox: &mut Outbox) -> Option<FileId> {
+    /// A notify command has ended. Gives the update file that asked for it, and why its command is
+    /// not started any more if that is so.
+    pub async fn settle(
+        &mut self,
+        ended: Ended,
+        outbox: &mut Outbox,
+    ) -> Option<(FileId, Result<(), String>)> {
         let key = ended.key.clone();
         let over = self.notices.settle(ended).await;
         if over.quiet
@@ -321,13 +329,16 @@ impl Served {
     /// Each file of an ephemeral service is a command of its own.
     async fn carry_out(&mut self, changes: Vec<Change>, notices: &mut Notices) -> Outcome {
         let mut outcome = Outcome::default();
-        for Change { id, patch } in changes {
+        for Change { id, patch, starts } in changes {
             match self.keeper.settle(&[patch], &Value::Null).await {
                 Err(trouble) => outcome.postponed.push((id, format!("{trouble:#}"))),
                 Ok(mut settled) => match settled.rejected.pop() {
                     Some((_, reason)) => outcome.rejected.push((id, reason)),
                     None if settled.config.is_null() => outcome.done.push(id),
-                    None => notices.notify(self.run(Some(settled.config)).of_file(id)),
+                    None => {
+                        let run = self.run(Some(settled.config));
+                        notices.notify(run.of_file(id, starts));
+                    }
                 },
             }
         }

@@ -65,7 +65,11 @@ fn change(name: &str, patch: Value) -> Vec<Change> {
         dir: 0,
         name: Name::new(name.as_ref()),
     };
-    vec![Change { id, patch }]
+    vec![Change {
+        id,
+        patch,
+        starts: None,
+    }]
 }
 
 #[tokio::test]

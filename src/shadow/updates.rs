@@ -21,6 +21,7 @@ use crate::spool::opening::Taken;
 use crate::spool::order::Order;
 use crate::spool::outcome::{Outcome, Readiness};
 use crate::spool::queue;
+use crate::spool::starts::Starts;
 use crate::spool::worker::Held;
 
 /// Files whose contents are on their way to the cloud at one time.
@@ -223,6 +224,13 @@ impl Updates {
             self.troubled.remove(key);
         }
         false
+    }
+
+    /// Counts the starts of the command that a file asks for.
+    pub fn starts(&self, id: &FileId) -> Option<Starts> {
+        let desk = self.desks.get(id.dir)?;
+        let opened = self.opened.get(id)?;
+        Some(Starts::new(desk.dir(), &id.name, opened.identity))
     }
 
     /// What became of a file.

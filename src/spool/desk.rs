@@ -101,6 +101,10 @@ impl Desk {
         })
     }
 
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Waits for something that [`Desk::noticed`] is to be told. May be dropped while it waits.
     pub async fn notice(&mut self) -> Notice {
         tokio::select! {

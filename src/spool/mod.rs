@@ -21,6 +21,7 @@ mod record;
 mod scan;
 mod slots;
 pub mod stamps;
+pub mod starts;
 mod troubles;
 pub mod watch;
 pub mod worker;
