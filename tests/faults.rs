@@ -507,6 +507,34 @@ fn a_letterhead_command_is_told_the_whole_topic_and_priorities_as_they_are_writt
     );
 }
 
+/// As values in memory such a file takes hundreds of times its size.
+#[test]
+fn large_files_of_small_numbers_take_no_more_memory_than_their_text() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = sandbox();
+    let mut device = device(&sandbox, "5");
+    let command = device.path("generator");
+    std::fs::write(&command, "#!/bin/sh\nsleep 0.3\necho '{\"topic\":\"t\"}'\n").unwrap();
+    std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o755)).unwrap();
+    device
+        .message_option("--letterhead-generator", command.display())
+        .message_option("--message-concurrency", 90);
+    let numbers = vec!["1"; 500_000].join(",");
+    for n in 0..10 {
+        let file = format!(r#"{{"compress":"gzip","payload":[{n},{numbers}]}}"#);
+        device.drop_file(&n.to_string(), file);
+    }
+    device.start();
+    device.wait_until_empty();
+    assert_eq!(sandbox.published().len(), 10, "{}", device.log());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", device.pid())).unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM"));
+    let peak = peak.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    let peak = peak.expect("the peak of the resident memory, in kB");
+    println!("10 files of 1 MB, at most {peak} kB of memory");
+    assert!(peak < 60_000, "{peak} kB");
+}
+
 #[test]
 fn a_backlog_above_the_cloud_s_rate_loses_nothing_with_the_default_retries() {
     let sandbox = builder()

@@ -165,6 +165,47 @@ impl Slot {
     }
 }
 
+/// A place in the window, with room for the bytes of a message.
+#[derive(Debug)]
+pub struct Place {
+    slot: Slot,
+    /// `None`: it is taken when the size of the payload is known.
+    room: Option<Room>,
+}
+
+impl Place {
+    /// Without room: for the few that fly alone.
+    pub fn of(slot: Slot) -> Place {
+        Place { slot, room: None }
+    }
+
+    /// Whether there is room for so many bytes.
+    pub fn holds(&self, bytes: u64) -> bool {
+        self.room
+            .as_ref()
+            .is_none_or(|room| room.0.num_permits() >= kib(bytes))
+    }
+}
+
+/// KiB of the window. Given back when dropped.
+#[derive(Debug)]
+struct Room(OwnedSemaphorePermit);
+
+impl Room {
+    fn shrunk(mut self, kib: usize) -> Room {
+        let excess = self.0.num_permits().saturating_sub(kib);
+        drop(self.0.split(excess));
+        self
+    }
+}
+
+/// What so many bytes take of the window. More than all of it is never asked for.
+fn kib(bytes: u64) -> usize {
+    usize::try_from(bytes.div_ceil(1024))
+        .unwrap_or(WINDOW_KIB)
+        .clamp(1, WINDOW_KIB)
+}
+
 pub(crate) enum Request {
     Publish(Publish, Reply),
     Subscribe(Subscriber),
@@ -262,10 +303,15 @@ impl Mqtt {
         }
     }
 
-    /// Waits for a place in the window that all publishers share. Resolves only while the program
-    /// works, so wait for something else as well.
-    pub async fn slot(&self) -> Slot {
-        Slot(acquire(&self.messages, 1).await)
+    /// Waits for a place in the window that all publishers share, with room for so many bytes: to be had
+    /// before they are read, since the window bounds memory too. Resolves only while the program works,
+    /// so wait for something else as well.
+    pub async fn place(&self, bytes: u64) -> Place {
+        let slot = Slot(acquire(&self.messages, 1).await);
+        Place {
+            room: Some(self.room(bytes).await),
+            slot,
+        }
     }
 
     /// Waits for the whole window: nothing else flies beside what is published with this slot.
@@ -276,13 +322,26 @@ impl Mqtt {
     /// Resolves when the broker has acknowledged it (QoS 1) or it is written to the socket (QoS 0).
     /// The broker's refusal, a lost connection or no connection at all are errors; each of them
     /// comes within the session's deadlines.
-    pub async fn publish(&self, publish: Publish, slot: Slot) -> Result<(), PublishError> {
-        let kib =
-            u32::try_from(publish.payload.len().div_ceil(1024).clamp(1, WINDOW_KIB)).unwrap_or(1);
-        let room = acquire(&self.kib, kib).await;
+    pub async fn publish(&self, publish: Publish, place: Place) -> Result<(), PublishError> {
+        let Place { slot, room } = place;
+        let bytes = publish.payload.len() as u64;
+        let room = match room {
+            Some(room) if room.0.num_permits() >= kib(bytes) => room.shrunk(kib(bytes)),
+            // A letterhead has added to it. What there was is given back first: whoever holds some and
+            // waits for more could wait for another one who does the same.
+            other => {
+                drop(other);
+                self.room(bytes).await
+            }
+        };
         let answer = self.send(publish, Origin::Message).await;
         drop((room, slot));
         answer
+    }
+
+    async fn room(&self, bytes: u64) -> Room {
+        let kib = u32::try_from(kib(bytes)).unwrap_or(1);
+        Room(acquire(&self.kib, kib).await)
     }
 
     /// Publishes a request to one of the cloud's services: small, with QoS 1, beside the window of

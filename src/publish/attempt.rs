@@ -9,7 +9,7 @@ use super::Options;
 use super::letterhead::About;
 use super::message::{Composed, Message};
 use crate::file::without_byte_order_mark;
-use crate::mqtt::{Mqtt, PublishError, Refusal, Slot};
+use crate::mqtt::{Mqtt, Place, PublishError, Refusal};
 use crate::shortage;
 use crate::spool::Name;
 use crate::spool::opened::Opened;
@@ -55,7 +55,7 @@ fn parsed(contents: &[u8]) -> Result<Message, String> {
 }
 
 /// One attempt, from the open file to the broker's answer.
-pub async fn attempt(options: Arc<Options>, mqtt: Mqtt, slot: Slot, taken: Taken) -> Attempt {
+pub async fn attempt(options: Arc<Options>, mqtt: Mqtt, place: Place, taken: Taken) -> Attempt {
     let Taken {
         name,
         prioritised,
@@ -80,7 +80,7 @@ pub async fn attempt(options: Arc<Options>, mqtt: Mqtt, slot: Slot, taken: Taken
                 warn!("'{name}': {warning}");
             }
             let topic = publish.topic.clone();
-            (topic, answered(mqtt.publish(publish, slot).await))
+            (topic, answered(mqtt.publish(publish, place).await))
         }
     };
     Attempt {

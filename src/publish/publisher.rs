@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::Options;
 use super::attempt::{Attempt, attempt, facts};
 use crate::clock::reached;
-use crate::mqtt::{Flow, Link, Mqtt, Slot};
+use crate::mqtt::{Flow, Link, Mqtt, Place, Slot};
 use crate::spool::desk::Desk;
 use crate::spool::disks::Disks;
 use crate::spool::outcome::Readiness;
@@ -26,6 +26,8 @@ pub enum Ended {
     Drained,
 }
 
+type Wait<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// Owns one messages directory.
 pub struct Publisher {
     options: Arc<Options>,
@@ -34,8 +36,11 @@ pub struct Publisher {
     link: watch::Receiver<Link>,
     flow: watch::Receiver<Flow>,
     running: JoinSet<Attempt>,
-    /// The wait for the whole window, which goes on while other things happen.
-    alone: Option<Pin<Box<dyn Future<Output = Slot> + Send>>>,
+    /// The wait for a place, which goes on while other things happen, or those with large files would
+    /// always begin behind those with small ones.
+    place: Option<Wait<Place>>,
+    /// The same for the whole window.
+    alone: Option<Wait<Slot>>,
     /// What is left of the whole window, while those that must be alone are on their way.
     exclusive: Option<Slot>,
 }
@@ -52,6 +57,7 @@ impl Publisher {
             flow: mqtt.flow(),
             mqtt,
             running: JoinSet::new(),
+            place: None,
             alone: None,
             exclusive: None,
         })
@@ -78,14 +84,13 @@ impl Publisher {
             } else {
                 self.start_alone()
             };
+            self.ask_for_place(readiness);
             let deadline = self.desk.deadline();
             tokio::select! {
                 notice = self.desk.notice(), if !stopping => self.desk.noticed(notice),
-                slot = self.mqtt.slot(), if readiness == Readiness::Together => {
-                    // The broker may have had another thought while the place was waited for.
-                    if self.readiness() == Readiness::Together {
-                        self.start(slot);
-                    }
+                place = waited(&mut self.place) => {
+                    self.place = None;
+                    self.start_together(place);
                 }
                 slot = waited(&mut self.alone), if !stopping => {
                     self.alone = None;
@@ -136,7 +141,7 @@ impl Publisher {
         while readiness == Readiness::Alone
             && let Some(slot) = self.exclusive.as_mut().and_then(Slot::split)
         {
-            self.start(slot);
+            self.start(Place::of(slot));
             readiness = self.readiness();
         }
         if self.running.is_empty() {
@@ -151,11 +156,29 @@ impl Publisher {
         readiness
     }
 
+    /// Asks for a place for the next request, if it may go together with others.
+    fn ask_for_place(&mut self, readiness: Readiness) {
+        if readiness != Readiness::Together {
+            self.place = None;
+        } else if self.place.is_none() {
+            let (mqtt, size) = (self.mqtt.clone(), self.desk.next_size());
+            self.place = Some(Box::pin(async move { mqtt.place(size).await }));
+        }
+    }
+
+    /// Meanwhile another one may have become the next, or the broker may have had another thought.
+    fn start_together(&mut self, place: Place) {
+        let fits = place.holds(self.desk.next_size());
+        if fits && self.readiness() == Readiness::Together {
+            self.start(place);
+        }
+    }
+
     /// Takes the next request, now that there is room for it.
-    fn start(&mut self, slot: Slot) {
+    fn start(&mut self, place: Place) {
         if let Some(taken) = self.desk.take() {
             let (options, mqtt) = (self.options.clone(), self.mqtt.clone());
-            self.running.spawn(attempt(options, mqtt, slot, taken));
+            self.running.spawn(attempt(options, mqtt, place, taken));
         }
     }
 
@@ -178,9 +201,9 @@ impl Publisher {
     }
 }
 
-async fn waited(slot: &mut Option<Pin<Box<dyn Future<Output = Slot> + Send>>>) -> Slot {
-    match slot {
-        Some(slot) => slot.await,
+async fn waited<T>(wait: &mut Option<Wait<T>>) -> T {
+    match wait {
+        Some(wait) => wait.await,
         None => std::future::pending().await,
     }
 }

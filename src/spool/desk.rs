@@ -244,6 +244,11 @@ impl Desk {
         self.queue.deadline()
     }
 
+    /// How large the file of the next request is.
+    pub fn next_size(&self) -> u64 {
+        self.queue.next_size()
+    }
+
     /// The next request, whose file is being opened. `None`: nothing waits.
     pub fn take(&mut self) -> Option<Taken> {
         let Next { name, prioritised } = self.queue.next(now())?;

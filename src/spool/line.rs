@@ -51,12 +51,19 @@ impl Line {
 
     /// Who is taken next.
     pub fn first(&self) -> Option<&Key> {
-        let list = if self.is_suspects_turn() {
+        self.turn().first_key_value().map(|(key, _)| key)
+    }
+
+    pub fn first_name(&self) -> Option<&Name> {
+        self.turn().first_key_value().map(|(_, name)| name)
+    }
+
+    fn turn(&self) -> &BTreeMap<Key, Name> {
+        if self.is_suspects_turn() {
             &self.suspects
         } else {
             &self.waiting
-        };
-        list.first_key_value().map(|(key, _)| key)
+        }
     }
 
     pub fn take(&mut self) -> Option<(Key, Name)> {

@@ -239,6 +239,13 @@ impl Queue {
         self.line.take()
     }
 
+    /// How large the file of the next request is, as far as that is known.
+    pub fn next_size(&self) -> u64 {
+        let next = self.line.first_name();
+        next.and_then(|name| self.entries.get(name))
+            .map_or(0, |entry| entry.facts.identity.size)
+    }
+
     /// Whether [`Queue::next`] would hand out something.
     pub fn readiness(&self) -> Readiness {
         if self.in_flight >= self.options.window {
