@@ -4,6 +4,8 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 use common::services::THING;
@@ -881,7 +883,7 @@ fn a_new_outfile_has_mode_0644_whatever_the_umask() {
     device.option("--events", events.display());
     device.service("net", json!({}));
     let daemon = device.command();
-    let mut command = std::process::Command::new("/bin/sh");
+    let mut command = Command::new("/bin/sh");
     command
         .args(["-c", r#"umask 077; exec "$0" "$@""#])
         .arg(daemon.get_program())
@@ -1052,4 +1054,64 @@ fn an_update_whose_command_kills_the_daemon_is_carried_out_three_times_at_most()
     assert_eq!(device.notified("reboot").len(), 4);
     let hidden = fs::read_dir(updates.join("new")).unwrap().count();
     assert!(hidden <= 2, "{hidden}");
+}
+
+#[test]
+fn a_thread_that_cannot_be_made_is_a_shortage_that_is_waited_for() {
+    if !is_root() {
+        eprintln!("skipped: only root can run the daemon as a user whose processes are counted");
+        return;
+    }
+    let (sandbox, shadow) = cloud(json!({"desired": {"net": {"a": 0}}}));
+    let mut device = Device::new(&sandbox);
+    device.service("net", json!({}));
+    let command = as_counted_user(&mut device, &sandbox);
+    device.start_as(command);
+    wait_for_state(&shadow, json!({"net": {"a": 0}}), json!({}));
+    device.wait_for_log("net: notified");
+    if !limit_processes(&device, 1) {
+        eprintln!("skipped: there is no prlimit");
+        return;
+    }
+    shadow.desire(json!({"net": {"a": 1}}));
+    device.wait_for_log("cannot make a thread");
+    device.drop_message("one", "topic", "hello");
+    device.wait_until_empty();
+    assert!(limit_processes(&device, 1000));
+    device.signal(Signal::SIGHUP);
+    wait_for_state(&shadow, json!({"net": {"a": 1}}), json!({}));
+    device.wait_for_notifications("net", 2);
+}
+
+const COUNTED: u32 = 54_321;
+
+/// The daemon as a user that is nobody else's, so that only its own processes count.
+fn as_counted_user(device: &mut Device, sandbox: &Sandbox) -> Command {
+    let (binary, ca) = (device.path("chariotd"), device.path("ca.pem"));
+    fs::copy(env!("CARGO_BIN_EXE_chariotd"), &binary).unwrap();
+    fs::copy(sandbox.pki().ca_file(), &ca).unwrap();
+    device.without("--cacert").option("--cacert", ca.display());
+    let owner = format!("{COUNTED}:{COUNTED}");
+    let chown = Command::new("chown")
+        .args(["-R", &owner])
+        .arg(device.path(""))
+        .status();
+    assert!(chown.is_ok_and(|status| status.success()));
+    let mut command = Command::new(binary);
+    command
+        .args(device.command().get_args())
+        .uid(COUNTED)
+        .gid(COUNTED);
+    command
+}
+
+fn limit_processes(device: &Device, most: u32) -> bool {
+    let limited = Command::new("prlimit")
+        // The soft limit, which the user may change itself.
+        .arg(format!("--nproc={most}:"))
+        .args(["--pid", &device.pid().to_string()])
+        .uid(COUNTED)
+        .gid(COUNTED)
+        .status();
+    limited.is_ok_and(|status| status.success())
 }

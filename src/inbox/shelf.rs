@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use log::{debug, info, warn};
-use tokio::task::spawn_blocking;
 
 use super::room::Room;
 use crate::clock::{now, reached};
+use crate::offload;
 use crate::spool::Name;
 use crate::spool::deposit::{Deposit, Item};
 use crate::spool::stamps::Stamps;
@@ -94,8 +94,8 @@ impl Shelf {
         let names: Vec<(String, u64)> = names.collect();
         let deposit = self.deposit.clone();
         // A sync may take long on flash.
-        let put = spawn_blocking(move || deposit.put(&items)).await;
-        let (count, problem) = put.unwrap_or_else(|fault| (0, Err(io::Error::other(fault))));
+        let put = offload::run(move || deposit.put(&items)).await;
+        let (count, problem) = put.unwrap_or_else(|lost| (0, Err(lost.into())));
         for (name, size) in names.into_iter().take(count) {
             self.stamps.used(&name);
             self.room.put(Name::new(name.as_ref()), size);

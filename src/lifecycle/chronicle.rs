@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use log::{Level, log};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 
 use super::append::append;
+use crate::offload;
 use crate::repeats::{Repeats, worth_a_line};
 
 /// So many lines wait for a slow disk. The oldest goes when there are more.
@@ -48,10 +49,10 @@ impl Chronicle {
         let lines: String = self.waiting.drain(..).collect();
         let path = self.path.clone();
         self.writing.spawn(async move {
-            let written = spawn_blocking(move || append(&path, &lines)).await;
+            let written = offload::run(move || append(&path, &lines)).await;
             match written {
                 Ok(written) => written.map_err(|error| error.to_string()),
-                Err(fault) => Err(fault.to_string()),
+                Err(lost) => Err(lost.to_string()),
             }
         });
     }

@@ -14,7 +14,6 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use log::{error, info, warn};
 use serde_json::json;
-use tokio::task::spawn_blocking;
 
 pub use failed::Failed;
 pub use settings::Settings;
@@ -24,6 +23,7 @@ use crate::clock;
 use crate::file;
 use crate::identity::Endpoint;
 use crate::mqtt::{self, Mqtt, Roots, Tls};
+use crate::offload;
 use crate::process;
 use exchange::Exchange;
 use keys::DeviceKey;
@@ -128,8 +128,8 @@ async fn create(job: &Job, exchange: &Exchange) -> Result<Staged, Failed> {
         }
         Some(kind) => {
             let name = job.connection.client_id.clone();
-            let key = spawn_blocking(move || DeviceKey::make(kind, &name));
-            let key = key.await.context("a thread failed")??;
+            let key = offload::run(move || DeviceKey::make(kind, &name)).await;
+            let key = key.context("cannot make a key")??;
             let created = exchange.create_from_csr(&key.request).await?;
             Fresh {
                 id: created.id,

@@ -1,6 +1,7 @@
 //! The task of one shadow: hears what the cloud says, lets the services answer, and sends what is
 //! to be told. What to say when is decided by [`Thing`].
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -72,9 +73,13 @@ impl Agent {
         disks: &Disks,
     ) -> Result<Agent> {
         for dir in &options.services {
-            std::fs::read_dir(dir).with_context(|| {
-                format!("cannot read the service definitions in {}", dir.display())
-            })?;
+            let own = dir.clone();
+            let read = offload::run(move || std::fs::read_dir(own).map(drop)).await;
+            read.map_err(io::Error::from)
+                .and_then(|it| it)
+                .with_context(|| {
+                    format!("cannot read the service definitions in {}", dir.display())
+                })?;
         }
         let updates = Updates::open(&options.updates, disks).await?;
         let blind = options.is_blind();

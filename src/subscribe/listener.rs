@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use log::{debug, error};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 
 use super::backlog::{Backlog, Waiting};
 use super::losses::Losses;
 use super::{Handling, Options, write};
 use crate::mqtt::{Message, Mqtt, QoS};
+use crate::offload;
 use crate::process;
 
 /// Messages between the connection and this task, which takes them off whatever its handler does.
@@ -113,8 +114,8 @@ async fn handle(options: Arc<Options>, message: Waiting) -> Handled {
             let path = path.clone();
             // Its own deadline bounds the wait, but for a driver or a file system that hangs: then
             // this option waits with it, and no other.
-            let written = spawn_blocking(move || write::write(&path, &payload, LIMIT)).await;
-            written.context("writing failed").and_then(|result| result)
+            let written = offload::run(move || write::write(&path, &payload, LIMIT)).await;
+            written.context("cannot write").and_then(|result| result)
         }
         Handling::Exec(line) => exec(&label(&options), line, &topic, payload).await,
     };
