@@ -92,6 +92,18 @@ fn sixty_denied_messages_in_front_hold_up_no_good_one_on_mqtt_3_1_1() {
     });
 }
 
+/// The probes in this time, with pauses that double up to a minute.
+fn probes(time: Duration) -> usize {
+    let mut pauses = (0..).map(|n| 2u64.saturating_pow(n).min(60));
+    let mut rest = time.as_secs();
+    let mut count = 2;
+    while let Some(left) = pauses.next().and_then(|pause| rest.checked_sub(pause)) {
+        rest = left;
+        count += 1;
+    }
+    count
+}
+
 /// The broker refuses everything in this way for a while; then it is put right.
 fn costs_no_message(version: &str, refuse: impl Fn(&Sandbox), repair: impl Fn(&Sandbox)) {
     const MESSAGES: usize = 300;
@@ -115,6 +127,18 @@ fn costs_no_message(version: &str, refuse: impl Fn(&Sandbox), repair: impl Fn(&S
     assert!(device.runs(), "{}", device.log());
     assert_eq!(device.failed(), [""; 0], "{}", device.log());
     assert_eq!(device.waiting().len(), MESSAGES);
+    // What was in flight, what it takes to notice, and the probes.
+    let refused = |event: &Event| matches!(event, Event::PublishRefused { .. });
+    let record = sandbox.record();
+    let refused = record.iter().filter(|one| refused(&one.event)).count();
+    let tries = probes(outage());
+    println!(
+        "MQTT {version}: {refused} refused, {} connections",
+        connections(&sandbox)
+    );
+    assert!(refused <= 16 + 90 + tries, "{refused}");
+    let most = if version == "5" { 1 } else { 6 + tries };
+    assert!(connections(&sandbox) <= most, "{}", device.log());
     let lines = device.log().lines().count();
     assert!(lines < 60, "{lines} lines:\n{}", device.log());
     repair(&sandbox);
