@@ -6,7 +6,13 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::unistd::Uid;
+
+/// Why a link is left alone.
+pub const NOT_FOLLOWED: &str =
+    "it is a symbolic link that another user may have put there, which is not followed";
 
 /// How many links lead to a file at most; the kernel follows as many.
 const MOST_LINKS: usize = 40;
@@ -20,13 +26,17 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_with(path, most, OFlag::O_NONBLOCK)
 }
 
-/// The same for a file of our own, which is never a symbolic link: one that somebody has put in its
-/// place is an error.
+/// The same for a path that is no symbolic link: one of our own, or [`resolved`]. A link that somebody
+/// has put in its place is an error.
 ///
 /// # Errors
 /// As [`read`].
 pub fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    read_with(path, most, OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW)
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
+    read_with(path, most, flags).map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ELOOP) => io::Error::new(error.kind(), NOT_FOLLOWED),
+        _ => error,
+    })
 }
 
 fn read_with(path: &Path, most: u64, flags: OFlag) -> io::Result<Vec<u8>> {
@@ -50,22 +60,32 @@ fn read_with(path: &Path, most: u64, flags: OFlag) -> io::Result<Vec<u8>> {
 }
 
 /// Where a path leads through all its links, also when nothing is there yet: what is to be replaced
-/// so that the links stay.
+/// so that the links stay. Ends at a link that another user may have put there, which is not followed.
 pub fn resolved(path: &Path) -> PathBuf {
     let mut end = path.to_owned();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&end) {
-            Ok(target) => end = directory(&end).join(target),
-            Err(_) => break,
+            Ok(target) if is_trusted(&end) => end = directory(&end).join(target),
+            Ok(_) | Err(_) => break,
         }
     }
-    if let Ok(there) = fs::canonicalize(&end) {
-        return there;
+    match fs::canonicalize(&end) {
+        Ok(there) if !end.is_symlink() => return there,
+        Ok(_) | Err(_) => {}
     }
     match (fs::canonicalize(directory(&end)), end.file_name()) {
         (Ok(directory), Some(name)) => directory.join(name),
         _ => end,
     }
+}
+
+/// A link of root or of our own, or one in a directory where nobody else can make one.
+fn is_trusted(link: &Path) -> bool {
+    let (Ok(link), Ok(within)) = (fs::symlink_metadata(link), fs::metadata(directory(link))) else {
+        return false;
+    };
+    let ours = |uid: u32| uid == 0 || uid == Uid::effective().as_raw();
+    ours(link.uid()) || (ours(within.uid()) && within.mode() & 0o022 == 0)
 }
 
 /// A text without the byte order mark that some editors put before it. To be asked of every file that
@@ -244,6 +264,33 @@ mod tests {
             assert_eq!(resolved(&root.join(path)), root.join(expect), "{path}");
         }
         assert_eq!(resolved(Path::new("/dev/null")), Path::new("/dev/null"));
+    }
+
+    #[test]
+    fn a_link_of_another_user_is_followed_only_where_nobody_else_can_make_one() {
+        if !Uid::effective().is_root() {
+            eprintln!("skipped: only root can give a link away");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let (victim, link) = (root.join("victim"), root.join("link"));
+        fs::write(&victim, b"precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        for (mode, owner, expect) in [
+            (0o755, 65534, &victim),
+            (0o777, 65534, &link),
+            (0o775, 65534, &link),
+            (0o777, 0, &victim),
+        ] {
+            fs::set_permissions(&root, Permissions::from_mode(mode)).unwrap();
+            std::os::unix::fs::lchown(&link, Some(owner), None).unwrap();
+            assert_eq!(&resolved(&link), expect, "{mode:o} {owner}");
+        }
+        fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::chown(&root, Some(65534), None).unwrap();
+        std::os::unix::fs::lchown(&link, Some(65534), None).unwrap();
+        assert_eq!(resolved(&link), link, "in a directory of its own");
     }
 
     #[test]

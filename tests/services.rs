@@ -1115,3 +1115,29 @@ fn limit_processes(device: &Device, most: u32) -> bool {
         .status();
     limited.is_ok_and(|status| status.success())
 }
+
+#[test]
+fn an_outfile_is_not_followed_through_a_link_of_another_user() {
+    if !is_root() {
+        eprintln!("skipped: only root can give a link away");
+        return;
+    }
+    let (sandbox, shadow) = cloud(json!({"desired": {"net": {"a": 1}, "good": {"b": 2}}}));
+    let mut device = Device::new(&sandbox);
+    let (shared, victim) = (device.path("shared"), device.path("victim"));
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+    fs::write(&victim, "{}").unwrap();
+    let outfile = shared.join("net.conf");
+    std::os::unix::fs::symlink(&victim, &outfile).unwrap();
+    std::os::unix::fs::lchown(&outfile, Some(65534), Some(65534)).unwrap();
+    device
+        .service("net", json!({"outfile": outfile}))
+        .service("good", json!({}))
+        .start();
+    wait_for_state(&shadow, json!({"good": {"b": 2}}), json!({"net": {"a": 1}}));
+    device.wait_for_log("net: cannot read");
+    assert!(device.log().contains("which is not followed"));
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "{}");
+    assert!(outfile.is_symlink());
+}

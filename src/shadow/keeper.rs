@@ -1,6 +1,5 @@
 //! One service at work: reads its outfile, asks validation, replaces the outfile.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -292,7 +291,7 @@ fn owed(outfile: &Path) -> Option<u32> {
 /// meanwhile, and nothing else does.
 async fn contents(path: PathBuf) -> Result<Option<Vec<u8>>> {
     let shown = path.display().to_string();
-    match offload::run(move || file::read(&path, LARGEST)).await? {
+    match offload::run(move || file::read_own(&path, LARGEST)).await? {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {shown}")),
@@ -312,7 +311,7 @@ fn replace(path: &Path, bytes: &[u8], notify: bool) -> Result<()> {
     let marked = if notify { marker::set(path) } else { Ok(()) };
     let replaced = marked.and_then(|()| file::replace(path, bytes, MODE));
     match &replaced {
-        Err(error) if fs::read(path).is_ok_and(|there| there == bytes) => {
+        Err(error) if file::read_own(path, LARGEST).is_ok_and(|there| there == bytes) => {
             warn!("{} may not outlive a power cut: {error}", path.display());
             return Ok(());
         }

@@ -26,6 +26,9 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// Nothing of it was written, or, as the error says, so many bytes of it.
 pub fn write(path: &Path, payload: &[u8], limit: Duration) -> Result<()> {
     let context = || format!("cannot write to {}", path.display());
+    if file::resolved(path).is_symlink() {
+        return Err(anyhow!(file::NOT_FOLLOWED)).with_context(context);
+    }
     let sink = open(path).with_context(context)?;
     if sink.metadata().with_context(context)?.is_file() {
         drop(sink);
