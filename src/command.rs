@@ -13,11 +13,11 @@ use crate::clock::reached;
 use crate::spool::Name;
 use crate::spool::desk::{Desk, without_priority};
 use crate::spool::disks::Disks;
+use crate::spool::opened::Held;
 use crate::spool::opening::Taken;
 use crate::spool::order::Order;
 use crate::spool::outcome::{Outcome, Readiness};
 use crate::spool::queue;
-use crate::spool::worker::Held;
 
 /// Requests that were given up and are kept.
 const KEEP_FAILED: usize = 10;

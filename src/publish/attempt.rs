@@ -12,11 +12,10 @@ use crate::file::without_byte_order_mark;
 use crate::mqtt::{Mqtt, Place, PublishError, Refusal};
 use crate::shortage;
 use crate::spool::Name;
-use crate::spool::opened::Opened;
+use crate::spool::opened::{Held, Opened};
 use crate::spool::opening::Taken;
 use crate::spool::order::Facts;
 use crate::spool::outcome::{self, Blame, Outcome, RefusalKind};
-use crate::spool::worker::Held;
 
 /// An attempt that has ended.
 pub struct Attempt {

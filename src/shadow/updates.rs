@@ -16,13 +16,12 @@ use crate::format::Format;
 use crate::spool::Name;
 use crate::spool::desk::{self, Desk, without_priority};
 use crate::spool::disks::Disks;
-use crate::spool::opened::Opened;
+use crate::spool::opened::{Held, Opened};
 use crate::spool::opening::Taken;
 use crate::spool::order::Order;
 use crate::spool::outcome::{Outcome, Readiness};
 use crate::spool::queue;
 use crate::spool::starts::Starts;
-use crate::spool::worker::Held;
 
 /// Files whose contents are on their way to the cloud at one time.
 pub const MOST_WAITING: usize = 32;

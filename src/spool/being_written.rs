@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -36,7 +37,7 @@ impl Writers {
                 let Ok(target) = fs::read_link(&descriptor) else {
                     continue;
                 };
-                let Some(candidate) = target.file_name().and_then(|name| candidates.get(name))
+                let Some(candidate) = file_name(&target).and_then(|name| candidates.get(name))
                 else {
                     continue;
                 };
@@ -87,6 +88,13 @@ impl<'a> Candidate<'a> {
     }
 }
 
+/// A file that was opened under a link that is gone since has a mark at its end.
+fn file_name(target: &Path) -> Option<&OsStr> {
+    let name = target.file_name()?.as_bytes();
+    let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
+    Some(OsStr::from_bytes(name))
+}
+
 fn entries(dir: &Path) -> impl Iterator<Item = std::path::PathBuf> {
     fs::read_dir(dir)
         .into_iter()
@@ -126,17 +134,24 @@ mod tests {
             fs::write(dir.path().join(name), "x").unwrap();
         }
         let _reading = fs::File::open(dir.path().join("reading")).unwrap();
-        let _writing = fs::OpenOptions::new()
-            .append(true)
-            .open(dir.path().join("writing"))
-            .unwrap();
-        let names: Vec<Name> = ["closed", "reading", "writing", "absent"]
+        let write = |name: &str| {
+            let path = dir.path().join(name);
+            fs::OpenOptions::new().append(true).open(path).unwrap()
+        };
+        let _writing = write("writing");
+        // As when it was taken out of the directory for a moment and put back.
+        fs::create_dir(dir.path().join("aside")).unwrap();
+        fs::write(dir.path().join("aside/moved"), "x").unwrap();
+        let _moved = write("aside/moved");
+        fs::hard_link(dir.path().join("aside/moved"), dir.path().join("moved")).unwrap();
+        fs::remove_file(dir.path().join("aside/moved")).unwrap();
+        let names: Vec<Name> = ["closed", "reading", "writing", "moved", "absent"]
             .iter()
             .map(|name| Name::new(name.as_ref()))
             .collect();
         let writers = Writers::of(dir.path(), &names);
         let open: Vec<bool> = names.iter().map(|name| writers.has_open(name)).collect();
-        assert_eq!(open, [false, false, true, false]);
+        assert_eq!(open, [false, false, true, true, false]);
         assert!(
             names.iter().all(|name| writers.knows_all_of(name)),
             "they are our own"

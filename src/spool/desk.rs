@@ -12,13 +12,13 @@ use tokio::sync::{mpsc, oneshot};
 use super::Name;
 use super::disks::Disks;
 use super::maildir::Departure;
-use super::opened::Opened;
+use super::opened::{Held, Opened};
 use super::opening::{Places, Taken};
 use super::order::Facts;
 use super::outcome::{Disposal, Next, Outcome, Readiness};
 use super::queue::{self, Queue};
 use super::troubles::Troubles;
-use super::worker::{Held, News, Order, Worker};
+use super::worker::{News, Order, Worker};
 use crate::clock::now;
 use crate::repeats::{Repeats, worth_a_line};
 
@@ -376,3 +376,7 @@ impl Desk {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+mod tests;

@@ -120,6 +120,22 @@ impl Intake {
         }
     }
 
+    /// What has happened until now and was not told yet, without waiting.
+    pub fn pending(&mut self) -> Ready {
+        let events = match &mut self.watch {
+            None => return Ready::default(),
+            Some(watch) => watch.pending(),
+        };
+        match events {
+            Ok(events) => self.told(events),
+            Err(error) => {
+                self.blinded(&error);
+                self.scan_soon();
+                Ready::default()
+            }
+        }
+    }
+
     fn blinded(&mut self, error: &io::Error) {
         self.unwatched(error);
         self.watch = None;

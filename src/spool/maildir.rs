@@ -13,7 +13,7 @@ use log::error;
 
 use super::failed::Failed;
 use super::layout::{REMOVING, make_directories, make_removing};
-use super::opened::{Opened, Trouble, identity};
+use super::opened::{Held, Opened, Trouble, identity};
 use super::{Identity, Name};
 
 /// One action directory on disk.
@@ -77,9 +77,16 @@ impl Maildir {
         Opened::new(&self.new_dir().join(name))
     }
 
-    /// Removes the file of a request that was carried out.
-    pub fn remove(&self, name: &Name, read: Identity) -> Departure {
-        let file = match self.take_aside(name, read) {
+    /// Removes the file of a request that was carried out. `closed_again` says whether a writer has
+    /// closed it since it was opened; it is asked when nobody can open it any more.
+    pub fn remove(
+        &self,
+        name: &Name,
+        opened: &Opened,
+        closed_again: impl FnOnce() -> bool,
+    ) -> Departure {
+        let changed = || closed_again() || opened.was_rewritten();
+        let file = match self.take_aside(name, opened.identity, changed) {
             Taken::Ready(file) => file,
             Taken::Gone => return Departure::Done,
             Taken::Replaced => return Departure::Replaced,
@@ -92,15 +99,22 @@ impl Maildir {
     }
 
     /// Moves the file of a request that is given up to `failed/`; deletes it where that fails.
-    pub fn fail(&mut self, name: &Name, read: Option<Identity>, reason: &str) -> Departure {
+    pub fn fail(
+        &mut self,
+        name: &Name,
+        held: &Held,
+        reason: &str,
+        closed_again: impl FnOnce() -> bool,
+    ) -> Departure {
         let path = self.new_dir().join(name);
         let look = || fs::symlink_metadata(&path).map(|meta| identity(&meta));
-        let read = match read.map_or_else(look, Ok) {
+        let read = match held.identity().map_or_else(look, Ok) {
             Ok(read) => read,
             Err(error) if error.kind() == ErrorKind::NotFound => return Departure::Done,
             Err(error) => return Departure::Stuck(error),
         };
-        let file = match self.take_aside(name, read) {
+        let changed = || closed_again() || held.was_rewritten();
+        let file = match self.take_aside(name, read, changed) {
             Taken::Ready(file) => file,
             Taken::Gone => return Departure::Done,
             Taken::Replaced => return Departure::Replaced,
@@ -117,7 +131,7 @@ impl Maildir {
 
     /// Takes the file out of `new/` if it is still the one that was read. Where nothing can be taken
     /// aside, the file is ready where it is.
-    fn take_aside(&self, name: &Name, read: Identity) -> Taken {
+    fn take_aside(&self, name: &Name, read: Identity, changed: impl FnOnce() -> bool) -> Taken {
         let path = self.new_dir().join(name);
         let aside = self.removing(name);
         match fs::symlink_metadata(&path) {
@@ -128,14 +142,14 @@ impl Maildir {
         }
         let moved = self.has_removing().and_then(|()| fs::rename(&path, &aside));
         if moved.is_err() {
-            return if self.holds(name) {
-                Taken::Ready(path)
-            } else {
-                Taken::Gone
+            return match self.holds(name) {
+                false => Taken::Gone,
+                true if changed() => Taken::Replaced,
+                true => Taken::Ready(path),
             };
         }
         match fs::symlink_metadata(&aside) {
-            Ok(meta) if identity(&meta) != read => {
+            Ok(meta) if identity(&meta) != read || changed() => {
                 put_back(&aside, &path);
                 Taken::Replaced
             }

@@ -45,12 +45,15 @@ fn a_request_is_read_and_removed() {
         "reading again starts afresh"
     );
     assert!(matches!(
-        maildir.remove(&name("a"), opened.identity),
+        maildir.remove(&name("a"), &opened, || false),
         Departure::Done
     ));
     assert_eq!(text(&dir, "new/a"), None);
     assert!(
-        matches!(maildir.remove(&name("a"), opened.identity), Departure::Done),
+        matches!(
+            maildir.remove(&name("a"), &opened, || false),
+            Departure::Done
+        ),
         "gone is gone"
     );
 }
@@ -63,11 +66,11 @@ fn a_newer_file_of_the_same_name_is_never_removed() {
     write(&dir, "tmp/a", "new");
     fs::rename(dir.path().join("tmp/a"), dir.path().join("new/a")).unwrap();
     assert!(matches!(
-        maildir.remove(&name("a"), opened.identity),
+        maildir.remove(&name("a"), &opened, || false),
         Departure::Replaced
     ));
     assert!(matches!(
-        maildir.fail(&name("a"), Some(opened.identity), "x"),
+        maildir.fail(&name("a"), &Held::Open(opened), "x", || false),
         Departure::Replaced
     ));
     assert_eq!(text(&dir, "new/a").as_deref(), Some("new"));
@@ -103,12 +106,12 @@ fn without_a_place_to_take_files_aside_they_are_removed_and_moved_from_where_the
     write(&dir, "new/b", "x");
     let opened = request(&maildir, "a");
     assert!(matches!(
-        maildir.remove(&name("a"), opened.identity),
+        maildir.remove(&name("a"), &opened, || false),
         Departure::Done
     ));
     assert_eq!(text(&dir, "new/a"), None, "done means gone");
     assert!(matches!(
-        maildir.fail(&name("b"), None, "x"),
+        maildir.fail(&name("b"), &Held::Closed(None), "x", || false),
         Departure::Done
     ));
     assert_eq!(text(&dir, "new/b"), None);
@@ -130,7 +133,7 @@ fn parts_that_are_links_are_refused_so_that_nothing_elsewhere_is_touched() {
     write(&dir, "new/precious", "bad");
     let opened = request(&maildir, "precious");
     assert!(matches!(
-        maildir.remove(&name("precious"), opened.identity),
+        maildir.remove(&name("precious"), &opened, || false),
         Departure::Done
     ));
     assert!(elsewhere.path().join("precious").exists());
@@ -179,7 +182,12 @@ fn a_failed_request_stands_in_failed_with_its_reason() {
     let (dir, mut maildir) = maildir(10);
     write(&dir, "new/a", "bad");
     let opened = request(&maildir, "a");
-    let departure = maildir.fail(&name("a"), Some(opened.identity), "is not JSON:\nreally");
+    let departure = maildir.fail(
+        &name("a"),
+        &Held::Open(opened),
+        "is not JSON:\nreally",
+        || false,
+    );
     assert!(matches!(departure, Departure::Done));
     assert_eq!(text(&dir, "failed/a").as_deref(), Some("bad"));
     assert_eq!(
@@ -193,7 +201,7 @@ fn failed_keeps_the_last_arrivals_with_their_reasons_and_no_others() {
     let (dir, mut maildir) = maildir(2);
     for text in ["c", "b", "a", "b"] {
         write(&dir, &format!("new/{text}"), "x");
-        maildir.fail(&name(text), None, text);
+        maildir.fail(&name(text), &Held::Closed(None), text, || false);
     }
     let mut left: Vec<_> = fs::read_dir(dir.path().join("failed"))
         .unwrap()
@@ -235,7 +243,7 @@ fn nothing_is_kept_where_nothing_is_to_be_kept() {
     let (dir, mut maildir) = maildir(0);
     write(&dir, "new/a", "x");
     assert!(matches!(
-        maildir.fail(&name("a"), None, "x"),
+        maildir.fail(&name("a"), &Held::Closed(None), "x", || false),
         Departure::Done
     ));
     assert_eq!(fs::read_dir(dir.path().join("failed")).unwrap().count(), 0);
@@ -252,7 +260,7 @@ fn a_reason_never_goes_through_a_link_that_somebody_left() {
         dir.path().join("failed/.a.reason"),
     )
     .unwrap();
-    maildir.fail(&name("a"), None, "why");
+    maildir.fail(&name("a"), &Held::Closed(None), "why", || false);
     assert_eq!(text(&dir, "victim").as_deref(), Some("precious"));
     assert_eq!(text(&dir, "failed/.a.reason").as_deref(), Some("why\n"));
 }
@@ -263,7 +271,7 @@ fn a_name_without_room_for_a_reason_fails_all_the_same() {
     let long = "x".repeat(255);
     write(&dir, &format!("new/{long}"), "x");
     assert!(matches!(
-        maildir.fail(&name(&long), None, "why"),
+        maildir.fail(&name(&long), &Held::Closed(None), "why", || false),
         Departure::Done
     ));
     assert_eq!(fs::read_dir(dir.path().join("failed")).unwrap().count(), 1);
@@ -284,4 +292,40 @@ fn a_missing_directory_is_told_and_a_file_in_its_place_too() {
         format!("{error:#}").contains("new is not a directory"),
         "{error:#}"
     );
+}
+
+/// Writes the file in place so that neither its size nor its times tell.
+fn rewrite(dir: &TempDir, path: &str, text: &str) {
+    let path = dir.path().join(path);
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&path, text).unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    file.set_modified(modified).unwrap();
+}
+
+#[test]
+fn a_file_that_was_written_again_within_a_tick_of_the_clock_is_never_removed() {
+    let (dir, mut maildir) = maildir(10);
+    write(&dir, "new/a", "old");
+    let mut opened = request(&maildir, "a");
+    assert_eq!(opened.read().unwrap(), b"old");
+    rewrite(&dir, "new/a", "new");
+    let before = request(&maildir, "a").identity;
+    assert_eq!(opened.identity, before, "it looks the same");
+    let departure = maildir.remove(&name("a"), &opened, || false);
+    assert!(matches!(departure, Departure::Replaced), "{departure:?}");
+    let departure = maildir.fail(&name("a"), &Held::Open(opened), "x", || false);
+    assert!(matches!(departure, Departure::Replaced), "{departure:?}");
+    assert_eq!(text(&dir, "new/a").as_deref(), Some("new"));
+}
+
+#[test]
+fn a_file_whose_writer_closes_it_again_is_never_removed() {
+    let (dir, maildir) = maildir(10);
+    write(&dir, "new/a", "same");
+    let mut opened = request(&maildir, "a");
+    opened.read().unwrap();
+    let departure = maildir.remove(&name("a"), &opened, || true);
+    assert!(matches!(departure, Departure::Replaced), "{departure:?}");
+    assert_eq!(text(&dir, "new/a").as_deref(), Some("same"));
 }

@@ -2,6 +2,7 @@
 //! when it was carried out or given up. `docs/INTERNALS.md` has the life of a file. An inbox is the
 //! same turned round: `deposit` writes, and somebody else takes.
 
+mod arrivals;
 mod being_written;
 pub mod deposit;
 pub mod desk;

@@ -1,18 +1,25 @@
 //! A request that is open for reading, and how its file is told from another one of the same name.
 
 use std::fs::{self, File, OpenOptions};
+use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nix::fcntl::OFlag;
 
 use super::Identity;
+use crate::clock::wall;
 use crate::shortage;
 
 /// Requests above this size are refused.
 pub const LARGEST_FILE: u64 = 1024 * 1024;
+
+/// A kernel counts time in steps of up to 10 ms.
+const TICK: Duration = Duration::from_millis(20);
+/// FAT counts in steps of 2 s.
+const LONG_TICK: Duration = Duration::from_secs(2);
 
 /// While it is open its identity is unique. All methods wait for the disk.
 #[derive(Debug)]
@@ -20,6 +27,33 @@ pub struct Opened {
     file: File,
     pub identity: Identity,
     pub modified: SystemTime,
+    /// What was read, if the file may be written again without looking different.
+    read: Option<u64>,
+}
+
+/// What is known of the file of a request that was handed out.
+#[derive(Debug)]
+pub enum Held {
+    Open(Opened),
+    /// It could not be opened; what it looked like.
+    Closed(Option<Identity>),
+}
+
+impl Held {
+    pub fn identity(&self) -> Option<Identity> {
+        match self {
+            Held::Open(opened) => Some(opened.identity),
+            Held::Closed(identity) => *identity,
+        }
+    }
+
+    /// As [`Opened::was_rewritten`].
+    pub fn was_rewritten(&self) -> bool {
+        match self {
+            Held::Open(opened) => opened.was_rewritten(),
+            Held::Closed(_) => false,
+        }
+    }
 }
 
 /// Why a name in `new/` cannot be opened as a request.
@@ -57,6 +91,7 @@ impl Opened {
             file,
             identity: identity(&meta),
             modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            read: None,
         })
     }
 
@@ -65,6 +100,20 @@ impl Opened {
     /// # Errors
     /// The file has grown above the limit, or cannot be read.
     pub fn read(&mut self) -> io::Result<Vec<u8>> {
+        let begun = wall();
+        let contents = self.bytes()?;
+        self.read = is_racy(self.identity.modified, begun).then(|| digest(&contents));
+        Ok(contents)
+    }
+
+    /// Whether the file was written again since it was read, and looks as before all the same. One that
+    /// cannot be read any more was not.
+    pub fn was_rewritten(&self) -> bool {
+        self.read
+            .is_some_and(|read| self.bytes().is_ok_and(|contents| digest(&contents) != read))
+    }
+
+    fn bytes(&self) -> io::Result<Vec<u8>> {
         let size = usize::try_from(self.identity.size).unwrap_or(usize::MAX);
         // One more than there should be tells of growth.
         let mut contents = vec![0; size.min(LARGEST) + 1];
@@ -98,6 +147,22 @@ impl Opened {
 }
 
 const LARGEST: usize = LARGEST_FILE as usize;
+
+/// Whether a file may be written once more without another modification time: it was written within one
+/// tick of the clock that the file system uses. Those without fractions of a second have long ticks.
+fn is_racy((seconds, nanoseconds): (i64, i64), read: SystemTime) -> bool {
+    let tick = if nanoseconds == 0 { LONG_TICK } else { TICK };
+    let since_1970 = read.duration_since(SystemTime::UNIX_EPOCH);
+    let read = since_1970.map_or(0, |since| since.as_nanos());
+    let modified = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+    modified + tick.as_nanos() as i128 >= read as i128
+}
+
+fn digest(contents: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(contents);
+    hasher.finish()
+}
 
 pub fn identity(meta: &fs::Metadata) -> Identity {
     Identity {
@@ -140,5 +205,45 @@ fn trouble(error: io::Error, identity: Option<Identity>) -> Trouble {
             reason: format!("cannot be read: {error}"),
             identity,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_written_within_a_tick_of_the_reading_may_be_written_again_unseen() {
+        let read = SystemTime::UNIX_EPOCH + Duration::from_millis(100_500);
+        for (modified, racy) in [
+            ((100, 499_000_000), true),
+            ((100, 480_000_000), true),
+            ((100, 479_000_000), false),
+            ((100, 0), true),
+            ((98, 0), false),
+            ((200, 5), true),
+            ((-5, 5), false),
+        ] {
+            assert_eq!(is_racy(modified, read), racy, "{modified:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_to_its_end_also_when_its_size_has_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        for (at_first, later) in [(0, 0), (0, 10), (10, 10), (5000, 3), (5000, 0)] {
+            fs::write(&path, vec![b'x'; at_first]).unwrap();
+            let mut opened = Opened::new(&path).unwrap();
+            fs::write(&path, vec![b'y'; later]).unwrap();
+            assert_eq!(opened.read().unwrap().len(), later, "{at_first} {later}");
+        }
+        fs::write(&path, "x").unwrap();
+        let mut opened = Opened::new(&path).unwrap();
+        let limit = LARGEST_FILE as usize;
+        fs::write(&path, vec![b'y'; limit]).unwrap();
+        assert_eq!(opened.read().unwrap().len(), limit);
+        fs::write(&path, vec![b'y'; limit + 1]).unwrap();
+        assert!(opened.read().is_err());
     }
 }

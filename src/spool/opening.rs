@@ -4,9 +4,8 @@
 use tokio::sync::{oneshot, watch};
 
 use super::Name;
-use super::opened::{Opened, Trouble};
+use super::opened::{Held, Opened, Trouble};
 use super::outcome::Outcome;
-use super::worker::Held;
 
 /// Requests of one directory that are opened at one time.
 const MOST: usize = 8;

@@ -11,6 +11,9 @@ use tokio::io::unix::AsyncFd;
 
 use super::Name;
 
+/// Each read brings many events.
+const MOST_READS: usize = 256;
+
 /// What happened in the directory.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
@@ -109,6 +112,21 @@ impl Watch {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// The events that have come until now, without waiting. Where they come faster than they can be
+    /// read, some are left.
+    pub fn pending(&self) -> io::Result<Vec<Event>> {
+        let mut all = Vec::new();
+        for _ in 0..MOST_READS {
+            match self.inotify.get_ref().0.read_events() {
+                Ok(events) => all.extend(events.iter().filter_map(|event| self.told(event))),
+                Err(Errno::EAGAIN) => break,
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(all)
     }
 
     fn told(&self, event: &InotifyEvent) -> Option<Event> {

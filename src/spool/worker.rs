@@ -1,7 +1,7 @@
 //! The thread of one action directory: everything that may wait for the disk. It carries out orders,
 //! one after the other, and tells what it finds. What is to be done is decided elsewhere.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::future::ready;
 use std::path::Path;
 
@@ -9,10 +9,11 @@ use anyhow::Result;
 use log::warn;
 use tokio::sync::{mpsc, oneshot};
 
+use super::arrivals::Arrivals;
 use super::being_written::Writers;
-use super::intake::{Intake, Notice, Ready};
+use super::intake::{Intake, Notice};
 use super::maildir::{Departure, Maildir};
-use super::opened::{Opened, Trouble};
+use super::opened::{Held, Opened, Trouble};
 use super::order::{Facts, Order as ByWhat};
 use super::queue::MOST_NAMES;
 use super::scan;
@@ -37,23 +38,6 @@ pub enum Order {
     Remove(Name, Opened),
     /// It was given up, for this reason.
     Fail(Name, Held, String),
-}
-
-/// What is known of the file of a request that was handed out.
-#[derive(Debug)]
-pub enum Held {
-    Open(Opened),
-    /// It could not be opened; what it looked like.
-    Closed(Option<Identity>),
-}
-
-impl Held {
-    pub fn identity(&self) -> Option<Identity> {
-        match self {
-            Held::Open(opened) => Some(opened.identity),
-            Held::Closed(identity) => *identity,
-        }
-    }
 }
 
 /// What has happened.
@@ -85,15 +69,11 @@ pub enum News {
 /// Owns one action directory on disk.
 pub struct Worker {
     maildir: Maildir,
-    intake: Intake,
+    arrivals: Arrivals,
     facts: fn(&mut Opened) -> Facts,
     order: ByWhat,
-    /// Names that are complete, to be looked at.
-    found: VecDeque<Name>,
     /// The end of what a scan has found is still to be told.
     scanning: bool,
-    /// Told, and not gone since: a scan need not look at them again.
-    told: HashSet<Name>,
     /// Could be neither removed nor moved: not told again while these very files are there.
     stuck: HashMap<Name, Identity>,
     /// There was no room for all names: scan again when there is.
@@ -109,15 +89,13 @@ impl Worker {
         facts: fn(&mut Opened) -> Facts,
     ) -> Result<Worker> {
         let maildir = Maildir::open(dir, keep_failed)?;
-        let intake = Intake::new(&maildir);
+        let arrivals = Arrivals::new(Intake::new(&maildir));
         Ok(Worker {
             maildir,
-            intake,
+            arrivals,
             facts,
             order,
-            found: VecDeque::new(),
             scanning: false,
-            told: HashSet::new(),
             stuck: HashMap::new(),
             overfull: false,
         })
@@ -133,6 +111,10 @@ impl Worker {
                     if count == 0 {
                         return;
                     }
+                    if batch.iter().any(|order| matches!(order, Order::Open(..))) {
+                        // What was closed before it is opened is read to its end.
+                        self.arrivals.catch_up();
+                    }
                     for piece in self.obey(batch.drain(..)) {
                         let _ = news.send(piece).await;
                     }
@@ -142,11 +124,8 @@ impl Worker {
                         let _ = news.send(piece).await;
                     }
                 }
-                notice = self.intake.next() => match notice {
-                    Notice::Ready(Ready { closed, others }) => {
-                        self.found.extend(closed);
-                        self.found.extend(others);
-                    }
+                notice = self.arrivals.intake.next() => match notice {
+                    Notice::Ready(ready) => self.arrivals.ready(ready),
                     Notice::Scan => self.scan(),
                 }
             }
@@ -158,16 +137,16 @@ impl Worker {
         let mut checks = Vec::new();
         for order in orders {
             match order {
-                Order::Scan => self.intake.scan_soon(),
+                Order::Scan => self.arrivals.intake.scan_soon(),
                 Order::Look(name) => {
-                    self.told.remove(&name);
-                    self.found.push_back(name);
+                    self.arrivals.gone(&name);
+                    self.arrivals.found.push_back(name);
                 }
                 Order::Open(name, answer) => drop(answer.send(self.request(&name))),
                 Order::Check(name, opened, reason) => checks.push((name, opened, reason)),
                 Order::Remove(name, opened) => news.push(self.remove(name, &opened)),
                 Order::Fail(name, held, reason) => {
-                    let departure = self.fail(&name, held.identity(), &reason);
+                    let departure = self.fail(&name, &held, &reason);
                     news.push(News::Left {
                         name,
                         departure,
@@ -180,7 +159,8 @@ impl Worker {
         news
     }
 
-    fn request(&self, name: &Name) -> Result<(Opened, Vec<u8>), Trouble> {
+    fn request(&mut self, name: &Name) -> Result<(Opened, Vec<u8>), Trouble> {
+        self.arrivals.opens(name);
         let mut opened = self.maildir.request(name)?;
         let contents = opened.contents()?;
         Ok((opened, contents))
@@ -206,7 +186,8 @@ impl Worker {
     }
 
     fn remove(&mut self, name: Name, opened: &Opened) -> News {
-        let departure = self.maildir.remove(&name, opened.identity);
+        let again = || self.arrivals.closed_again(&name);
+        let departure = self.maildir.remove(&name, opened, again);
         self.left(&name, Some(opened.identity), &departure);
         News::Left {
             name,
@@ -215,79 +196,80 @@ impl Worker {
         }
     }
 
-    fn fail(&mut self, name: &Name, read: Option<Identity>, reason: &str) -> Departure {
-        let departure = self.maildir.fail(name, read, reason);
-        self.left(name, read, &departure);
+    fn fail(&mut self, name: &Name, held: &Held, reason: &str) -> Departure {
+        let again = || self.arrivals.closed_again(name);
+        let departure = self.maildir.fail(name, held, reason, again);
+        self.left(name, held.identity(), &departure);
         departure
     }
 
     fn left(&mut self, name: &Name, read: Option<Identity>, departure: &Departure) {
-        self.told.remove(name);
+        self.arrivals.gone(name);
         match (departure, read) {
-            (Departure::Replaced, _) => self.intake.doubt(name.clone()),
+            (Departure::Replaced, _) => self.arrivals.intake.doubt(name.clone()),
             (Departure::Stuck(_), Some(read)) => {
                 self.stuck.insert(name.clone(), read);
             }
             _ => {}
         }
-        if self.overfull && self.told.len() < MOST_TOLD / 2 {
+        if self.overfull && self.arrivals.told.len() < MOST_TOLD / 2 {
             self.overfull = false;
-            self.intake.scan_soon();
+            self.arrivals.intake.scan_soon();
         }
     }
 
     fn has_found(&self) -> bool {
-        self.scanning || !self.found.is_empty()
+        self.scanning || !self.arrivals.found.is_empty()
     }
 
     /// Looks at some of the files that are complete.
     fn look(&mut self) -> Vec<News> {
         let mut news = Vec::new();
         let mut requests = Vec::new();
-        let count = self.found.len().min(AT_A_TIME);
-        let names: Vec<Name> = self.found.drain(..count).collect();
+        let count = self.arrivals.found.len().min(AT_A_TIME);
+        let names: Vec<Name> = self.arrivals.found.drain(..count).collect();
         for name in names {
-            match self.arrived(&name) {
-                Ok(facts) => requests.push((name, facts)),
-                Err(refused) => news.extend(refused),
+            if let Some(facts) = self.arrived(&name, &mut news) {
+                requests.push((name, facts));
             }
         }
         if !requests.is_empty() {
             news.push(News::Found(requests));
         }
-        if self.found.is_empty() && std::mem::take(&mut self.scanning) {
+        if self.arrivals.found.is_empty() && std::mem::take(&mut self.scanning) {
             news.push(News::Scanned);
         }
         news
     }
 
-    /// The facts of a file that is a request, or what became of it.
-    fn arrived(&mut self, name: &Name) -> Result<Facts, Option<News>> {
-        if self.told.len() >= MOST_TOLD && !self.told.contains(name) {
+    /// The facts of a file that is a request.
+    fn arrived(&mut self, name: &Name, news: &mut Vec<News>) -> Option<Facts> {
+        let told = &self.arrivals.told;
+        if told.len() >= MOST_TOLD && !told.contains_key(name) {
             self.no_room();
-            return Err(None);
+            return None;
         }
         match self.maildir.request(name) {
-            Ok(opened) if self.is_stuck(name, opened.identity) => Err(None),
-            Ok(mut opened) => {
-                self.told.insert(name.clone());
-                Ok((self.facts)(&mut opened))
+            Ok(mut opened) if !self.is_stuck(name, opened.identity) => {
+                self.arrivals.tells(name);
+                return Some((self.facts)(&mut opened));
             }
-            Err(Trouble::Vanished | Trouble::Directory) => Err(None),
+            Ok(_) | Err(Trouble::Vanished | Trouble::Directory) => {}
             Err(Trouble::Postponed(error)) => {
                 warn!("cannot open '{name}' for now: {error}");
-                self.intake.scan_again();
-                Err(None)
+                self.arrivals.intake.scan_again();
             }
             Err(Trouble::Refused { reason, identity }) => {
-                let stuck = identity.is_some_and(|identity| self.is_stuck(name, identity));
-                Err((!stuck).then(|| News::Refused {
-                    departure: self.fail(name, identity, &reason),
-                    name: name.clone(),
-                    reason,
-                }))
+                if identity.is_none_or(|identity| !self.is_stuck(name, identity)) {
+                    news.push(News::Refused {
+                        departure: self.fail(name, &Held::Closed(identity), &reason),
+                        name: name.clone(),
+                        reason,
+                    });
+                }
             }
         }
+        None
     }
 
     /// Whether this very file could not be removed.
@@ -308,19 +290,19 @@ impl Worker {
 
     fn scan(&mut self) {
         self.scanning = true;
-        if self.overfull && self.told.len() >= MOST_TOLD / 2 {
-            return self.intake.not_now();
+        if self.overfull && self.arrivals.told.len() >= MOST_TOLD / 2 {
+            return self.arrivals.intake.not_now();
         }
         self.overfull = false;
-        let (new, order, told) = (self.maildir.new_dir(), self.order, &self.told);
+        let (new, order, told) = (self.maildir.new_dir(), self.order, &self.arrivals.told);
         let room = MOST_TOLD.saturating_sub(told.len());
         let mut more = false;
-        let names = self.intake.scan(&self.maildir, || {
-            let found = scan::scan(&new, order, room, |name| !told.contains(name))?;
+        let names = self.arrivals.intake.scan(&self.maildir, || {
+            let found = scan::scan(&new, order, room, |name| !told.contains_key(name))?;
             more = found.more;
             Ok(found.names)
         });
-        self.found.extend(names);
+        self.arrivals.found.extend(names);
         if more {
             self.no_room();
         }
