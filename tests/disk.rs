@@ -1,14 +1,15 @@
-//! Action directories on disks that hang.
+//! Action directories on disks that hang, that are moved away, and that two daemons are to serve.
 
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use common::{Device, drop_file, names, sandbox, wait_for};
-use iotcore_sandbox::Event;
+use iotcore_sandbox::{Event, Sandbox};
 use nix::sys::signal::Signal;
 
 /// Less than a disk that hangs here takes for one call.
@@ -106,4 +107,97 @@ fn a_disk_that_hangs_does_not_hold_up_the_keep_alive() {
         !device.messages().join(".removing/slow").exists(),
         "it hangs still"
     );
+}
+
+/// A second daemon for the directories of the first one.
+fn second(sandbox: &Sandbox, first: &Device) -> Device {
+    let mut second = Device::new(sandbox);
+    second
+        .without("--messages")
+        .without("--clientid")
+        .option("--clientid", "device-2")
+        .option("--messages", first.messages().display());
+    second
+}
+
+#[test]
+fn a_second_daemon_for_a_directory_names_the_first_one_and_ends() {
+    let sandbox = sandbox();
+    let mut first = Device::new(&sandbox);
+    // A child that outlives its parent does not keep the directory.
+    let child = first.path("child");
+    fs::write(&child, "#!/bin/sh\n: >\"$0.runs\"\nexec sleep 60\n").unwrap();
+    fs::set_permissions(&child, fs::Permissions::from_mode(0o755)).unwrap();
+    first.message_option("--letterhead-generator", child.display());
+    first.drop_message("a", "t", "x");
+    first.start().wait_for_log("connected to");
+    wait_for("the child runs", SOON, || first.path("child.runs").exists());
+    let mut other = second(&sandbox, &first);
+    assert_eq!(other.start().exit_code(), Some(100));
+    let served = format!(
+        "{} is served by process {} (chariotd) already",
+        first.messages().display(),
+        first.pid()
+    );
+    other.wait_for_log(&served);
+    assert_eq!(first.waiting(), ["a"]);
+    let mut check = second(&sandbox, &first);
+    assert_eq!(check.flag("--check").start().exit_code(), Some(0));
+    first.kill();
+    other.start().wait_for_log("published 'a'");
+    first.wait_until_empty();
+}
+
+#[test]
+fn a_second_daemon_for_an_inbox_ends_too() {
+    let sandbox = sandbox();
+    let mut first = Device::new(&sandbox);
+    let inbox = first.path("inbox");
+    fs::create_dir(&inbox).unwrap();
+    let option = format!("t:{}", inbox.display());
+    first.option("--subscribe-spool", &option);
+    first.start().wait_for_log("connected to");
+    let mut other = Device::new(&sandbox);
+    other.option("--subscribe-spool", &option);
+    assert_eq!(other.start().exit_code(), Some(100));
+    other.wait_for_log("(chariotd) already");
+}
+
+#[test]
+fn a_directory_that_is_replaced_is_served_again_within_seconds() {
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    device.start().wait_for_log("connected to");
+    device.drop_message("before", "t", "x");
+    device.wait_until_empty();
+    let old = device.path("old");
+    // It is never missing for long, as when something is mounted over it.
+    let next = device.path("next");
+    drop_file(&next, "moved-in", MESSAGE);
+    fs::create_dir(next.join("failed")).unwrap();
+    fs::rename(device.messages(), &old).unwrap();
+    fs::rename(&next, device.messages()).unwrap();
+    device.wait_for_log("is another directory now");
+    device.wait_until_empty();
+    device.drop_message("after", "t", "x");
+    device.wait_until_empty();
+    assert_eq!(sandbox.published().len(), 3);
+    assert_eq!(names(&old.join("failed")), [""; 0]);
+}
+
+#[test]
+fn a_link_that_is_switched_is_followed_within_seconds() {
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    let (link, other) = (device.path("link"), device.path("other"));
+    fs::create_dir(&other).unwrap();
+    std::os::unix::fs::symlink(device.messages(), &link).unwrap();
+    device
+        .without("--messages")
+        .option("--messages", link.display());
+    device.start().wait_for_log("connected to");
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    drop_file(&other, "a", MESSAGE);
+    device.wait_for_log("published 'a'");
 }

@@ -23,13 +23,18 @@ pub struct Writers {
 impl Writers {
     /// Looks at all processes, for `names` in the directory `dir`.
     pub fn of(dir: &Path, names: &[Name]) -> Writers {
+        Writers::seen_in(Path::new("/proc"), Uid::effective(), dir, names)
+    }
+
+    fn seen_in(proc: &Path, user: Uid, dir: &Path, names: &[Name]) -> Writers {
         let candidates: HashMap<&OsStr, Candidate> = names
             .iter()
             .filter_map(|name| Some((name.as_os_str(), Candidate::new(dir, name)?)))
             .collect();
         let mut open = HashSet::new();
-        let mut blind = false;
-        for process in entries(Path::new("/proc")).filter(|path| is_number(path)) {
+        // A /proc that hides the processes of others hides the first one, too, which is root's.
+        let mut blind = !proc.join("1").exists();
+        for process in entries(proc).filter(|path| is_number(path)) {
             blind |= fs::read_dir(process.join("fd"))
                 .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
             for descriptor in entries(&process.join("fd")) {
@@ -46,7 +51,7 @@ impl Writers {
                 }
             }
         }
-        let own = Uid::effective().as_raw();
+        let own = user.as_raw();
         let foreign = candidates
             .into_values()
             .filter(|one| blind && one.owner != own);
@@ -126,6 +131,28 @@ fn is_writable(process: &Path, descriptor: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_others_are_not_known_where_proc_hides_the_processes_of_others() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "x").unwrap();
+        let name = Name::new("a".as_ref());
+        let user = Uid::from_raw(Uid::effective().as_raw() + 1);
+        let knows = |proc: &Path, user| {
+            let names = std::slice::from_ref(&name);
+            Writers::seen_in(proc, user, dir.path(), names).knows_all_of(&name)
+        };
+        let proc = tempfile::tempdir().unwrap();
+        assert!(
+            !knows(proc.path(), user),
+            "as with hidepid=2, or without /proc"
+        );
+        fs::create_dir_all(proc.path().join("1/fd")).unwrap();
+        assert!(
+            knows(proc.path(), user),
+            "the first process is seen, so others would be"
+        );
+    }
 
     #[test]
     fn only_a_file_that_is_open_for_writing_counts() {

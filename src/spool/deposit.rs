@@ -10,6 +10,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use nix::unistd::Uid;
 
 use super::Name;
 use super::layout;
+use super::lock::{self, Lock};
 use super::stamps::{Stamps, is_stamp};
 
 /// One inbox on disk.
@@ -26,6 +28,8 @@ pub struct Deposit {
     /// Of the files: those may read them who may read the directory.
     mode: u32,
     owner: (u32, u32),
+    #[expect(dead_code, reason = "held for its drop")]
+    lock: Option<Arc<Lock>>,
 }
 
 /// A message and its header.
@@ -53,14 +57,16 @@ pub struct Stock {
 }
 
 impl Deposit {
-    /// Makes what is missing, with the mode and owner of `dir`, and removes what a killed run left in
-    /// `tmp/`.
+    /// Makes what is missing, with the mode and owner of `dir`, takes the inbox for this process alone,
+    /// and removes what a killed run left in `tmp/`.
     pub fn open(dir: &Path) -> Result<Deposit> {
         let like = layout::make_inbox(dir)?;
+        let lock = lock::take(&dir.join("tmp"), dir)?;
         let deposit = Deposit {
             dir: dir.to_owned(),
             mode: like.permissions().mode() & 0o666 | 0o600,
             owner: (like.uid(), like.gid()),
+            lock: lock.map(Arc::new),
         };
         deposit
             .clear_tmp()

@@ -28,9 +28,10 @@ const SECOND: &str = "1700000000.0000000002";
 
 #[test]
 fn a_message_stands_in_new_with_a_hidden_header_beside_it() {
-    let (dir, deposit, mut stamps) = inbox();
+    let (dir, first, mut stamps) = inbox();
+    drop(first);
     fs::set_permissions(dir.path(), Permissions::from_mode(0o750)).unwrap();
-    let deposit = Deposit::open(deposit.dir()).unwrap();
+    let deposit = Deposit::open(dir.path()).unwrap();
     let items = [item(&mut stamps, b"\0\xff"), item(&mut stamps, b"")];
     assert!(matches!(deposit.put(&items), (2, Ok(()))));
     let new = deposit.new_dir();
@@ -86,12 +87,13 @@ fn headers_go_with_their_messages_but_the_newest_number_is_remembered() {
 
 #[test]
 fn what_a_killed_run_left_in_tmp_is_removed_and_nothing_else() {
-    let (dir, deposit, _) = inbox();
+    let (dir, killed, _) = inbox();
+    drop(killed);
     let tmp = dir.path().join("tmp");
     for name in [FIRST, &format!(".{FIRST}.json"), "note", ".profile.json"] {
         fs::write(tmp.join(name), "half").unwrap();
     }
-    Deposit::open(deposit.dir()).unwrap();
+    Deposit::open(dir.path()).unwrap();
     assert_eq!(all_names(&tmp), [".profile.json", "note"]);
 }
 

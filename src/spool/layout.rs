@@ -64,16 +64,18 @@ fn part(path: &Path) -> Result<fs::Metadata> {
     Ok(meta)
 }
 
-pub fn make_directories(dir: &Path) -> Result<()> {
+/// Makes what is missing. Whether there is a place of our own.
+pub fn make_directories(dir: &Path) -> Result<bool> {
     let meta = whole(dir)?;
     for name in SUBDIRECTORIES {
         make_part(&dir.join(name), &meta)?;
     }
     // Without it files are removed in place, as on a file system that is full or read-only.
-    if let Err(problem) = make_removing(&dir.join(REMOVING)) {
+    let removing = make_removing(&dir.join(REMOVING));
+    if let Err(problem) = &removing {
         warn!("{problem:#}");
     }
-    Ok(())
+    Ok(removing.is_ok())
 }
 
 /// `tmp/` and `new/`. Returns what the whole looks like, for its files.
@@ -118,16 +120,17 @@ fn make_part(path: &Path, like: &fs::Metadata) -> Result<()> {
 
 /// For the daemon alone: what stands in it is on its way out.
 pub fn make_removing(path: &Path) -> Result<()> {
-    if let Err(error) = part(path) {
-        match fs::DirBuilder::new().mode(0o700).create(path) {
-            Ok(()) => {}
+    let meta = match part(path) {
+        Ok(meta) => meta,
+        Err(error) => match fs::DirBuilder::new().mode(0o700).create(path) {
+            Ok(()) => part(path)?,
             Err(made) if made.kind() == ErrorKind::AlreadyExists => return Err(error),
             Err(made) => {
                 return Err(made).with_context(|| format!("cannot create {}", path.display()));
             }
-        }
-    }
-    if part(path)?.uid() != Uid::effective().as_raw() {
+        },
+    };
+    if meta.uid() != Uid::effective().as_raw() {
         bail!("{} belongs to another user, remove it", path.display());
     }
     Ok(())

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -13,6 +14,7 @@ use log::error;
 
 use super::failed::Failed;
 use super::layout::{REMOVING, make_directories, make_removing};
+use super::lock::{self, Lock};
 use super::opened::{Held, Opened, Trouble, identity};
 use super::{Identity, Name};
 
@@ -21,7 +23,14 @@ use super::{Identity, Name};
 pub struct Maildir {
     dir: PathBuf,
     failed: Failed,
+    keep_failed: usize,
+    lock: Option<Lock>,
+    /// Which directory `new/` was.
+    place: Option<Place>,
 }
+
+/// Device and inode.
+type Place = (u64, u64);
 
 /// What became of a file that was to leave `new/`.
 #[derive(Debug)]
@@ -36,21 +45,42 @@ pub enum Departure {
 }
 
 impl Maildir {
-    /// Makes what is missing, with the mode and owner of `dir`, and puts back what a crash left
-    /// half removed. `failed/` keeps at most `keep_failed` requests.
+    /// Makes what is missing, with the mode and owner of `dir`, takes the directory for this process
+    /// alone, and puts back what a crash left half removed. `failed/` keeps at most `keep_failed`
+    /// requests.
     pub fn open(dir: &Path, keep_failed: usize) -> Result<Maildir> {
-        make_directories(dir)?;
+        let lock = match make_directories(dir)? {
+            true => lock::take(&dir.join(REMOVING), dir)?,
+            false => None,
+        };
         let failed = dir.join("failed");
         let failed = Failed::open(failed.clone(), keep_failed)
             .with_context(|| format!("cannot read {}", failed.display()))?;
         let maildir = Maildir {
             dir: dir.to_owned(),
             failed,
+            keep_failed,
+            lock,
+            place: place(&dir.join("new")),
         };
         maildir
             .recover()
             .with_context(|| format!("cannot recover {}", maildir.removing("").display()))?;
         Ok(maildir)
+    }
+
+    /// Whether another directory stands where `new/` was, or none.
+    pub fn is_elsewhere(&self) -> bool {
+        place(&self.new_dir()) != self.place
+    }
+
+    /// Opens what stands there now. That is not tried again when it fails.
+    pub fn follow(&mut self) -> Result<()> {
+        self.place = place(&self.new_dir());
+        // It may be on a directory that is still the same.
+        self.lock = None;
+        *self = Maildir::open(&self.dir, self.keep_failed)?;
+        Ok(())
     }
 
     pub fn dir(&self) -> &Path {
@@ -63,7 +93,7 @@ impl Maildir {
 
     /// Makes missing sub-directories again.
     pub fn repair(&self) -> Result<()> {
-        make_directories(&self.dir)
+        make_directories(&self.dir).map(drop)
     }
 
     /// Whether anything stands in `new/` under this name, as far as can be told.
@@ -179,6 +209,11 @@ impl Maildir {
     fn removing(&self, name: impl AsRef<Path>) -> PathBuf {
         self.dir.join(REMOVING).join(name)
     }
+}
+
+fn place(new: &Path) -> Option<Place> {
+    let meta = fs::symlink_metadata(new).ok()?;
+    Some((meta.dev(), meta.ino()))
 }
 
 enum Taken {

@@ -12,6 +12,7 @@ mod intake;
 mod jam;
 pub mod layout;
 mod line;
+mod lock;
 mod maildir;
 pub mod opened;
 pub mod opening;

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::future::ready;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use log::warn;
+use log::{error, warn};
 use tokio::sync::{mpsc, oneshot};
 
 use super::arrivals::Arrivals;
@@ -18,11 +19,15 @@ use super::order::{Facts, Order as ByWhat};
 use super::queue::MOST_NAMES;
 use super::scan;
 use super::{Identity, Name};
+use crate::clock::{now, reached};
 
 /// Names that are told, and not gone since. Those that have just gone may still be in the queue.
 const MOST_TOLD: usize = MOST_NAMES - 1024;
 /// Files that are looked at before the next orders are carried out.
 const AT_A_TIME: usize = 64;
+/// No event tells that something was mounted over the directory, or that it was moved together with its
+/// parent. A look is cheap, and still rare enough for a device that sleeps.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// What is to be done.
 #[derive(Debug)]
@@ -76,6 +81,8 @@ pub struct Worker {
     scanning: bool,
     /// Could be neither removed nor moved: not told again while these very files are there.
     stuck: HashMap<Name, Identity>,
+    /// When to look whether the directory is another one.
+    look_due: Instant,
     /// There was no room for all names: scan again when there is.
     overfull: bool,
 }
@@ -97,6 +104,7 @@ impl Worker {
             order,
             scanning: false,
             stuck: HashMap::new(),
+            look_due: now() + LOOK,
             overfull: false,
         })
     }
@@ -127,6 +135,12 @@ impl Worker {
                 notice = self.arrivals.intake.next() => match notice {
                     Notice::Ready(ready) => self.arrivals.ready(ready),
                     Notice::Scan => self.scan(),
+                },
+                () = reached(Some(self.look_due)) => {
+                    self.look_due = now() + LOOK;
+                    if self.maildir.is_elsewhere() {
+                        self.arrivals.intake.scan_soon();
+                    }
                 }
             }
         }
@@ -288,6 +302,21 @@ impl Worker {
         }
     }
 
+    /// The directory was moved away, or something was mounted over it, and another one stands there.
+    fn follow(&mut self) {
+        let new = self.maildir.new_dir();
+        if !new.is_dir() {
+            return;
+        }
+        warn!(
+            "{} is another directory now, which is served from now on",
+            new.display()
+        );
+        if let Err(problem) = self.maildir.follow() {
+            error!("{problem:#}");
+        }
+    }
+
     fn scan(&mut self) {
         self.scanning = true;
         if self.overfull && self.arrivals.told.len() >= MOST_TOLD / 2 {
@@ -305,6 +334,9 @@ impl Worker {
         self.arrivals.found.extend(names);
         if more {
             self.no_room();
+        }
+        if self.maildir.is_elsewhere() {
+            self.follow();
         }
         let maildir = &self.maildir;
         self.stuck.retain(|name, _| maildir.holds(name));
