@@ -4,8 +4,8 @@
 //! | file | subject |
 //! |---|---|
 //! | `agent` | the task of one shadow |
-//! | `thing`, `view`, `outbox`, `update`, `answer`, `lenient`, `topics` | the conversation with the cloud (pure) |
-//! | `wish`, `pace`, `suspects` | which wishes were answered, how often, and what fails alone (pure) |
+//! | `thing`, `view`, `outbox`, `update`, `request`, `answer`, `lenient`, `topics` | the conversation with the cloud (pure) |
+//! | `wish`, `part`, `pace`, `suspects` | which wishes were answered, how often, and what fails alone (pure) |
 //! | `services`, `keeper`, `notices`, `marker`, `memory` | what a service does with its settings |
 //! | `plan`, `document` | settings compared and merged (pure) |
 //! | `updates` | update files |
@@ -23,7 +23,9 @@ mod memory;
 mod notices;
 mod outbox;
 mod pace;
+mod part;
 mod plan;
+mod request;
 pub mod script;
 pub mod service;
 mod services;

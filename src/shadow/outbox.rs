@@ -320,8 +320,9 @@ impl Outbox {
         }
     }
 
-    /// The cloud has accepted it. Gives the commands whose wishes it has cleared.
-    pub fn accepted(&mut self, update: &Update) -> Vec<Order> {
+    /// The cloud has accepted it, which made this version. Gives the commands whose wishes it has
+    /// cleared.
+    pub fn accepted(&mut self, update: &Update, version: u64) -> Vec<Order> {
         self.files.retain(|file| !update.files.contains(&file.id));
         for (key, config) in &update.reports {
             self.together.remove(key);
@@ -342,7 +343,10 @@ impl Outbox {
         }
         self.suspects.accepted(update.subjects.iter());
         let cleared = update.cleared();
-        cleared.filter_map(|key| self.wishes.cleared(key)).collect()
+        let wishes = &mut self.wishes;
+        cleared
+            .filter_map(|key| wishes.cleared(key, version))
+            .collect()
     }
 
     /// The cloud has not carried it out.

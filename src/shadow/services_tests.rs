@@ -187,11 +187,11 @@ async fn a_command_is_carried_out_once_when_another_is_added_before_it_is_cleare
     outbox.sent(&update);
     // No answer; then the document, in which a command was added.
     let more = view(4, json!({"desired": {"net": {"a": 1, "b": 2}}}));
-    services.fire(outbox.wishes.look(&more));
+    services.fire(outbox.wishes.look(&more, true));
     services.consider(&more, true, &mut outbox).await;
     let update = outbox.next(&more, true).unwrap();
     outbox.sent(&update);
-    services.fire(outbox.accepted(&update));
+    services.fire(outbox.accepted(&update, 5));
     services
         .consider(&view(5, json!({})), true, &mut outbox)
         .await;
@@ -271,7 +271,7 @@ async fn a_withdrawn_one_shot_is_not_carried_out() {
         .await;
     // Our clearing was never accepted (we rest after a 429): the operator takes it back, of which an echo tells.
     let gone = view(4, json!({}));
-    services.fire(outbox.wishes.look(&gone));
+    services.fire(outbox.wishes.look(&gone, true));
     services.consider(&gone, false, &mut outbox).await;
     assert!(!services.notices.is_busy("net"), "it runs");
 }
@@ -290,7 +290,7 @@ async fn a_cleared_one_shot_is_carried_out_when_the_answer_was_lost() {
     // The cloud took the clearing; its answer was lost with the connection. Fetched again:
     let gone = view(4, json!({}));
     outbox.wishes.clearing("net");
-    services.fire(outbox.wishes.look(&gone));
+    services.fire(outbox.wishes.look(&gone, true));
     services.consider(&gone, true, &mut outbox).await;
     assert!(
         services.notices.is_busy("net"),
@@ -459,7 +459,7 @@ async fn beyond_outkeys_a_removal_and_a_new_object_are_two_steps() {
     let update = outbox.next(&known, true).unwrap();
     let mut reported = json!({"net": {"x": {"old": 1}}});
     crate::shadow::document::merge(&mut reported, &update.state.reported.clone().into());
-    outbox.accepted(&update);
+    outbox.accepted(&update, 4);
     if let Some(update) = outbox.next(&known, true) {
         crate::shadow::document::merge(&mut reported, &update.state.reported.clone().into());
     }

@@ -1,16 +1,18 @@
 //! Pure: the conversation about one shadow: at most one request at a time, asked again after
 //! silence, refusals and lost connections, until both sides hold the same.
 
+mod hear;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::answer::{self, Accepted, Delta, Rejected};
+use super::answer::{Delta, Rejected};
 use super::outbox::{FileId, GivenUp, Outbox};
 use super::pace::Pace;
-use super::topics::Channel;
+use super::request::{Tokens, pause_after, request};
 use super::update::Update;
-use super::view::{Told, View};
+use super::view::View;
 use super::wish::Order;
 
 /// An answer takes this long at most, from when the broker has taken the request; the AWS Device
@@ -18,8 +20,6 @@ use super::wish::Order;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Until then a slow link may have much else to carry. The connection is given up before this.
 const ON_THE_WAY: Duration = Duration::from_secs(180);
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(128);
 /// Old deltas make us look again, but not more often than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// After so many conflicts an update that clears no wish goes without a version.
@@ -121,10 +121,7 @@ impl Thing {
     pub fn new(prefix: &str, blind: bool) -> Thing {
         Thing {
             blind,
-            tokens: Tokens {
-                prefix: prefix.to_owned(),
-                count: 0,
-            },
+            tokens: Tokens::new(prefix),
             connected: false,
             fetch: if blind { Fetch::No } else { Fetch::Now },
             pace: Pace::default(),
@@ -322,80 +319,6 @@ impl Thing {
         })
     }
 
-    /// A message came. `jitter` is between 0 and 1.
-    pub fn received(
-        &mut self,
-        channel: Channel,
-        payload: &[u8],
-        now: Instant,
-        jitter: f64,
-    ) -> Vec<News> {
-        let outcome = match channel {
-            Channel::GetAccepted => answer::accepted(payload).map(|it| self.document(it)),
-            Channel::UpdateAccepted => answer::accepted(payload).map(|it| self.accepted(&it)),
-            Channel::DeleteAccepted => Ok(self.deleted()),
-            Channel::Delta => answer::delta(payload).map(|it| self.delta(it, now)),
-            Channel::GetRejected => {
-                answer::rejected(payload).map(|it| self.no_document(&it, now, jitter))
-            }
-            Channel::UpdateRejected => {
-                answer::rejected(payload).map(|it| self.no_update(&it, now, jitter))
-            }
-        };
-        outcome.unwrap_or_else(|why| vec![News::Nonsense(why)])
-    }
-
-    /// The request that this is an answer to, if it is one of ours.
-    fn answered(&mut self, token: Option<&str>, is_get: bool) -> Option<InFlight> {
-        let ours = self.in_flight.as_ref().is_some_and(|it| {
-            Some(it.token.as_str()) == token && matches!(it.request, Request::Get) == is_get
-        });
-        let request = self.in_flight.take_if(|_| ours)?;
-        self.losses = 0;
-        Some(request)
-    }
-
-    fn document(&mut self, document: Accepted) -> Vec<News> {
-        let delta = match self.answered(document.token.as_deref(), true) {
-            Some(request) => request.delta,
-            None if self.is_late_but_good(&document) => None,
-            None => return Vec::new(),
-        };
-        let mut view = View::of(document);
-        if let Some(delta) = delta
-            && Some(delta.version) > view.version()
-        {
-            view.delta(&delta);
-        }
-        // Whoever made it has made the default one needless.
-        self.outbox.drop_seed();
-        let orders = self.outbox.wishes.look(&view);
-        self.view = Some(view);
-        let mut news = ordered(orders);
-        news.push(News::Document);
-        news
-    }
-
-    /// Somebody has deleted the shadow: there may be another one already.
-    fn deleted(&mut self) -> Vec<News> {
-        if !self.blind {
-            self.view = None;
-            self.outbox.forget_cloud();
-            self.refetch(Fetch::Soon);
-        }
-        Vec::new()
-    }
-
-    /// An answer to an earlier request of ours that was no longer waited for.
-    fn is_late_but_good(&self, document: &Accepted) -> bool {
-        let ours = document
-            .token
-            .as_deref()
-            .is_some_and(|token| self.tokens.made(token));
-        let known = self.view.as_ref().and_then(View::version);
-        self.connected && ours && Some(document.version) >= known
-    }
-
     /// What became of it is seen in the next document. Gives what is given up, and why: the cloud has
     /// refused it again and again without a word for whom that was.
     fn unanswered(&mut self, request: InFlight) -> Option<News> {
@@ -408,140 +331,10 @@ impl Thing {
         for_good.then(|| self.refused(&update, &rejected)).flatten()
     }
 
-    fn accepted(&mut self, echo: &Accepted) -> Vec<News> {
-        if let Some(InFlight {
-            request: Request::Update(update),
-            ..
-        }) = self.answered(echo.token.as_deref(), false)
-        {
-            (self.failures, self.conflicts) = (0, 0);
-            let orders = self.outbox.accepted(&update);
-            let view = self.view.get_or_insert_default();
-            let told = view.own_update(echo.version, &update.state);
-            let mut news = vec![News::Settled(update.files)];
-            news.extend(ordered(orders));
-            news.extend(self.told(told));
-            return news;
-        }
-        self.others(echo)
-    }
-
-    /// Somebody else has changed the shadow.
-    fn others(&mut self, echo: &Accepted) -> Vec<News> {
-        let Some(view) = self.view.as_mut().filter(|_| !self.blind) else {
-            return Vec::new();
-        };
-        let told = view.others_update(echo);
-        let wishes = &mut self.outbox.wishes;
-        let again = wishes.wished(&echo.state.desired, echo.version);
-        let mut news = match told {
-            Told::Gap => Vec::new(),
-            Told::News | Told::Nothing => ordered(wishes.look(view)),
-        };
-        let told = if again && told == Told::Nothing {
-            Told::News
-        } else {
-            told
-        };
-        news.extend(self.told(told));
-        news
-    }
-
-    fn delta(&mut self, delta: Delta, now: Instant) -> Vec<News> {
-        if let Some(request) = &mut self.in_flight
-            && request
-                .delta
-                .as_ref()
-                .is_none_or(|it| it.version < delta.version)
-        {
-            request.delta = Some(delta.clone());
-        }
-        let told = match &mut self.view {
-            Some(view) => view.delta(&delta),
-            None => Told::Nothing,
-        };
-        if told == Told::Gap {
-            let due = self
-                .looked_again
-                .is_none_or(|last| now >= last + LOOK_AGAIN);
-            if !due {
-                return Vec::new();
-            }
-            self.looked_again = Some(now);
-        }
-        self.told(told).into_iter().collect()
-    }
-
-    fn told(&mut self, told: Told) -> Option<News> {
-        match told {
-            Told::Nothing => None,
-            Told::News => Some(News::Wishes),
-            Told::Gap => {
-                self.refetch(Fetch::Soon);
-                None
-            }
-        }
-    }
-
-    fn no_document(&mut self, rejected: &Rejected, now: Instant, jitter: f64) -> Vec<News> {
-        if self.answered(rejected.token.as_deref(), true).is_none() {
-            return Vec::new();
-        }
-        if rejected.code == 404 {
-            self.view = Some(View::default());
-            self.outbox.forget_cloud();
-            return vec![News::Missing];
-        }
-        vec![self.again(rejected.reason(), now, jitter)]
-    }
-
-    fn no_update(&mut self, rejected: &Rejected, now: Instant, jitter: f64) -> Vec<News> {
-        if rejected.token.is_none()
-            && let Some(request) = &mut self.in_flight
-        {
-            request.hint = Some(rejected.clone());
-            return Vec::new();
-        }
-        let Some(InFlight {
-            request: Request::Update(update),
-            ..
-        }) = self.answered(rejected.token.as_deref(), false)
-        else {
-            return Vec::new();
-        };
-        match rejected.code {
-            404 | 409 if !self.blind => {
-                self.outbox.not_accepted(&update);
-                self.conflict(rejected.reason(), now, jitter)
-            }
-            400 | 413 => self.refused(&update, rejected).into_iter().collect(),
-            401 | 403 | 415 => self.denied(&update, rejected, now, jitter),
-            429 => {
-                self.outbox.not_accepted(&update);
-                vec![self.again(rejected.reason(), now, jitter)]
-            }
-            // It may have been carried out all the same.
-            _ => vec![self.again(rejected.reason(), now, jitter)],
-        }
-    }
-
     /// The cloud does not take it as it is.
     fn refused(&mut self, update: &Update, rejected: &Rejected) -> Option<News> {
         let what = self.outbox.refused(update, rejected.code == 413);
         given_up(what, rejected)
-    }
-
-    /// The cloud does not allow it, or not now.
-    fn denied(
-        &mut self,
-        update: &Update,
-        rejected: &Rejected,
-        now: Instant,
-        jitter: f64,
-    ) -> Vec<News> {
-        let what = self.outbox.denied(update);
-        let given_up = given_up(what, rejected);
-        vec![given_up.unwrap_or_else(|| self.again(rejected.reason(), now, jitter))]
     }
 
     /// The cloud has moved on: look, and answer what is there now.
@@ -569,52 +362,9 @@ impl Thing {
     }
 }
 
-fn ordered(orders: Vec<Order>) -> Vec<News> {
-    let news = (!orders.is_empty()).then_some(News::Orders(orders));
-    news.into_iter().collect()
-}
-
 fn given_up(what: GivenUp, rejected: &Rejected) -> Option<News> {
     let reason = rejected.reason();
     (what != GivenUp::default()).then_some(News::GivenUp { what, reason })
-}
-
-fn request(sections: Value, version: Option<u64>, token: &str) -> Value {
-    let mut request = json!({ "state": sections, "clientToken": token });
-    if let Some(version) = version {
-        request["version"] = version.into();
-    }
-    request
-}
-
-/// Doubles with each failure; the jitter takes away up to all of it but keeps it from zero.
-fn pause_after(failures: u32, jitter: f64) -> Duration {
-    let whole = FIRST_PAUSE
-        .saturating_mul(2u32.saturating_pow(failures.saturating_sub(1)))
-        .min(LONGEST_PAUSE);
-    whole.mul_f64(0.1 + 0.9 * jitter.clamp(0.0, 1.0))
-}
-
-#[derive(Debug)]
-struct Tokens {
-    prefix: String,
-    count: u64,
-}
-
-impl Tokens {
-    /// Whether a token is one of these.
-    fn made(&self, token: &str) -> bool {
-        let number = token
-            .strip_prefix(&self.prefix)
-            .and_then(|rest| rest.strip_prefix('-'));
-        let number = number.and_then(|number| number.parse::<u64>().ok());
-        number.is_some_and(|number| (1..=self.count).contains(&number))
-    }
-
-    fn next(&mut self) -> String {
-        self.count += 1;
-        format!("{}-{}", self.prefix, self.count)
-    }
 }
 
 #[cfg(test)]

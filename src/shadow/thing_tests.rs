@@ -1,5 +1,6 @@
 use super::*;
 use crate::shadow::outbox::{Report, Scope};
+use crate::shadow::topics::Channel;
 use crate::shadow::wish::Answer;
 use crate::spool::Name;
 use serde_json::Map;
@@ -275,6 +276,24 @@ fn what_became_of_an_unanswered_update_is_looked_up() {
     let orders = vec![("net".to_owned(), json!({"a": 1}))];
     assert_eq!(news, [News::Orders(orders), News::Document]);
     assert_eq!(talk.next(), None, "it had been accepted");
+}
+
+#[test]
+fn what_a_document_tells_of_a_clearing_is_not_hidden_by_a_newer_delta() {
+    let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
+    talk.answer_command("net");
+    talk.update();
+    talk.pass(10);
+    talk.pass(1);
+    let token = talk.get();
+    talk.delta(5, json!({"net": {"b": 1}}));
+    let document = json!({"state": {}, "version": 4, "clientToken": token});
+    let news = talk.hear(Channel::GetAccepted, document);
+    let orders = vec![("net".to_owned(), json!({"a": 1}))];
+    assert_eq!(news, [News::Orders(orders), News::Document]);
+    let desired = talk.thing.view().unwrap().desired().get("net");
+    let wishes = &talk.thing.outbox.wishes;
+    assert_eq!(wishes.fresh("net", desired), Some(json!({"b": 1})));
 }
 
 #[test]

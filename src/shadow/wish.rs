@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::document::same;
+use super::part::{beyond, common, meets, union, without};
 use super::view::View;
 
 /// What an answer is.
@@ -153,19 +154,22 @@ impl Wishes {
         }
     }
 
-    /// The cloud has cleared it at our request. What was answered meanwhile is another wish.
-    pub fn cleared(&mut self, key: &str) -> Option<Order> {
-        let asked = |wish: &&mut Wish| wish.stage == Stage::Clearing;
-        self.answered.get_mut(key).filter(asked)?;
+    /// The cloud has cleared it at our request, which made this version. What was answered of a newer
+    /// one is another wish.
+    pub fn cleared(&mut self, key: &str, version: u64) -> Option<Order> {
+        let older = |wish: &&mut Wish| wish.version < version;
+        self.answered.get_mut(key).filter(older)?;
         let (key, wish) = self.answered.remove_entry(key)?;
         self.cleared.insert(key.clone(), wish.answered);
         Some((key, wish.command.flatten()?))
     }
 
     /// Looks at all that is desired, when the copy has all of it: what is gone from there is gone,
-    /// and the same wish is a new one when it comes again. Gives the commands that are to be carried
-    /// out: a wish that is gone after its clearing was asked for was cleared at our request.
-    pub fn look(&mut self, view: &View) -> Vec<Order> {
+    /// and the same wish is a new one when it comes again.
+    ///
+    /// `ours`: what is gone after its clearing was asked for was cleared at our request, and not by
+    /// somebody else. Gives the commands that are to be carried out then.
+    pub fn look(&mut self, view: &View, ours: bool) -> Vec<Order> {
         let mut orders = Vec::new();
         if !view.is_whole() {
             return orders;
@@ -173,13 +177,22 @@ impl Wishes {
         for key in self.answered.keys().cloned().collect::<Vec<_>>() {
             let desired = view.desired().get(&key);
             if self.is_gone(&key, desired) {
-                orders.extend(self.cleared(&key));
-                self.answered.remove(&key);
+                orders.extend(self.take(&key).filter(|_| ours));
             } else {
                 self.not_cleared(&key);
             }
         }
         orders
+    }
+
+    /// Takes away what is gone. Gives its command, if its clearing was asked for.
+    fn take(&mut self, key: &str) -> Option<Order> {
+        let (key, wish) = self.answered.remove_entry(key)?;
+        if wish.stage != Stage::Clearing {
+            return None;
+        }
+        self.cleared.insert(key.clone(), wish.answered);
+        Some((key, wish.command.flatten()?))
     }
 
     /// Whether nothing is left of the answered wish. Of a setting only what is left stays answered.
@@ -226,77 +239,6 @@ impl Wishes {
             wish.stage = to;
         }
     }
-}
-
-/// What `wish` says that `answered` does not. `None`: nothing.
-fn beyond(answered: &Value, wish: &Value) -> Option<Value> {
-    let (Value::Object(old), Value::Object(new)) = (answered, wish) else {
-        return (!same(answered, wish)).then(|| wish.clone());
-    };
-    let members = new.iter().filter_map(|(key, value)| {
-        let more = match old.get(key) {
-            Some(old) => beyond(old, value),
-            None => Some(value.clone()),
-        };
-        Some((key.clone(), more?))
-    });
-    object(members.collect())
-}
-
-/// What both say.
-fn common(answered: &Value, wish: &Value) -> Option<Value> {
-    let (Value::Object(old), Value::Object(new)) = (answered, wish) else {
-        return same(answered, wish).then(|| wish.clone());
-    };
-    let members = old
-        .iter()
-        .filter_map(|(key, value)| Some((key.clone(), common(value, new.get(key)?)?)));
-    object(members.collect())
-}
-
-/// Whether they speak of one member.
-fn meets(answered: &Value, wish: &Value) -> bool {
-    let (Value::Object(old), Value::Object(new)) = (answered, wish) else {
-        return true;
-    };
-    let meets = |(key, value): (&String, &Value)| new.get(key).is_some_and(|it| meets(value, it));
-    old.iter().any(meets)
-}
-
-/// What `answered` says of members that `patch` does not speak of.
-fn without(answered: &Value, patch: &Value) -> Option<Value> {
-    let (Value::Object(old), Value::Object(new)) = (answered, patch) else {
-        return None;
-    };
-    let members = old.iter().filter_map(|(key, value)| {
-        let rest = match new.get(key) {
-            Some(patch) => without(value, patch),
-            None => Some(value.clone()),
-        };
-        Some((key.clone(), rest?))
-    });
-    object(members.collect())
-}
-
-/// Both; `wish` where they differ.
-fn union(answered: Value, wish: &Value) -> Value {
-    match (answered, wish) {
-        (Value::Object(mut old), Value::Object(new)) => {
-            for (key, value) in new {
-                let both = match old.remove(key) {
-                    Some(old) => union(old, value),
-                    None => value.clone(),
-                };
-                old.insert(key.clone(), both);
-            }
-            old.into()
-        }
-        _ => wish.clone(),
-    }
-}
-
-fn object(members: Map<String, Value>) -> Option<Value> {
-    (!members.is_empty()).then(|| members.into())
 }
 
 #[cfg(test)]

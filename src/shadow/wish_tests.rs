@@ -47,10 +47,10 @@ fn only_what_was_added_or_changed_in_a_setting_is_new() {
 #[test]
 fn gone_means_gone_and_the_same_wish_is_a_new_one() {
     let mut wishes = answered(json!({"a": 1, "b": 1}), Answer::InForce);
-    assert_eq!(wishes.look(&view(json!({"k": {"b": 1}}))), []);
+    assert_eq!(wishes.look(&view(json!({"k": {"b": 1}})), true), []);
     let both = json!({"a": 1, "b": 1});
     assert_eq!(wishes.fresh("k", Some(&both)), Some(json!({"a": 1})));
-    wishes.look(&view(json!({})));
+    wishes.look(&view(json!({})), true);
     assert_eq!(wishes.fresh("k", Some(&both)), Some(both));
 }
 
@@ -96,14 +96,21 @@ fn a_command_is_carried_out_when_it_was_cleared_at_our_request_and_only_then() {
         if asked {
             wishes.clearing("k");
         }
-        let orders = wishes.look(&view(desired.clone()));
+        let orders = wishes.look(&view(desired.clone()), true);
         assert_eq!(!orders.is_empty(), carried_out, "{desired} {asked}");
-        assert_eq!(wishes.look(&view(json!({}))), [], "{desired}: once");
+        assert_eq!(wishes.look(&view(json!({})), true), [], "{desired}: once");
     }
     let mut wishes = command();
     wishes.clearing("k");
-    assert_eq!(wishes.cleared("k").into_iter().collect::<Vec<_>>(), order);
-    assert_eq!(wishes.cleared("k"), None);
+    assert_eq!(
+        wishes.cleared("k", 6).into_iter().collect::<Vec<_>>(),
+        order
+    );
+    assert_eq!(wishes.cleared("k", 6), None);
+    let mut wishes = command();
+    wishes.clearing("k");
+    let taken_back = wishes.look(&view(json!({})), false);
+    assert_eq!(taken_back, [], "by somebody else");
 }
 
 #[test]
@@ -123,6 +130,26 @@ fn an_answer_during_the_clearing_of_an_older_wish_outlives_it() {
     let mut wishes = answered(json!({"a": 1}), Answer::InForce);
     wishes.clearing("k");
     wishes.answer("k", &json!({"b": 1}), 7, Answer::InForce);
-    wishes.cleared("k");
+    wishes.cleared("k", 6);
     assert_eq!(wishes.fresh("k", Some(&json!({"b": 1}))), None);
+    assert!(wishes.waits("k"));
+}
+
+#[test]
+fn an_answer_during_the_clearing_of_the_same_wish_is_gone_with_it() {
+    let mut wishes = answered(json!({"a": 1}), Answer::InForce);
+    wishes.clearing("k");
+    // An echo tells more of the version that is being cleared.
+    wishes.answer("k", &json!({"a": 1, "b": 1}), 5, Answer::InForce);
+    wishes.cleared("k", 6);
+    assert!(!wishes.waits("k"));
+}
+
+#[test]
+fn a_command_is_carried_out_also_when_its_wish_was_looked_at_during_its_clearing() {
+    let command = Answer::Command(Some(json!(1)));
+    let mut wishes = answered(json!({"a": 1}), command);
+    wishes.clearing("k");
+    wishes.look(&view(json!({"k": {"a": 1}})), false);
+    assert_eq!(wishes.cleared("k", 6), Some(("k".to_owned(), json!(1))));
 }
