@@ -45,8 +45,8 @@ pub struct Updates {
     desks: Vec<Desk>,
     /// Files that are being opened, for each directory in their order.
     opening: Vec<VecDeque<Taken>>,
-    /// Files that are open, each with its directory.
-    ready: VecDeque<(usize, Name, File)>,
+    /// Files that are open, for each directory in their order.
+    ready: Vec<VecDeque<(Name, File)>>,
     /// Files that were handed out.
     opened: HashMap<FileId, Opened>,
     /// What is in the way of a key's files.
@@ -92,8 +92,8 @@ impl Updates {
         }
         Ok(Updates {
             opening: desks.iter().map(|_| VecDeque::new()).collect(),
+            ready: desks.iter().map(|_| VecDeque::new()).collect(),
             desks,
-            ready: VecDeque::new(),
             opened: HashMap::new(),
             troubled: HashMap::new(),
         })
@@ -127,9 +127,9 @@ impl Updates {
                 }
             }
             Notice::Opened(index, file) => {
-                let taken = self.opening.get_mut(index).and_then(VecDeque::pop_front);
-                self.ready
-                    .extend(taken.map(|taken| (index, taken.name, file)));
+                if let Some(taken) = self.opening[index].pop_front() {
+                    self.ready[index].push_back((taken.name, file));
+                }
             }
         }
     }
@@ -143,7 +143,7 @@ impl Updates {
     pub fn deadline(&mut self) -> Option<Instant> {
         let room = self.has_room();
         let ready = |desk: &mut Desk| desk.readiness() != Readiness::Nothing;
-        if !self.ready.is_empty() || room && self.desks.iter_mut().any(ready) {
+        if self.is_ready().is_some() || room && self.desks.iter_mut().any(ready) {
             return Some(now());
         }
         let desks = self.desks.iter().filter_map(Desk::deadline);
@@ -152,7 +152,16 @@ impl Updates {
 
     fn has_room(&self) -> bool {
         let opening: usize = self.opening.iter().map(VecDeque::len).sum();
-        self.opened.len() + self.ready.len() + opening < MOST_WAITING
+        let ready: usize = self.ready.iter().map(VecDeque::len).sum();
+        self.opened.len() + ready + opening < MOST_WAITING
+    }
+
+    /// A directory with files to hand out: those that wait together travel together.
+    fn is_ready(&self) -> Option<usize> {
+        let mut all = self.ready.iter().zip(&self.opening);
+        all.position(|(ready, opening)| {
+            ready.len() >= AT_A_TIME || !ready.is_empty() && opening.is_empty()
+        })
     }
 
     /// Hands out some of the files that are open, and has more of them opened, if there is room: the
@@ -160,9 +169,13 @@ impl Updates {
     pub fn take(&mut self) -> Vec<Update> {
         let mut updates = Vec::new();
         while updates.len() < AT_A_TIME
-            && let Some((dir, name, file)) = self.ready.pop_front()
+            && let Some(dir) = self.is_ready()
         {
-            updates.extend(self.read(FileId { dir, name }, file));
+            let count = self.ready[dir].len().min(AT_A_TIME - updates.len());
+            let files: Vec<_> = self.ready[dir].drain(..count).collect();
+            for (name, file) in files {
+                updates.extend(self.read(FileId { dir, name }, file));
+            }
         }
         for index in 0..self.desks.len() {
             while self.has_room() && self.desks[index].readiness() != Readiness::Nothing {

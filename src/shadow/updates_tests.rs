@@ -24,8 +24,8 @@ async fn arrival(updates: &mut Updates) {
 /// All that is handed out until nothing more is at present, at least for its owner's next step.
 async fn handed_out(updates: &mut Updates) -> Vec<Update> {
     let mut all = updates.take();
-    while !updates.ready.is_empty() || !updates.opening[0].is_empty() {
-        if updates.ready.is_empty() {
+    while !updates.ready[0].is_empty() || !updates.opening[0].is_empty() {
+        if updates.is_ready().is_none() {
             let notice = updates.notice().await;
             updates.noticed(notice);
         }
