@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use common::inbox::wait_for_subscription;
 use common::{Device, drop_file, names, sandbox, wait_for};
 use iotcore_sandbox::{Event, Sandbox};
 use nix::sys::signal::Signal;
@@ -200,4 +201,22 @@ fn a_link_that_is_switched_is_followed_within_seconds() {
     std::os::unix::fs::symlink(&other, &link).unwrap();
     drop_file(&other, "a", MESSAGE);
     device.wait_for_log("published 'a'");
+}
+
+#[test]
+fn an_inbox_that_is_replaced_is_counted_again_within_seconds() {
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    let inbox = device.path("inbox");
+    fs::create_dir(&inbox).unwrap();
+    device.option("--subscribe-spool", format!("t:{}", inbox.display()));
+    device.start();
+    wait_for_subscription(&sandbox, "device-1_1");
+    fs::rename(&inbox, device.path("old")).unwrap();
+    fs::create_dir(&inbox).unwrap();
+    device.wait_for_log("inbox/new is another directory now");
+    sandbox.publish("t", b"x", 1);
+    wait_for("the message is there", SOON, || {
+        names(&inbox.join("new")).len() == 1
+    });
 }

@@ -5,21 +5,21 @@ use log::warn;
 
 use crate::inbox::{Inbox, Options};
 use crate::mqtt::Sessions;
+use crate::spool::disks::Disks;
 
-/// Opens all of them. To be called before the sessions run.
-pub fn open(all: &[Options], sessions: &mut Sessions) -> Result<Vec<Inbox>> {
+/// Starts all of them. To be called before the sessions run.
+pub async fn start(all: &[Options], sessions: &mut Sessions, disks: &Disks) -> Result<()> {
     for (index, options) in all.iter().enumerate() {
         warn_if_shared(options, &all[..index]);
     }
-    all.iter().map(|options| one(options, sessions)).collect()
-}
-
-fn one(options: &Options, sessions: &mut Sessions) -> Result<Inbox> {
-    let filters: Vec<&str> = options.filters.iter().map(String::as_str).collect();
-    let messages = sessions
-        .durable(options.connection, &filters)
-        .map_err(|why| anyhow!("--subscribe-spool to {}: {why}", options.dir.display()))?;
-    Inbox::open(options, messages)
+    for options in all {
+        let filters: Vec<&str> = options.filters.iter().map(String::as_str).collect();
+        let messages = sessions
+            .durable(options.connection, &filters)
+            .map_err(|why| anyhow!("--subscribe-spool to {}: {why}", options.dir.display()))?;
+        Inbox::start(options, messages, disks).await?;
+    }
+    Ok(())
 }
 
 fn warn_if_shared(options: &Options, earlier: &[Options]) {

@@ -94,13 +94,16 @@ async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exi
     let (mqtt, mut sessions) = Mqtt::new(options, tls);
     // A disk that hangs keeps nobody from stopping the start.
     let (disks, working) = Disks::new();
+    let start = async {
+        let tasks = Tasks::start(config, &mqtt, &disks).await?;
+        inboxes::start(&config.inboxes, &mut sessions, &disks).await?;
+        anyhow::Ok(tasks)
+    };
     let mut tasks = tokio::select! {
-        tasks = Tasks::start(config, &mqtt, disks) => tasks.map_err(unusable)?,
+        tasks = start => tasks.map_err(unusable)?,
         signal = signals.stop() => return Ok(Exit::Stopped(signal)),
     };
-    for inbox in inboxes::open(&config.inboxes, &mut sessions).map_err(unusable)? {
-        tasks.others.spawn(inbox.run());
-    }
+    drop(disks);
     let reporter = Reporter::new(&config.lifecycle, supervisor.clone(), sessions.watcher());
     let reports = reporter.map(Reporter::start);
     let mut session = tokio::spawn(sessions.run());
@@ -182,7 +185,7 @@ struct Tasks {
     publishers: JoinSet<publish::Ended>,
     /// Tells the publishers to finish what is on its way.
     stop: watch::Sender<bool>,
-    /// Shadows, inboxes, subscriptions, tunnels and commands: they end only with a fault, or because
+    /// Shadows, subscriptions, tunnels and commands: they end only with a fault, or because
     /// the session has ended.
     others: JoinSet<()>,
     shadows: usize,
@@ -192,7 +195,7 @@ struct Tasks {
 }
 
 impl Tasks {
-    async fn start(config: &Config, mqtt: &Mqtt, disks: Disks) -> anyhow::Result<Tasks> {
+    async fn start(config: &Config, mqtt: &Mqtt, disks: &Disks) -> anyhow::Result<Tasks> {
         let (refetch, refetched) = watch::channel(0);
         // One command is carried out at a time.
         let (commands, requests) = mpsc::channel(1);
@@ -206,14 +209,14 @@ impl Tasks {
             requests,
         };
         for options in &config.messages {
-            let publisher = Publisher::new(options.clone(), mqtt.clone(), &disks).await?;
+            let publisher = Publisher::new(options.clone(), mqtt.clone(), disks).await?;
             tasks
                 .publishers
                 .spawn(publisher.run(tasks.stop.subscribe()));
         }
         for options in &config.shadows {
             let (mqtt, refetched) = (mqtt.clone(), refetched.clone());
-            let agent = Agent::new(options.clone(), mqtt, refetched, &disks).await?;
+            let agent = Agent::new(options.clone(), mqtt, refetched, disks).await?;
             tasks.others.spawn(agent.run());
         }
         for options in &config.subscriptions {
@@ -226,7 +229,7 @@ impl Tasks {
             tasks.others.spawn(agent.run());
         }
         if let Some(dir) = &config.commands {
-            let commands = Commands::open(dir, commands, &disks).await?;
+            let commands = Commands::open(dir, commands, disks).await?;
             tasks.others.spawn(commands.run());
         }
         Ok(tasks)

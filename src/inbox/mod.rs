@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use log::{error, info, warn};
+use tokio::task::yield_now;
 
 use self::header::header;
 use self::room::Room;
@@ -21,6 +22,7 @@ use crate::clock::{now, reached};
 use crate::mqtt::{Delivery, Durable};
 use crate::repeats::{Repeats, worth_a_line};
 use crate::spool::deposit::Item;
+use crate::spool::disks::Disks;
 use crate::spool::layout;
 
 /// Messages that are put into the inbox with one sync of its directory.
@@ -80,11 +82,19 @@ impl Received {
 }
 
 impl Inbox {
-    /// Prepares the directory. Must be called within the runtime.
+    /// Starts a thread that prepares the directory and keeps messages until the session ends. It waits
+    /// for the disk, and nobody waits for it.
     ///
     /// # Errors
-    /// The directory cannot be used.
-    pub fn open(options: &Options, messages: Durable) -> Result<Inbox> {
+    /// The directory cannot be used, or there can be no thread.
+    pub async fn start(options: &Options, messages: Durable, disks: &Disks) -> Result<()> {
+        let own = options.clone();
+        let open = move || Inbox::open(&own, messages);
+        disks.start(&options.dir, open, Inbox::run).await
+    }
+
+    /// Must be called within the runtime that it is to run in.
+    fn open(options: &Options, messages: Durable) -> Result<Inbox> {
         let room = Room::new(options.most_files, options.most_bytes);
         Ok(Inbox {
             shelf: Shelf::open(&options.dir, room)?,
@@ -97,11 +107,12 @@ impl Inbox {
         })
     }
 
-    /// Keeps messages until the session ends. Dropping the future loses nothing.
-    pub async fn run(mut self) {
+    async fn run(mut self) {
         loop {
             if self.has_room() && self.retry_at.is_none() {
-                self.put().await;
+                self.put();
+                // Nobody else waits on this thread, but the mailbox is looked at in between.
+                yield_now().await;
                 continue;
             }
             tokio::select! {
@@ -136,7 +147,7 @@ impl Inbox {
     }
 
     /// Puts what is in hand, and what else has come, into the inbox, and acknowledges it.
-    async fn put(&mut self) {
+    fn put(&mut self) {
         let mut batch = self.batch();
         let now = since_1970();
         let items = batch.iter().map(|received| Item {
@@ -146,7 +157,7 @@ impl Inbox {
         });
         let items: Vec<Item> = items.collect();
         let names: Vec<String> = items.iter().map(|item| item.name.clone()).collect();
-        let (count, problem) = self.shelf.put(items).await;
+        let (count, problem) = self.shelf.put(&items);
         for (received, name) in batch.drain(..count).zip(names) {
             info!("received '{name}' on {}", received.delivery.message.topic);
             received.delivery.done();

@@ -1,4 +1,5 @@
-//! The directory of an inbox as its task sees it: what may be put there, and what has left.
+//! The directory of an inbox as its task sees it: what may be put there, and what has left. Waits for
+//! the disk.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +10,6 @@ use log::{debug, info, warn};
 
 use super::room::Room;
 use crate::clock::{now, reached};
-use crate::offload;
 use crate::spool::Name;
 use crate::spool::deposit::{Deposit, Item};
 use crate::spool::stamps::Stamps;
@@ -19,6 +19,8 @@ use crate::spool::watch::{Event, Watch};
 const SAFETY_SCAN: Duration = Duration::from_secs(300);
 /// Without a watch the scan is all there is.
 const SCAN_WITHOUT_WATCH: Duration = Duration::from_secs(5);
+/// No event tells that another directory stands in the place of this one.
+const LOOK: Duration = Duration::from_secs(10);
 
 pub struct Shelf {
     deposit: Deposit,
@@ -26,6 +28,7 @@ pub struct Shelf {
     room: Room,
     watch: Option<Watch>,
     scan_due: Instant,
+    look_due: Instant,
     /// The message that left last. If it was the newest, its header goes when there is a newer one.
     last_left: Option<Name>,
     /// There was no room, which was told.
@@ -50,6 +53,7 @@ impl Shelf {
             room,
             watch: None,
             scan_due: now(),
+            look_due: now() + LOOK,
             last_left: None,
             full: false,
         };
@@ -89,16 +93,11 @@ impl Shelf {
     }
 
     /// Puts messages there, durably: how many of them, from the first one on, and why not all.
-    pub async fn put(&mut self, items: Vec<Item>) -> (usize, io::Result<()>) {
-        let names = items.iter().map(|item| (item.name.clone(), item.size()));
-        let names: Vec<(String, u64)> = names.collect();
-        let deposit = self.deposit.clone();
-        // A sync may take long on flash.
-        let put = offload::run(move || deposit.put(&items)).await;
-        let (count, problem) = put.unwrap_or_else(|lost| (0, Err(lost.into())));
-        for (name, size) in names.into_iter().take(count) {
-            self.stamps.used(&name);
-            self.room.put(Name::new(name.as_ref()), size);
+    pub fn put(&mut self, items: &[Item]) -> (usize, io::Result<()>) {
+        let (count, problem) = self.deposit.put(items);
+        for item in items.iter().take(count) {
+            self.stamps.used(&item.name);
+            self.room.put(Name::new(item.name.as_ref()), item.size());
         }
         if count > 0
             && let Some(name) = self.last_left.take()
@@ -119,7 +118,7 @@ impl Shelf {
     pub async fn notice(&mut self) -> Notice {
         tokio::select! {
             events = events(&mut self.watch) => Notice::Events(events),
-            () = reached(Some(self.scan_due)) => Notice::Look,
+            () = reached(Some(self.scan_due.min(self.look_due))) => Notice::Look,
         }
     }
 
@@ -133,6 +132,11 @@ impl Shelf {
                 self.scan_due = now();
             }
             Notice::Look => {
+                self.look_due = now() + LOOK;
+                let elsewhere = self.deposit.is_elsewhere();
+                if !elsewhere && now() < self.scan_due {
+                    return;
+                }
                 if let Err(error) = self.scan() {
                     debug!("cannot read {}: {error}", self.deposit.new_dir().display());
                 }
@@ -170,6 +174,13 @@ impl Shelf {
                     self.unwatched(&error);
                 }
             }
+        }
+        if self.deposit.is_elsewhere() {
+            warn!(
+                "{} is another directory now, which is served from now on",
+                new.display()
+            );
+            self.deposit.follow().map_err(io::Error::other)?;
         }
         let stock = self.deposit.stock(&mut self.stamps)?;
         self.room.counted(stock.messages);

@@ -10,7 +10,6 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -22,14 +21,15 @@ use super::lock::{self, Lock};
 use super::stamps::{Stamps, is_stamp};
 
 /// One inbox on disk.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Deposit {
     dir: PathBuf,
     /// Of the files: those may read them who may read the directory.
     mode: u32,
     owner: (u32, u32),
-    #[expect(dead_code, reason = "held for its drop")]
-    lock: Option<Arc<Lock>>,
+    lock: Option<Lock>,
+    /// Which directory `new/` was.
+    place: Option<(u64, u64)>,
 }
 
 /// A message and its header.
@@ -66,12 +66,27 @@ impl Deposit {
             dir: dir.to_owned(),
             mode: like.permissions().mode() & 0o666 | 0o600,
             owner: (like.uid(), like.gid()),
-            lock: lock.map(Arc::new),
+            lock,
+            place: layout::place(&dir.join("new")),
         };
         deposit
             .clear_tmp()
             .with_context(|| format!("cannot clear {}", dir.join("tmp").display()))?;
         Ok(deposit)
+    }
+
+    /// Whether another directory stands where `new/` was, or none.
+    pub fn is_elsewhere(&self) -> bool {
+        layout::place(&self.new_dir()) != self.place
+    }
+
+    /// Opens what stands there now. That is not tried again when it fails.
+    pub fn follow(&mut self) -> Result<()> {
+        self.place = layout::place(&self.new_dir());
+        // It may be on a directory that is still the same.
+        self.lock = None;
+        *self = Deposit::open(&self.dir)?;
+        Ok(())
     }
 
     pub fn dir(&self) -> &Path {

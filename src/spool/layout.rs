@@ -27,6 +27,12 @@ pub fn check_inbox(dir: &Path) -> Result<()> {
     check_parts(dir, &OF_INBOX)
 }
 
+/// Which directory this is: device and inode. `None` when there is none.
+pub fn place(path: &Path) -> Option<(u64, u64)> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    Some((meta.dev(), meta.ino()))
+}
+
 fn check_parts(dir: &Path, parts: &[&str]) -> Result<()> {
     whole(dir)?;
     for name in parts {

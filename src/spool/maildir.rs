@@ -6,14 +6,13 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use log::error;
 
 use super::failed::Failed;
-use super::layout::{REMOVING, make_directories, make_removing};
+use super::layout::{REMOVING, make_directories, make_removing, place};
 use super::lock::{self, Lock};
 use super::opened::{Held, Opened, Trouble, identity};
 use super::{Identity, Name};
@@ -26,11 +25,8 @@ pub struct Maildir {
     keep_failed: usize,
     lock: Option<Lock>,
     /// Which directory `new/` was.
-    place: Option<Place>,
+    place: Option<(u64, u64)>,
 }
-
-/// Device and inode.
-type Place = (u64, u64);
 
 /// What became of a file that was to leave `new/`.
 #[derive(Debug)]
@@ -209,11 +205,6 @@ impl Maildir {
     fn removing(&self, name: impl AsRef<Path>) -> PathBuf {
         self.dir.join(REMOVING).join(name)
     }
-}
-
-fn place(new: &Path) -> Option<Place> {
-    let meta = fs::symlink_metadata(new).ok()?;
-    Some((meta.dev(), meta.ino()))
 }
 
 enum Taken {
