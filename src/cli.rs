@@ -79,12 +79,12 @@ pub struct Cli {
     #[arg(long, value_name = "N", help_heading = "Connection")]
     pub connect_attempts: Option<String>,
 
-    /// Messages a second at most, 0 = any number [default: 100 at AWS, else 0]
+    /// Messages a second, 0 = no limit [default: 100 at AWS, else 0]
     #[arg(long, value_name = "N", help_heading = "Connection")]
     pub publish_rate: Option<String>,
 
-    /// Bytes of payload a second at most, 0 = any number [default: 524288 at
-    /// AWS, else 0]
+    /// Bytes of payload a second, 0 = no limit [default: 524288 at AWS,
+    /// else 0]
     #[arg(
         long,
         value_name = "BYTES",
@@ -146,7 +146,7 @@ pub struct Cli {
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub default_message_concurrency: Option<String>,
 
-    /// Further attempts after a refusal that may pass, while others are accepted [+] [default: 2]
+    /// Further attempts after a refusal that may pass [+] [default: 2]
     #[arg(long, value_name = "DIR:N", help_heading = "Messages")]
     pub message_retries: Vec<String>,
 

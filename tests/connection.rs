@@ -514,6 +514,26 @@ fn a_missing_pingresp_is_noticed() {
 }
 
 #[test]
+fn a_broker_that_wants_no_keep_alive_is_not_pinged_all_the_time() {
+    let sandbox = builder()
+        .limit(|limits| {
+            limits.min_keep_alive = Duration::ZERO;
+            limits.max_keep_alive = Duration::ZERO;
+        })
+        .start()
+        .unwrap();
+    let mut device = Device::new(&sandbox);
+    device.message_option("--message-concurrency", 1);
+    for n in 0..200 {
+        device.drop_message(&n.to_string(), "t", "x");
+    }
+    device.start().wait_until_empty();
+    assert_eq!(connects(&sandbox), 1, "{}", device.log());
+    let pings = count(&sandbox, |event| matches!(event, Event::PingRequest));
+    assert!(pings <= 1, "{pings} pings");
+}
+
+#[test]
 fn attempts_never_follow_each_other_faster_than_the_cloud_allows() {
     // With the cloud's limit of one CONNECT a second in force, a faster one would be refused.
     let sandbox = Sandbox::start().unwrap();

@@ -11,6 +11,8 @@ const LONGEST: Duration = Duration::from_secs(128);
 /// The exponent of the longest wait, in seconds, after connections that the broker ended over packets of
 /// ours: it is the packets that are held back then, by the breaker.
 const BLAMED: u32 = 2;
+/// A shortage of the machine usually passes soon.
+const SHORTAGE: Duration = Duration::from_secs(2);
 /// Another device uses our client id: each of our attempts disconnects it, so stay away for long.
 const TAKEN_OVER: Duration = Duration::from_secs(60);
 
@@ -18,8 +20,8 @@ const TAKEN_OVER: Duration = Duration::from_secs(60);
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     RetryAt(Instant),
-    /// So many failures in a row without progress. `rotate` is false when another
-    /// certificate cannot help: packets of ours are to blame.
+    /// So many failures in a row without progress. `rotate`: another certificate may help, because
+    /// one of them may be about the one in use.
     GiveUp {
         failures: u32,
         rotate: bool,
@@ -33,6 +35,8 @@ pub struct Backoff {
     failures: u32,
     /// Connections that the broker ended over packets of ours, since it last answered.
     blamed: u32,
+    /// One of them may be about our certificate.
+    certificate: bool,
 }
 
 impl Backoff {
@@ -42,6 +46,7 @@ impl Backoff {
             attempts,
             failures: 0,
             blamed: 0,
+            certificate: false,
         }
     }
 
@@ -56,6 +61,7 @@ impl Backoff {
     pub fn progress(&mut self) {
         self.failures = 0;
         self.blamed = 0;
+        self.certificate = false;
     }
 
     /// A connection failed or was lost at `now`. `jitter` is evenly spread over 0 to 1.
@@ -64,17 +70,21 @@ impl Backoff {
             // Neither another certificate nor a new process can set the clock: it is waited for.
             return Next::RetryAt(now + LONGEST);
         }
-        if ending.blames_us {
-            // The search for the packet to blame goes on with the next connection, and neither a new
+        if ending.class == Class::Shortage {
+            return Next::RetryAt(now + SHORTAGE);
+        }
+        if ending.over_messages {
+            // The search for the message to blame goes on with the next connection, and neither a new
             // process nor another certificate would find it sooner.
             self.blamed = self.blamed.saturating_add(1);
         } else {
             self.failures = self.failures.saturating_add(1);
+            self.certificate |= ending.certificate && !ending.blames_us;
         }
         if self.attempts > 0 && self.failures > self.attempts {
             return Next::GiveUp {
                 failures: self.failures,
-                rotate: true,
+                rotate: self.certificate,
             };
         }
         let exponent = self.failures.min(7).max(self.blamed.min(BLAMED));
@@ -131,7 +141,7 @@ mod tests {
             ended(&mut backoff, Class::Tcp, 0.5),
             Next::GiveUp {
                 failures: 3,
-                rotate: true
+                rotate: false
             }
         );
     }
@@ -174,10 +184,71 @@ mod tests {
     }
 
     #[test]
-    fn connections_ended_over_our_own_packets_are_no_reason_to_give_up() {
+    fn a_shortage_of_the_machine_is_waited_for_and_never_counts() {
         let mut backoff = Backoff::new(1);
         let now = Instant::now();
+        for _ in 0..100 {
+            let next = backoff.ended(&Ending::new(Class::Shortage, "x"), 0.5, now);
+            assert_eq!(next, Next::RetryAt(now + SHORTAGE));
+        }
+        assert_eq!(backoff.attempt(), 1);
+    }
+
+    #[test]
+    fn only_what_a_certificate_can_cause_is_a_reason_to_rotate() {
+        for (class, expected) in [
+            (Class::Dns, false),
+            (Class::Tcp, false),
+            (Class::TlsCa, false),
+            (Class::TlsCert, true),
+            (Class::Tls, false),
+            (Class::Refused, true),
+            (Class::Timeout, false),
+            (Class::TakenOver, false),
+            (Class::KeepAlive, false),
+            (Class::Server, true),
+            (Class::Network, false),
+            (Class::Protocol, false),
+        ] {
+            let mut backoff = Backoff::new(1);
+            ended(&mut backoff, class, 0.5);
+            let Next::GiveUp { rotate, .. } = ended(&mut backoff, class, 0.5) else {
+                panic!("{class:?} goes on");
+            };
+            assert_eq!(rotate, expected, "{class:?}");
+        }
+    }
+
+    #[test]
+    fn one_failure_of_the_certificate_among_others_is_a_reason_to_rotate() {
+        let mut backoff = Backoff::new(2);
+        ended(&mut backoff, Class::TlsCert, 0.5);
+        ended(&mut backoff, Class::Tcp, 0.5);
+        let next = ended(&mut backoff, Class::Dns, 0.5);
+        assert!(matches!(next, Next::GiveUp { rotate: true, .. }));
+    }
+
+    #[test]
+    fn connections_ended_over_other_packets_of_ours_count_but_are_no_reason_to_rotate() {
+        let mut backoff = Backoff::new(1);
         let blamed = Ending::new(Class::Server, "x").blaming_us();
+        backoff.ended(&blamed, 0.5, Instant::now());
+        let next = backoff.ended(&blamed, 0.5, Instant::now());
+        let given_up = Next::GiveUp {
+            failures: 2,
+            rotate: false,
+        };
+        assert_eq!(next, given_up);
+    }
+
+    #[test]
+    fn connections_ended_over_messages_are_no_reason_to_give_up() {
+        let mut backoff = Backoff::new(1);
+        let now = Instant::now();
+        let blamed = Ending {
+            over_messages: true,
+            ..Ending::new(Class::Server, "x").blaming_us()
+        };
         let waits: Vec<_> = (0..9)
             .map(|_| wait(backoff.ended(&blamed, 1.0, now), now).as_secs())
             .collect();

@@ -158,9 +158,12 @@ impl Connection {
         self.acknowledged.sent(packet_id);
     }
 
-    pub fn written(&mut self, now: Instant) {
-        if let Some(reply) = self.unacknowledged.written(now) {
-            reply.send(Ok(()));
+    /// So many of the QoS 0 publishes, the oldest ones, are written to the network and flushed.
+    pub fn flushed(&mut self, count: u64, now: Instant) {
+        for _ in 0..count {
+            if let Some(reply) = self.unacknowledged.written(now) {
+                reply.send(Ok(()));
+            }
         }
         self.refill(now);
     }
@@ -272,6 +275,11 @@ impl Connection {
         self.goodbye.is_some()
     }
 
+    /// Until when DISCONNECT and the end of the connection are waited for, once it is leaving.
+    pub fn leaves_by(&self) -> Option<Instant> {
+        self.goodbye.as_ref().map(|(until, _)| *until)
+    }
+
     /// When [`Connection::overdue`] must be asked at the latest.
     pub fn deadline(&self) -> Option<Instant> {
         [
@@ -344,8 +352,8 @@ impl Connection {
     }
 
     /// The connection is gone: everyone who waits learns it. `blamed`: the broker ended it, perhaps
-    /// because of what was sent.
-    pub fn lost(mut self, blamed: bool, gate: &mut Gate, now: Instant) {
+    /// because of what was sent. Whether messages were among that.
+    pub fn lost(mut self, blamed: bool, gate: &mut Gate, now: Instant) -> bool {
         let subscribing = self.subscribes.len() > 0;
         let qos_1 = self.acknowledged.lost().into_iter();
         let qos_0 = self.unacknowledged.lost().into_iter();
@@ -369,6 +377,7 @@ impl Connection {
         let waiting = self.backlog.drain(..).map(|(_, reply)| reply);
         let kept = kept.into_iter().map(|(reply, _)| reply);
         kept.chain(waiting).for_each(Reply::disconnected);
+        messages
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 /// was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
+    Shortage,
     Dns,
     Tcp,
     TlsCa,
@@ -26,6 +27,7 @@ impl Class {
     /// The word that stands in the log, the manual and monitoring rules.
     pub fn word(self) -> &'static str {
         match self {
+            Class::Shortage => "shortage",
             Class::Dns => "dns",
             Class::Tcp => "tcp",
             Class::TlsCa => "tls-ca",
@@ -41,6 +43,12 @@ impl Class {
             Class::Protocol => "protocol",
         }
     }
+
+    /// Whether a certificate that the broker does not like, or that its policy allows too little, can
+    /// be the cause.
+    fn may_be_the_certificate(self) -> bool {
+        matches!(self, Class::TlsCert | Class::Refused | Class::Server)
+    }
 }
 
 /// How one connection ended: the class, and the reason in words.
@@ -50,6 +58,10 @@ pub struct Ending {
     pub reason: String,
     /// The broker ended it, perhaps because of a packet of ours: what was in flight is suspect.
     pub blames_us: bool,
+    /// Messages were among what was in flight then: they are held back until the reason is found.
+    pub over_messages: bool,
+    /// Another certificate may help.
+    pub certificate: bool,
 }
 
 impl Ending {
@@ -58,6 +70,8 @@ impl Ending {
             class,
             reason: reason.into(),
             blames_us: false,
+            over_messages: false,
+            certificate: class.may_be_the_certificate(),
         }
     }
 
@@ -67,6 +81,18 @@ impl Ending {
             blames_us: true,
             ..self
         }
+    }
+}
+
+/// The stream was closed, in an orderly way or not. `connected`: CONNACK has come.
+pub fn closed(connected: bool) -> Ending {
+    if connected {
+        Ending::new(Class::Server, "closed by the broker")
+    } else {
+        Ending::new(
+            Class::Refused,
+            "closed before CONNACK, the certificate may be inactive or its policy may forbid this client id",
+        )
     }
 }
 

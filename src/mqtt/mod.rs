@@ -9,6 +9,7 @@
 mod backoff;
 mod breaker;
 mod connection;
+mod dial;
 mod durable;
 mod failure;
 mod gate;
@@ -20,6 +21,7 @@ mod pace;
 mod plan;
 mod pool;
 mod receipts;
+mod relay;
 mod report;
 mod router;
 mod session;
@@ -319,7 +321,7 @@ impl Mqtt {
         Slot(acquire(&self.messages, WINDOW).await)
     }
 
-    /// Resolves when the broker has acknowledged it (QoS 1) or it is written to the socket (QoS 0).
+    /// Resolves when the broker has acknowledged it (QoS 1) or TLS and the kernel have taken it (QoS 0).
     /// The broker's refusal, a lost connection or no connection at all are errors; each of them
     /// comes within the session's deadlines.
     pub async fn publish(&self, publish: Publish, place: Place) -> Result<(), PublishError> {

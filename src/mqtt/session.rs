@@ -6,29 +6,31 @@ use std::pin::pin;
 use std::time::Duration;
 
 use log::{debug, info};
-use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::backoff::{Backoff, Next};
 use super::connection::Connection;
+use super::dial::{self, Dialer, Stream};
 use super::durable::{Durable, Receipt};
-use super::failure::{Class, Ending};
+use super::failure::{Class, Ending, closed};
 use super::gate::Gate;
 use super::herald::{Herald, Watcher};
+use super::relay::{Ended, Relay};
 use super::report::Report;
 use super::subscriptions::{Subscriptions, Verdict, durable_pair};
-use super::wire::{self, Accepted, Acknowledging, Events, Seen};
+use super::wire::{self, Accepted, Acknowledging, Events, Fault, Seen};
 use super::{
     Flow, Link, Message, Options, Origin, Properties, Publish, PublishError, QoS, Reply, Request,
-    Tls,
+    Tls, Version,
 };
 use crate::clock::{self, now, reached};
 
-const DNS: Duration = Duration::from_secs(10);
-/// Above the client's own timeout: only for the case that the client does not keep it.
-const CONNECT: Duration = Duration::from_secs(45);
+/// For CONNACK. Above the client's own timeout: only for the case that the client does not keep it.
+const CONNACK: Duration = Duration::from_secs(45);
+/// For the relay to say why the client's socket was closed: its last words and its leave.
+const WHY_CUT: Duration = Duration::from_secs(5);
 /// For how long the broker is asked to keep what durable readers have not acknowledged: the most that
 /// AWS IoT Core can be set to. It lowers this to the account's own limit.
 const DURABLE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -64,7 +66,7 @@ impl News {
 /// Owns one connection. Does nothing until it is run.
 pub struct Session {
     options: Options,
-    tls: Tls,
+    dialer: Dialer,
     mailbox: mpsc::Receiver<Request>,
     link: watch::Sender<Link>,
     gate: Gate,
@@ -83,6 +85,14 @@ pub struct Session {
     herald: Herald,
 }
 
+/// A connection at work, apart from its event loop.
+struct Open {
+    connection: Connection,
+    /// Packet ids that readers are done with.
+    answers: mpsc::Receiver<u16>,
+    relay: Relay,
+}
+
 impl Session {
     /// `first`: this session is there for further subscriptions. It connects when there is one, and
     /// only while the first session is connected; it never gives up.
@@ -96,8 +106,8 @@ impl Session {
         let backoff = Backoff::new(first.as_ref().map_or(options.attempts, |_| 0));
         Session {
             report: Report::new(&options, first.is_some()),
+            dialer: Dialer::new(options.endpoint.clone(), tls),
             options,
-            tls,
             mailbox,
             link: news.link,
             gate: Gate::new(news.flow),
@@ -165,7 +175,8 @@ impl Session {
                             () = clock::set(), if clock => info!("the clock has been set"),
                         }
                     };
-                    if self.meanwhile(rested).await.is_none() {
+                    let rested = meanwhile(&mut self.mailbox, &mut self.subscriptions, rested);
+                    if rested.await.is_none() {
                         return End::Stopped;
                     }
                 }
@@ -186,27 +197,13 @@ impl Session {
             }
         }
         let up = first.wait_for(|link| *link != Link::Down);
-        self.meanwhile(up).await?.ok().map(drop)
+        let up = meanwhile(&mut self.mailbox, &mut self.subscriptions, up);
+        up.await?.ok().map(drop)
     }
 
     fn report(&mut self, ending: &Ending, was_up: bool, next: &str) {
         let filters = self.subscriptions.filters().collect();
         self.report.ended(ending, was_up, next, filters);
-    }
-
-    /// Awaits `work` and meanwhile serves requests without a connection. `None` means stop.
-    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = pin!(work);
-        loop {
-            tokio::select! {
-                result = &mut work => return Some(result),
-                request = self.mailbox.recv() => match request {
-                    Some(Request::Publish(_, reply)) => reply.disconnected(),
-                    Some(Request::Subscribe(subscriber)) => self.subscriptions.add(subscriber),
-                    Some(Request::Disconnect(_)) | None => return None,
-                },
-            }
-        }
     }
 
     /// One connection from name look-up to its end. `Err` says how it ended, and whether it had
@@ -216,20 +213,51 @@ impl Session {
             "connecting to {} as '{}'",
             self.options.endpoint, self.options.client_id
         );
-        match self.look_up().await {
-            None => return Ok(()),
-            Some(result) => result.map_err(|ending| (ending, false))?,
+        let dialed = meanwhile(
+            &mut self.mailbox,
+            &mut self.subscriptions,
+            self.dialer.dial(),
+        );
+        match dialed.await {
+            None => Ok(()),
+            Some(Ok(stream)) => self.converse(stream).await,
+            Some(Err(ending)) => Err((self.blame_clock(ending), false)),
         }
+    }
+
+    /// MQTT on a stream to the broker, to the end of both.
+    async fn converse(&mut self, stream: Box<dyn Stream>) -> Result<(), (Ending, bool)> {
+        let (relay, socket) =
+            Relay::start(stream).map_err(|error| (wire::no_relay(&error), false))?;
         let acknowledging = if self.subscriptions.are_durable() {
             Acknowledging::ByHand
         } else {
             Acknowledging::ByItself
         };
-        let (client, mut events) = wire::open(&self.options, acknowledging, &self.tls);
-        let due = now() + CONNECT;
-        let (mut connection, mut answers) =
-            Connection::new(client, acknowledging, self.options.rates, due);
-        let result = self.serve(&mut connection, &mut events, &mut answers).await;
+        let (client, mut events) = wire::open(&self.options, acknowledging, &socket);
+        let (connection, answers) =
+            Connection::new(client, acknowledging, self.options.rates, now() + CONNACK);
+        let mut open = Open {
+            connection,
+            answers,
+            relay,
+        };
+        let result = self.serve(&mut open, &mut events).await;
+        self.leave(open, events, result).await
+    }
+
+    /// Settles what is known of a connection that has ended, and tells everybody who waits.
+    async fn leave(
+        &mut self,
+        open: Open,
+        mut events: Events,
+        result: Result<(), Ending>,
+    ) -> Result<(), (Ending, bool)> {
+        let Open {
+            mut connection,
+            mut relay,
+            ..
+        } = open;
         connection.ended();
         for seen in events.leftover() {
             match seen {
@@ -243,6 +271,13 @@ impl Session {
                 _ => {}
             }
         }
+        connection.flushed(relay.newly_flushed(), now());
+        // The relay sees that the client has gone, and takes leave of the broker.
+        drop(events);
+        if let Some(until) = connection.leaves_by() {
+            let left = until.saturating_duration_since(now());
+            let _ = timeout(left, relay.ended()).await;
+        }
         self.link.send_replace(Link::Down);
         let was_up = connection.is_up();
         // Only what was on the way can be the reason.
@@ -252,7 +287,11 @@ impl Session {
             ..ending
         });
         let blamed = matches!(&result, Err(ending) if ending.blames_us);
-        connection.lost(blamed, &mut self.gate, now());
+        let over_messages = connection.lost(blamed, &mut self.gate, now());
+        let result = result.map_err(|ending| Ending {
+            over_messages,
+            ..ending
+        });
         result.map_err(|ending| (self.blame_clock(ending), was_up))
     }
 
@@ -269,36 +308,17 @@ impl Session {
         }
     }
 
-    /// Resolves the name, only to tell a failure of the name service from others: the client does
-    /// it again. `None` means stop.
-    async fn look_up(&mut self) -> Option<Result<(), Ending>> {
-        let endpoint = self.options.endpoint.clone();
-        let address = timeout(DNS, lookup_host((endpoint.host.as_str(), endpoint.port)));
-        let reason = match self.meanwhile(address).await? {
-            Ok(Ok(mut addresses)) => match addresses.next() {
-                Some(_) => return Some(Ok(())),
-                None => "no address".to_owned(),
-            },
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer within 10 s".to_owned(),
-        };
-        Some(Err(Ending::new(
-            Class::Dns,
-            format!("cannot resolve {}: {reason}", endpoint.host),
-        )))
-    }
-
     /// Runs one connection to its end.
-    async fn serve(
-        &mut self,
-        connection: &mut Connection,
-        events: &mut Events,
-        answers: &mut mpsc::Receiver<u16>,
-    ) -> Result<(), Ending> {
+    async fn serve(&mut self, open: &mut Open, events: &mut Events) -> Result<(), Ending> {
         loop {
             let seen = {
+                let Open {
+                    connection,
+                    answers,
+                    relay,
+                } = &mut *open;
                 // Never dropped half-way except together with the whole connection.
-                let mut poll = pin!(events.poll(connection.is_up()));
+                let mut poll = pin!(events.poll());
                 loop {
                     if let Some(ending) = connection.overdue(now()) {
                         return if connection.is_leaving() {
@@ -313,6 +333,7 @@ impl Session {
                             self.request(connection, request);
                         }
                         Some(packet_id) = answers.recv() => connection.done(packet_id),
+                        count = relay.flushed() => connection.flushed(count, now()),
                         () = reached(connection.deadline()) => {}
                         () = reached(connection.next_publish(now())) => connection.refill(now()),
                         () = reached(self.gate.deadline()) => self.gate.resume(now()),
@@ -322,16 +343,34 @@ impl Session {
             match seen {
                 Ok(seen) => {
                     let received = matches!(seen, Seen::Received(..));
-                    self.seen(connection, seen);
+                    self.seen(open, seen);
                     if received {
                         // Many messages may come in one read: their readers take them in between.
                         yield_now().await;
                     }
                 }
                 // After our DISCONNECT the broker closes the connection.
-                Err(_) if connection.is_leaving() => return Ok(()),
-                Err(ending) => return Err(ending),
+                Err(_) if open.connection.is_leaving() => return Ok(()),
+                Err(Fault::Ended(ending)) => return Err(ending),
+                Err(Fault::Cut) => return Err(self.why_cut(open).await),
             }
+        }
+    }
+
+    /// The client knows only that its socket was closed: the relay knows why.
+    async fn why_cut(&self, open: &mut Open) -> Ending {
+        let connected = open.connection.is_up();
+        let ending = match timeout(WHY_CUT, open.relay.ended()).await {
+            Ok(Ended::ByBroker | Ended::ByClient) | Err(_) => closed(connected),
+            Ok(Ended::Failed(error)) => dial::by_io(&error, connected, Class::Protocol),
+            Ok(Ended::Stalled) => wire::stalled(),
+        };
+        // MQTT 3.1.1 has no word for a refused publish: the broker ends the connection. So every end
+        // by the broker may be about a packet of ours.
+        if self.options.version == Version::V311 && ending.class == Class::Server {
+            ending.blaming_us()
+        } else {
+            ending
         }
     }
 
@@ -352,7 +391,8 @@ impl Session {
         }
     }
 
-    fn seen(&mut self, connection: &mut Connection, seen: Seen) {
+    fn seen(&mut self, open: &mut Open, seen: Seen) {
+        let connection = &mut open.connection;
         if seen.is_incoming() {
             connection.heard(now());
         }
@@ -362,7 +402,7 @@ impl Session {
                 self.connected(connection, accepted);
             }
             Seen::Sent(packet_id) => connection.sent(packet_id),
-            Seen::Written => connection.written(now()),
+            Seen::Written => open.relay.mark(),
             Seen::Acknowledged(packet_id, ack) => {
                 self.progress();
                 connection.acknowledged(packet_id, ack, &mut self.gate, now());
@@ -468,5 +508,24 @@ impl Session {
         self.proofs.send_modify(|count| *count += 1);
         self.backoff.progress();
         self.report.progress();
+    }
+}
+
+/// Awaits `work` and meanwhile serves requests without a connection. `None` means stop.
+async fn meanwhile<T>(
+    mailbox: &mut mpsc::Receiver<Request>,
+    subscriptions: &mut Subscriptions,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            result = &mut work => return Some(result),
+            request = mailbox.recv() => match request {
+                Some(Request::Publish(_, reply)) => reply.disconnected(),
+                Some(Request::Subscribe(subscriber)) => subscriptions.add(subscriber),
+                Some(Request::Disconnect(_)) | None => return None,
+            },
+        }
     }
 }

@@ -85,8 +85,8 @@ impl Tls {
         Ok(Tls(Arc::new(config)))
     }
 
-    pub(super) fn transport(&self) -> rumqttc::Transport {
-        rumqttc::Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(self.0.clone()))
+    pub(super) fn config(&self) -> Arc<ClientConfig> {
+        self.0.clone()
     }
 }
 

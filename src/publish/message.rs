@@ -16,7 +16,7 @@ use crate::mqtt::{Publish, QoS};
 use crate::spool::order::Priority;
 
 /// The largest payload that AWS IoT Core takes.
-const LARGEST_PAYLOAD: usize = 128 * 1024;
+pub const LARGEST_PAYLOAD: usize = 128 * 1024;
 
 /// The queue holds it for each waiting message.
 const LONGEST_SLOT: usize = 256;

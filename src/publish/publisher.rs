@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::Options;
 use super::attempt::{Attempt, attempt, facts};
+use super::message::LARGEST_PAYLOAD;
 use crate::clock::reached;
 use crate::mqtt::{Flow, Link, Mqtt, Place, Slot};
 use crate::spool::desk::Desk;
@@ -161,14 +162,20 @@ impl Publisher {
         if readiness != Readiness::Together {
             self.place = None;
         } else if self.place.is_none() {
-            let (mqtt, size) = (self.mqtt.clone(), self.desk.next_size());
+            let (mqtt, size) = (self.mqtt.clone(), self.next_size());
             self.place = Some(Box::pin(async move { mqtt.place(size).await }));
         }
     }
 
+    /// How much room the next message takes: what is larger than any payload is white space, or goes to
+    /// `failed/`, or is compressed.
+    fn next_size(&self) -> u64 {
+        self.desk.next_size().min(LARGEST_PAYLOAD as u64)
+    }
+
     /// Meanwhile another one may have become the next, or the broker may have had another thought.
     fn start_together(&mut self, place: Place) {
-        let fits = place.holds(self.desk.next_size());
+        let fits = place.holds(self.next_size());
         if fits && self.readiness() == Readiness::Together {
             self.start(place);
         }

@@ -5,6 +5,7 @@ pub mod broker;
 pub mod handle;
 pub mod inbox;
 pub mod mosquitto;
+pub mod names;
 pub mod services;
 pub mod tmpfs;
 

@@ -30,7 +30,7 @@ pub struct Limits {
     pub topic_aliases: u16,
     /// A shorter keep-alive counts as this. Tests may allow shorter ones.
     pub min_keep_alive: Duration,
-    /// A longer keep-alive, or none, counts as this.
+    /// A longer keep-alive, or none, counts as this. Zero, with the other one, turns it off.
     pub max_keep_alive: Duration,
     /// One CONNECT for each client id in this time; zero allows any number.
     pub connect_interval: Duration,

@@ -7,8 +7,9 @@ mod v5;
 
 use anyhow::Result;
 
-use super::failure::Ending;
-use super::{Message, Options, Publish, QoS, Refusal, Tls, Version};
+use super::{Message, Options, Publish, QoS, Refusal, Version};
+
+pub use errors::{Fault, no_relay, stalled};
 
 /// Requests that fit between us and the event loop: more than the window of publishes and all
 /// SUBSCRIBE packets together, so that handing one over never fails while the loop lives.
@@ -21,7 +22,7 @@ const LARGEST_PACKET: u32 = 256 * 1024;
 /// Messages that an MQTT 5 broker may have unacknowledged on a connection on which readers take their
 /// time: 4 MiB if all are as large as AWS IoT Core allows.
 const RECEIVE_MAXIMUM: u16 = 32;
-/// For name, TCP, TLS and CONNACK together, and for each write to the socket on MQTT 3.1.1.
+/// For CONNACK, and for each write to the relay on MQTT 3.1.1.
 const CONNECTION_TIMEOUT_S: u64 = 30;
 
 /// What happened on the connection.
@@ -30,7 +31,7 @@ pub enum Seen {
     Connected(Accepted),
     /// The oldest QoS 1 publish handed over got this packet id.
     Sent(u16),
-    /// The oldest QoS 0 publish handed over is written to the socket.
+    /// The oldest QoS 0 publish handed over is written to the relay.
     Written,
     Acknowledged(u16, Ack),
     SubscribeSent(u16),
@@ -98,17 +99,17 @@ pub enum Client {
     V5(rumqttc::v5::AsyncClient),
 }
 
-/// The event loop. Connects at the first [`Events::poll`].
+/// The event loop. Connects to the relay at the first [`Events::poll`].
 pub enum Events {
     V4(Box<rumqttc::EventLoop>),
     V5(Box<rumqttc::v5::EventLoop>),
 }
 
-/// Prepares one connection; nothing happens before the first poll.
-pub fn open(options: &Options, acknowledging: Acknowledging, tls: &Tls) -> (Client, Events) {
+/// Prepares one connection through the relay at `socket`; nothing happens before the first poll.
+pub fn open(options: &Options, acknowledging: Acknowledging, socket: &str) -> (Client, Events) {
     match options.version {
-        Version::V311 => v4::open(options, acknowledging, tls),
-        Version::V5 => v5::open(options, acknowledging, tls),
+        Version::V311 => v4::open(options, acknowledging, socket),
+        Version::V5 => v5::open(options, acknowledging, socket),
     }
 }
 
@@ -148,15 +149,18 @@ impl Client {
 impl Events {
     /// Waits for the next event. Must be awaited to its end: dropping the future half-way may leave
     /// bytes unwritten. After an error the pair is finished.
-    pub async fn poll(&mut self, connected: bool) -> Result<Seen, Ending> {
+    pub async fn poll(&mut self) -> Result<Seen, Fault> {
         match self {
             Events::V4(events) => match events.poll().await {
                 Ok(event) => Ok(v4::seen(event)),
-                Err(error) => Err(errors::v4(&error, connected)),
+                Err(error) => Err(errors::v4(&error)),
             },
             Events::V5(events) => match events.poll().await {
-                Ok(event) => Ok(v5::seen(event)),
-                Err(error) => Err(errors::v5(&error, connected)),
+                Ok(event) => {
+                    v5::heed_keep_alive(&event, &mut events.options);
+                    Ok(v5::seen(event))
+                }
+                Err(error) => Err(errors::v5(&error)),
             },
         }
     }

@@ -4,24 +4,24 @@ use std::time::Duration;
 
 use rumqttc::{
     AsyncClient, Event, LastWill, MqttOptions, NetworkOptions, Outgoing, Packet, SubscribeFilter,
-    SubscribeReasonCode,
+    SubscribeReasonCode, Transport,
 };
 
 use super::{
     Accepted, Ack, Acknowledging, CONNECTION_TIMEOUT_S, Client, Events, LARGEST_PACKET, PACKET_IDS,
     REQUESTS, Seen,
 };
-use crate::mqtt::{Message, Options, Properties, Publish, QoS, Tls};
+use crate::mqtt::{Message, Options, Properties, Publish, QoS};
 
-pub fn open(options: &Options, acknowledging: Acknowledging, tls: &Tls) -> (Client, Events) {
-    let endpoint = &options.endpoint;
-    let mut mqtt = MqttOptions::new(&options.client_id, &endpoint.host, endpoint.port);
+pub fn open(options: &Options, acknowledging: Acknowledging, socket: &str) -> (Client, Events) {
+    // A socket of this machine has no port.
+    let mut mqtt = MqttOptions::new(&options.client_id, socket, 1);
     mqtt.set_clean_session(options.session_expiry == Duration::ZERO)
         .set_keep_alive(options.keep_alive)
         .set_manual_acks(acknowledging == Acknowledging::ByHand)
         .set_inflight(PACKET_IDS)
         .set_max_packet_size(LARGEST_PACKET as usize, LARGEST_PACKET as usize)
-        .set_transport(tls.transport());
+        .set_transport(Transport::Unix);
     if let Some(will) = &options.last_will {
         let payload = will.payload.clone().into_bytes();
         mqtt.set_last_will(LastWill::new(
@@ -33,7 +33,6 @@ pub fn open(options: &Options, acknowledging: Acknowledging, tls: &Tls) -> (Clie
     }
     let (client, mut events) = AsyncClient::new(mqtt, REQUESTS);
     let mut network = NetworkOptions::new();
-    network.set_tcp_nodelay(true);
     network.set_connection_timeout(CONNECTION_TIMEOUT_S);
     events.set_network_options(network);
     (Client::V4(client), Events::V4(Box::new(events)))

@@ -2,23 +2,27 @@
 
 use std::time::Duration;
 
-use rumqttc::NetworkOptions;
 use rumqttc::v5::mqttbytes::QoS as WireQoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, ConnectProperties, Filter, LastWill, Packet, PubAckReason, Publish as Publish5,
     PublishProperties, SubscribeReasonCode,
 };
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
+use rumqttc::{NetworkOptions, Transport};
 
 use super::{
     Accepted, Ack, Acknowledging, CONNECTION_TIMEOUT_S, Client, Events, LARGEST_PACKET, PACKET_IDS,
     RECEIVE_MAXIMUM, REQUESTS, Seen, v4,
 };
-use crate::mqtt::{Message, Options, Properties, Publish, QoS, Refusal, Tls};
+use crate::mqtt::{Message, Options, Properties, Publish, QoS, Refusal};
 
-pub fn open(options: &Options, acknowledging: Acknowledging, tls: &Tls) -> (Client, Events) {
-    let endpoint = &options.endpoint;
-    let mut mqtt = MqttOptions::new(&options.client_id, &endpoint.host, endpoint.port);
+/// No broker makes us send PINGREQ more often.
+const SHORTEST_KEEP_ALIVE: Duration = Duration::from_secs(5);
+const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+pub fn open(options: &Options, acknowledging: Acknowledging, socket: &str) -> (Client, Events) {
+    // A socket of this machine has no port.
+    let mut mqtt = MqttOptions::new(&options.client_id, socket, 1);
     let mut properties = ConnectProperties::new();
     properties.max_packet_size = Some(LARGEST_PACKET);
     properties.session_expiry_interval = u32::try_from(options.session_expiry.as_secs())
@@ -28,7 +32,6 @@ pub fn open(options: &Options, acknowledging: Acknowledging, tls: &Tls) -> (Clie
         properties.receive_maximum = Some(RECEIVE_MAXIMUM);
     }
     let mut network = NetworkOptions::new();
-    network.set_tcp_nodelay(true);
     network.set_connection_timeout(CONNECTION_TIMEOUT_S);
     mqtt.set_clean_start(options.session_expiry == Duration::ZERO)
         .set_keep_alive(options.keep_alive)
@@ -37,7 +40,7 @@ pub fn open(options: &Options, acknowledging: Acknowledging, tls: &Tls) -> (Clie
         .set_connect_properties(properties)
         .set_connection_timeout(CONNECTION_TIMEOUT_S)
         .set_network_options(network)
-        .set_transport(tls.transport());
+        .set_transport(Transport::Unix);
     if let Some(will) = &options.last_will {
         let payload = will.payload.clone().into_bytes();
         mqtt.set_last_will(LastWill::new(
@@ -50,6 +53,25 @@ pub fn open(options: &Options, acknowledging: Acknowledging, tls: &Tls) -> (Clie
     }
     let (client, events) = AsyncClient::new(mqtt, REQUESTS);
     (Client::V5(client), Events::V5(Box::new(events)))
+}
+
+/// How often PINGREQ is sent is the broker's to say, and zero means never. The client would take zero
+/// for one after the other; one it sends all the same.
+pub fn heed_keep_alive(event: &Event, options: &mut MqttOptions) {
+    let Event::Incoming(Packet::ConnAck(connack)) = event else {
+        return;
+    };
+    let properties = connack.properties.as_ref();
+    if let Some(seconds) = properties.and_then(|all| all.server_keep_alive) {
+        options.set_keep_alive(keep_alive(seconds));
+    }
+}
+
+fn keep_alive(server: u16) -> Duration {
+    match server {
+        0 => NEVER,
+        seconds => Duration::from_secs(seconds.into()).max(SHORTEST_KEEP_ALIVE),
+    }
 }
 
 pub fn publish(client: &AsyncClient, publish: Publish) -> bool {
@@ -185,5 +207,18 @@ fn qos(qos: QoS) -> WireQoS {
     match qos {
         QoS::AtMostOnce => WireQoS::AtMostOnce,
         QoS::AtLeastOnce => WireQoS::AtLeastOnce,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keep_alive_of_the_broker_is_never_below_five_seconds_and_zero_turns_it_off() {
+        assert_eq!(keep_alive(0), NEVER);
+        assert_eq!(keep_alive(1), Duration::from_secs(5));
+        assert_eq!(keep_alive(5), Duration::from_secs(5));
+        assert_eq!(keep_alive(u16::MAX), Duration::from_secs(65_535));
     }
 }

@@ -9,6 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Ending, Out};
 use crate::packet::{CloudMessage, Outgoing, Version};
 
+/// How long a client without a keep-alive may be silent: for ever.
+const NO_KEEP_ALIVE: Duration = Duration::from_secs(1 << 30);
+
 pub(super) struct Connection {
     out: mpsc::UnboundedSender<Out>,
     pub kill: Option<oneshot::Sender<Ending>>,
@@ -86,7 +89,11 @@ impl Connection {
 
     /// Something came that keeps the connection alive.
     pub(super) fn heard(&mut self, speed: f64, now: Instant) {
-        self.patience = now + (self.keep_alive * 3 / 2).div_f64(speed);
+        let patience = match self.keep_alive {
+            Duration::ZERO => NO_KEEP_ALIVE,
+            keep_alive => keep_alive * 3 / 2,
+        };
+        self.patience = now + patience.div_f64(speed);
     }
 
     /// Puts a packet into the outbox, unless the connection is over, silent, or has not said which version it speaks.

@@ -1,0 +1,78 @@
+//! A TCP connection to one of the addresses of a name: runs the race.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::names::Names;
+use super::race::{Family, Race};
+use crate::clock::{now, reached};
+use crate::mqtt::failure::{Class, Ending};
+use crate::shortage;
+
+/// For the answer of the name service.
+const LOOK_UP: Duration = Duration::from_secs(20);
+/// For each address: five SYN packets.
+const CONNECT: Duration = Duration::from_secs(20);
+
+type Attempts = JoinSet<(SocketAddr, io::Result<TcpStream>)>;
+
+/// Looks the name up once, and connects to the first of its addresses that answers.
+pub async fn connect(names: &mut Names, host: &str, port: u16) -> Result<TcpStream, Ending> {
+    let mut race = Race::new(host);
+    match host.parse::<IpAddr>() {
+        Ok(address) => {
+            race.learned(Family::V6, Ok(vec![SocketAddr::new(address, port)]), now());
+            race.learned(Family::V4, Ok(Vec::new()), now());
+        }
+        Err(_) => names.ask(host, port).map_err(|error| {
+            let text = format!("no thread can be made to look up {host}: {error}");
+            Ending::new(Class::Shortage, text)
+        })?,
+    }
+    run(race, names).await
+}
+
+async fn run(mut race: Race, names: &mut Names) -> Result<TcpStream, Ending> {
+    let look_up_due = now() + LOOK_UP;
+    let mut attempts = Attempts::new();
+    loop {
+        while let Some(address) = race.next(now()) {
+            attempts.spawn(async move { (address, attempt(address).await) });
+        }
+        if let Some(ending) = race.lost() {
+            return Err(ending);
+        }
+        tokio::select! {
+            Some(ended) = attempts.join_next() => match ended {
+                Ok((_, Ok(stream))) => return Ok(stream),
+                Ok((address, Err(error))) if shortage::passes(&error) => {
+                    let text = format!("no socket for {address}: {error}");
+                    return Err(Ending::new(Class::Shortage, text));
+                }
+                Ok((address, Err(error))) => race.failed(address, error.to_string(), now()),
+                Err(fault) => return Err(Ending::new(Class::Tcp, fault.to_string())),
+            },
+            (family, answer) = names.answer(), if !race.is_answered() => {
+                race.learned(family, answer, now());
+            }
+            () = reached(Some(look_up_due)), if !race.is_answered() => {
+                race.unanswered("no answer within 20 s", now());
+            }
+            () = reached(race.deadline()) => {}
+        }
+    }
+}
+
+async fn attempt(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = timeout(CONNECT, TcpStream::connect(address))
+        .await
+        .map_err(|_| io::Error::other("no answer within 20 s"))??;
+    // What is to be sent together is written together.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}

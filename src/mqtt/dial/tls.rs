@@ -1,0 +1,35 @@
+//! The TLS handshake.
+
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::errors::by_io;
+use crate::mqtt::Tls;
+use crate::mqtt::failure::{Class, Ending};
+
+const HANDSHAKE: Duration = Duration::from_secs(20);
+
+/// The certificate must be for `host`, a name or an address.
+pub async fn handshake(
+    tls: &Tls,
+    host: &str,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, Ending> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+        let text = format!("a certificate cannot be for the name {host:?}");
+        Ending::new(Class::TlsCa, text)
+    })?;
+    let handshake = TlsConnector::from(tls.config()).connect(name, stream);
+    match timeout(HANDSHAKE, handshake).await {
+        Ok(stream) => stream.map_err(|error| by_io(&error, false, Class::Tls)),
+        Err(_) => Err(Ending::new(
+            Class::Timeout,
+            "the TLS handshake was not finished within 20 s",
+        )),
+    }
+}
