@@ -4,14 +4,17 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use common::inbox::wait_for_subscription;
+use common::services::THING;
 use common::{Device, drop_file, names, sandbox, wait_for};
 use iotcore_sandbox::{Event, Sandbox};
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 /// Less than a disk that hangs here takes for one call.
 const SOON: Duration = Duration::from_secs(10);
@@ -30,13 +33,18 @@ fn can_trace() -> bool {
 
 /// The daemon, with a disk on which these calls take 20 s for this file of this directory.
 fn hanging(device: &Device, dir: &Path, file: &str, calls: &str) -> Command {
+    let paths = ["new", ".removing", "failed"].map(|part| dir.join(part).join(file));
+    hanging_at(device, &paths, calls)
+}
+
+fn hanging_at(device: &Device, paths: &[PathBuf], calls: &str) -> Command {
     let daemon = device.command();
     let mut traced = Command::new("strace");
     // As a process beside the daemon, which is then our child as ever.
     traced.args(["-D", "-f", "-o", "/dev/null", "-e"]);
     traced.arg(format!("inject={calls}:delay_enter=20000000"));
-    for part in ["new", ".removing", "failed"] {
-        traced.arg("-P").arg(dir.join(part).join(file));
+    for path in paths {
+        traced.arg("-P").arg(path);
     }
     traced
         .arg(daemon.get_program())
@@ -219,4 +227,62 @@ fn an_inbox_that_is_replaced_is_counted_again_within_seconds() {
     wait_for("the message is there", SOON, || {
         names(&inbox.join("new")).len() == 1
     });
+}
+
+#[test]
+fn a_disk_that_hangs_under_an_outfile_or_a_definition_holds_up_no_message_and_not_the_end() {
+    if !can_trace() {
+        return;
+    }
+    // strace looks at the old name only.
+    let rename = "rename,renameat,renameat2";
+    let cases = [
+        ("services-pump-7/net.json", "open,openat", "{}"),
+        ("net.conf", "open,openat", "{}"),
+        (".net.conf.new", rename, "{}"),
+        ("..net.conf.bad.new", rename, "malformed"),
+        ("..net.conf.notify.new", rename, "{}"),
+        (".net.conf.notify", "unlink,unlinkat", "{}"),
+    ];
+    // Side by side, for each lasts as long as its disk hangs.
+    thread::scope(|scope| {
+        for (file, calls, outfile) in cases {
+            scope.spawn(move || goes_on_while_it_hangs(file, calls, outfile));
+        }
+    });
+}
+
+fn goes_on_while_it_hangs(file: &str, calls: &str, outfile: &str) {
+    let sandbox = sandbox();
+    let shadow = sandbox.shadow(THING);
+    let wish = json!({"net": {"a": 1}});
+    shadow
+        .update(json!({"state": {"desired": wish}}))
+        .expect("a shadow");
+    let mut device = Device::new(&sandbox);
+    device.service("net", json!({}));
+    fs::write(device.outfile("net"), outfile).unwrap();
+    let traced = hanging_at(&device, &[device.path(file)], calls);
+    device.start_as(traced);
+    let clears = calls.starts_with("unlink");
+    if clears {
+        device.wait_for_log("net: notified");
+    } else if file.ends_with("json") {
+        device.wait_for_log("connected to");
+    } else {
+        device.wait_for_log("shadow/update/delta'");
+    }
+    for n in 0..3 {
+        device.drop_file(&n.to_string(), MESSAGE);
+        wait_for("it is published", SOON, || device.waiting().is_empty());
+    }
+    if clears {
+        assert!(device.path(file).exists(), "it still hangs");
+    } else {
+        let document = shadow.document().expect("a document");
+        assert_eq!(document["state"]["desired"], wish, "{file} still hangs");
+    }
+    device.signal(Signal::SIGTERM);
+    let ended = || device.logged("stopped by SIGTERM") == 1;
+    wait_for("it ends although the disk hangs", SOON, ended);
 }
