@@ -8,6 +8,7 @@ use log::warn;
 use serde_json::Value;
 
 use super::document::same;
+use super::javascript;
 use super::marker;
 use super::memory;
 use super::outbox::Scope;
@@ -54,6 +55,11 @@ pub struct Keeper {
 impl Keeper {
     /// Looks at what stands beside the outfile: blocks.
     pub fn new(service: Service) -> Keeper {
+        Keeper::with(service, Validator::new(javascript::PATIENCE))
+    }
+
+    /// The same with a validator of its own.
+    pub fn with(service: Service, validator: Validator) -> Keeper {
         let outfile = match &service.output {
             Output::Ephemeral => None,
             Output::File { path, .. } => {
@@ -69,7 +75,7 @@ impl Keeper {
             outfile,
             known,
             complaint: None,
-            validator: Validator::new(),
+            validator,
             owed,
         }
     }

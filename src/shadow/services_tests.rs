@@ -2,6 +2,7 @@ use super::*;
 use crate::format::Format;
 use crate::shadow::answer::{Accepted, Sections};
 use crate::shadow::service::{Output, Validation};
+use crate::shadow::validate::Validator;
 use crate::spool::Name;
 use serde_json::json;
 use std::time::Duration;
@@ -485,4 +486,58 @@ async fn a_file_after_a_refused_configuration_is_not_said_to_be_in_the_cloud() {
         .change("net", change("net.2", json!({"a": 1})), &known, &mut outbox)
         .await;
     assert_eq!(outbox.settled(&known), []);
+}
+
+#[cfg(feature = "javascript")]
+#[tokio::test]
+async fn a_service_whose_validation_hangs_twice_waits_for_a_person_and_others_are_served() {
+    // Within one step of the interpreter, for some seconds.
+    let text = "exports.validate = (config) => {
+        if (config.hang) 'a'.repeat(4e4).indexOf('a'.repeat(2e4) + 'b');
+    }";
+    let dir = tempfile::tempdir().unwrap();
+    let mut hanging = shell(dir.path().join("net"));
+    hanging.validation = Validation::Script(std::sync::Arc::new(crate::shadow::script::Script {
+        file: "net.js".into(),
+        sources: std::sync::Arc::new([("net.js".to_owned(), text.to_owned())].into()),
+    }));
+    let mut other = shell(dir.path().join("other"));
+    other.key = "other".into();
+    let impatient = Validator::new(Duration::from_millis(200));
+    let keepers = vec![Keeper::with(hanging, impatient), Keeper::new(other)];
+    let mut services = Services::new(
+        keepers,
+        Rules {
+            empty_array_deletes: false,
+        },
+    );
+    let mut outbox = Outbox::default();
+    for version in 3..5 {
+        let wish = json!({"desired": {"net": {"hang": version}, "other": {"a": version}}});
+        assert!(
+            services
+                .consider(&view(version, wish), false, &mut outbox)
+                .await
+        );
+    }
+    let known = view(5, json!({"desired": {"net": {"b": 1}, "other": {"a": 5}}}));
+    assert!(
+        services.consider(&known, true, &mut outbox).await,
+        "quietly"
+    );
+    let outcome = services
+        .change("net", change("net.1", json!({"b": 2})), &known, &mut outbox)
+        .await;
+    assert!(outcome.postponed[0].1.contains("until SIGHUP"));
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+    assert_eq!((read("net"), read("other")), ("".into(), "a='5'\n".into()));
+    // A machine that is busy with those two may need more than one try.
+    for _ in 0..20 {
+        services.enable();
+        services.consider(&known, true, &mut outbox).await;
+        if read("net") == "b='1'\n" {
+            return;
+        }
+    }
+    panic!("it is not served again: {}", read("net"));
 }

@@ -32,9 +32,9 @@ pub struct Validator {
 }
 
 impl Validator {
-    pub fn new() -> Validator {
+    pub fn new(patience: Duration) -> Validator {
         Validator {
-            patience: javascript::PATIENCE,
+            patience,
             abandoned: 0,
         }
     }
