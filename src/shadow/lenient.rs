@@ -1,8 +1,6 @@
 //! Pure: JSON of which one value that cannot be read costs that value alone.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use indexmap::IndexMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -10,6 +8,9 @@ use serde_json::{Map, Value};
 const DEEPEST: u32 = 100;
 /// What a broken character becomes.
 const REPLACEMENT: &[u8] = b"\\ufffd";
+
+/// The members of an object, unread.
+type Members<'a> = IndexMap<String, &'a RawValue>;
 
 /// The members of an object that have one of these names. Halves of characters become U+FFFD, and
 /// members that are nested too deeply are left out.
@@ -23,7 +24,6 @@ pub fn members(json: &[u8], wanted: &[&str]) -> Result<Map<String, Value>, Strin
     let members: Members =
         serde_json::from_str(whole.get()).map_err(|_| "it is not a JSON object".to_owned())?;
     let wanted = members
-        .0
         .into_iter()
         .filter(|(name, _)| wanted.contains(&name.as_str()));
     Ok(read(wanted, 0))
@@ -48,7 +48,7 @@ fn value(raw: &RawValue, depth: u32) -> Option<Value> {
     Some(match text.as_bytes().first()? {
         b'{' => {
             let members: Members = serde_json::from_str(text).ok()?;
-            Value::Object(read(members.0.into_iter(), depth + 1))
+            Value::Object(read(members.into_iter(), depth + 1))
         }
         b'[' => {
             let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
@@ -58,31 +58,6 @@ fn value(raw: &RawValue, depth: u32) -> Option<Value> {
         }
         _ => serde_json::from_str(text).ok()?,
     })
-}
-
-/// The members of an object, unread.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Vec<(String, &'de RawValue)>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(members)
-            }
-        }
-        deserializer.deserialize_map(Collect).map(Members)
-    }
 }
 
 /// The same text without escapes of half a character (a surrogate without its other half) and
