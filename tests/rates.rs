@@ -125,6 +125,8 @@ fn many_orders_to_fetch_are_one_fetch_a_second() {
     let fetches = requests(&sandbox, ShadowOperation::Get);
     assert!(fetches <= seconds + 4, "{fetches} fetches in {seconds} s");
     assert!(fetches >= 2, "the last order counts");
+    let lines = device.logged("fetching every shadow again");
+    assert!(lines <= seconds + 4, "{lines} lines in {seconds} s");
 }
 
 /// How often the daemon's thread has waited for something in the next second.

@@ -4,6 +4,7 @@
 mod birth;
 mod certificates;
 mod check;
+mod hangups;
 mod inboxes;
 mod renew;
 mod renewal;
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::timeout;
 
+use crate::clock::{now, reached};
 use crate::command::{Command, Commands, Request};
 use crate::config::Config;
 use crate::exit::Exit;
@@ -31,6 +33,7 @@ use crate::subscribe::Listener;
 use crate::tunnel::{self, Order, Tunnels};
 
 pub use check::check;
+use hangups::Hangups;
 use renew::{Event, Renewer};
 use signals::{Signals, Told};
 
@@ -107,14 +110,17 @@ async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exi
     let reporter = Reporter::new(&config.lifecycle, supervisor.clone(), sessions.watcher());
     let reports = reporter.map(Reporter::start);
     let mut session = tokio::spawn(sessions.run());
+    let mut hangups = Hangups::default();
     let exit = loop {
         tokio::select! {
             told = signals.next() => match told {
                 Told::Stop(signal) => break Exit::Stopped(signal),
-                Told::Refetch => match tasks.refetch() {
-                    Ok(()) => info!("SIGHUP: fetching every shadow again"),
-                    Err(why) => info!("SIGHUP: {why}"),
-                },
+                Told::Refetch => hangups.came(),
+            },
+            () = reached(hangups.due(now())) => match (hangups.take(now()), tasks.refetch()) {
+                (1, Ok(())) => info!("SIGHUP: fetching every shadow again"),
+                (count, Ok(())) => info!("SIGHUP ({count} times): fetching every shadow again"),
+                (_, Err(why)) => info!("SIGHUP: {why}"),
             },
             end = &mut session => break ended(end),
             Some(request) = tasks.requests.recv() => match &request.command {
