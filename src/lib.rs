@@ -22,7 +22,7 @@
 //! | [`certstore`] | certificates on disk (an edge) |
 //! | [`process`] | child processes with a deadline (an edge) |
 //! | [`mod@format`] | JSON, SHELL and PLAINTEXT (an edge) |
-//! | [`clock`], [`exit`], [`mod@file`], [`identity`], [`json`], [`logging`], [`nearest`], [`offload`], [`repeats`], [`shortage`], [`x509`] | the ground |
+//! | [`clock`], [`exit`], [`mod@file`], [`identity`], [`json`], [`logging`], [`nearest`], [`offload`], [`pem`], [`repeats`], [`shortage`], [`x509`] | the ground |
 //!
 //! The rule of direction: `main` and `daemon` use everything; features use edges and the ground, and
 //! never each other; edges use the ground. Files that begin with "Pure" use no clock, socket, file,
@@ -45,6 +45,7 @@ pub mod logging;
 pub mod mqtt;
 pub mod nearest;
 pub mod offload;
+pub mod pem;
 pub mod process;
 pub mod provision;
 pub mod publish;

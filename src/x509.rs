@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use x509_cert::Certificate;
-use x509_cert::der::{DateTime, DecodePem};
+use x509_cert::der::{DateTime, Decode};
+use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -26,14 +27,13 @@ pub enum Age {
 }
 
 impl Validity {
-    /// Of the first certificate in a PEM file.
+    /// Of a certificate in DER.
     ///
     /// # Errors
-    /// Why there is none.
-    pub fn of(pem: &[u8]) -> Result<Validity, String> {
-        let block = first_block(pem).ok_or("it holds no PEM certificate")?;
-        let first = Certificate::from_pem(block).map_err(|error| error.to_string())?;
-        let validity = &first.tbs_certificate.validity;
+    /// It cannot be read.
+    pub fn of(certificate: &[u8]) -> Result<Validity, String> {
+        let certificate = parsed(certificate)?;
+        let validity = &certificate.tbs_certificate.validity;
         let time = |time: &x509_cert::time::Time| UNIX_EPOCH + time.to_unix_duration();
         Ok(Validity {
             not_before: time(&validity.not_before),
@@ -54,13 +54,26 @@ impl Validity {
     }
 }
 
-/// The file may hold other things before and behind it.
-fn first_block(pem: &[u8]) -> Option<&[u8]> {
-    const END: &[u8] = b"-----END CERTIFICATE-----";
-    let find = |text: &[u8], from: &[u8]| from.windows(text.len()).position(|it| it == text);
-    let block = &pem[find(b"-----BEGIN CERTIFICATE-----", pem)?..];
-    let length = find(END, block)? + END.len();
-    Some(&block[..length])
+/// The public key in a certificate of any version: its bits, without the algorithm, which is written in
+/// several ways.
+///
+/// # Errors
+/// It cannot be read.
+pub fn public_key(certificate: &[u8]) -> Result<Vec<u8>, String> {
+    let certificate = parsed(certificate)?;
+    let info = certificate.tbs_certificate.subject_public_key_info;
+    Ok(info.subject_public_key.raw_bytes().to_vec())
+}
+
+/// The bits of a public key that comes as a SubjectPublicKeyInfo. `None`: it is none.
+pub fn key_bits(info: &[u8]) -> Option<Vec<u8>> {
+    let info = SubjectPublicKeyInfoOwned::from_der(info).ok()?;
+    Some(info.subject_public_key.raw_bytes().to_vec())
+}
+
+fn parsed(certificate: &[u8]) -> Result<Certificate, String> {
+    Certificate::from_der(certificate)
+        .map_err(|error| format!("holds a certificate that cannot be read: {error}"))
 }
 
 /// A date for the log, such as `2049-12-31T23:59:59Z`.
@@ -74,12 +87,12 @@ mod tests {
     use super::*;
 
     /// Valid from 2026-01-01 to 2027-01-01.
-    fn pem() -> Vec<u8> {
+    fn certificate() -> Vec<u8> {
         let mut params = rcgen::CertificateParams::new(vec!["x".to_owned()]).unwrap();
         params.not_before = rcgen::date_time_ymd(2026, 1, 1);
         params.not_after = rcgen::date_time_ymd(2027, 1, 1);
         let key = rcgen::KeyPair::generate().unwrap();
-        params.self_signed(&key).unwrap().pem().into_bytes()
+        params.self_signed(&key).unwrap().der().to_vec()
     }
 
     fn at(days_since_2026: i64) -> SystemTime {
@@ -93,33 +106,23 @@ mod tests {
     }
 
     #[test]
-    fn the_validity_is_read_from_the_first_certificate() {
-        let validity = Validity::of(&pem()).unwrap();
+    fn the_validity_is_read() {
+        let validity = Validity::of(&certificate()).unwrap();
         assert_eq!(date(validity.not_before), "2026-01-01T00:00:00Z");
         assert_eq!(date(validity.not_after), "2027-01-01T00:00:00Z");
     }
 
     #[test]
-    fn what_stands_around_a_certificate_does_not_matter() {
-        let text = [&b"Bag Attributes\n  name: x\n"[..], &pem(), b"\n", &pem()].concat();
-        let validity = Validity::of(&text).unwrap();
-        assert_eq!(date(validity.not_before), "2026-01-01T00:00:00Z");
-    }
-
-    #[test]
     fn what_is_no_certificate_is_an_error() {
-        for text in [
-            "",
-            "text",
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        ] {
-            assert!(Validity::of(text.as_bytes()).is_err(), "{text}");
+        for bytes in [&b""[..], b"text", &[0; 9], &certificate()[..100]] {
+            assert!(Validity::of(bytes).is_err(), "{bytes:?}");
+            assert!(public_key(bytes).is_err(), "{bytes:?}");
         }
     }
 
     #[test]
     fn a_certificate_has_whole_days_left() {
-        let validity = Validity::of(&pem()).unwrap();
+        let validity = Validity::of(&certificate()).unwrap();
         for (day, expect) in [
             (-1, Age::NotYetValid),
             (0, Age::Valid { days: 365 }),

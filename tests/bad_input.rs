@@ -516,7 +516,7 @@ fn garbage_instead_of_certificate_key_or_root() {
     let spoilt = started(|device, _| fs::write(certificate_files(device).0, "garbage").unwrap());
     told(spoilt, 100, "holds no PEM certificate");
     let spoilt = started(|device, _| fs::write(certificate_files(device).1, "garbage").unwrap());
-    told(spoilt, 100, "holds no usable private key");
+    told(spoilt, 100, "holds no PEM private key");
     let spoilt = started(|device, _| {
         let roots = device.path("roots.pem");
         fs::write(&roots, "garbage").unwrap();
@@ -527,7 +527,7 @@ fn garbage_instead_of_certificate_key_or_root() {
     told(
         spoilt,
         100,
-        "holds no usable PEM certificate, --cacert needs the root CA",
+        "holds no PEM certificate; there is no BEGIN line in it; --cacert needs the root CA",
     );
 }
 

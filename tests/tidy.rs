@@ -27,8 +27,8 @@ const ROWS: [&[&str]; 6] = [
     ],
     &["mqtt", "spool", "certstore", "process", "format"],
     &[
-        "clock", "exit", "file", "identity", "json", "logging", "nearest", "offload", "repeats",
-        "shortage", "x509",
+        "clock", "exit", "file", "identity", "json", "logging", "nearest", "offload", "pem",
+        "repeats", "shortage", "x509",
     ],
 ];
 

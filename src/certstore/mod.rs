@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, anyhow};
 
 use crate::identity::{Credentials, Endpoint};
+use crate::pem::{self, Wanted};
 use crate::x509::Validity;
 
 pub use staged::{Fresh, Registered, Staged};
@@ -202,8 +203,15 @@ fn certificate(dir: &Path, id: &OsStr, problems: &mut Vec<String>) -> Result<Cer
         ));
     }
     let validity = fs::read(&certificate_file)
-        .ok()
-        .and_then(|pem| Validity::of(&pem).ok());
+        .map_err(|error| format!("cannot be read: {error}"))
+        .and_then(|text| validity(&text));
+    if let Err(why) = &validity {
+        problems.push(format!(
+            "{}: {why}; so nobody is warned before it expires, and it is not renewed",
+            certificate_file.display()
+        ));
+    }
+    let validity = validity.ok();
     let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     Ok(Certificate {
         id: id.to_owned(),
@@ -212,6 +220,13 @@ fn certificate(dir: &Path, id: &OsStr, problems: &mut Vec<String>) -> Result<Cer
         validity,
         born: validity.map_or(modified, |validity| validity.not_before),
     })
+}
+
+/// Of the first certificate in the file, which is the one that is shown to the broker.
+fn validity(text: &[u8]) -> Result<Validity, String> {
+    let certificates = pem::read(text, Wanted::Certificate)?;
+    let (_, first) = certificates.first().ok_or("holds no certificate")?;
+    Validity::of(first)
 }
 
 fn replace_link(target: &OsStr, staged: &Path, link: &Path) -> io::Result<()> {

@@ -4,14 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, crypto};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::{ClientConfig, InconsistentKeys, RootCertStore, crypto};
 
 use crate::identity::{Credentials, Endpoint};
+use crate::pem::{self, Wanted};
+use crate::x509;
 
 /// What port 443 needs to speak MQTT with a client certificate instead of HTTPS.
 const ALPN_MQTT: &[u8] = b"x-amzn-mqtt-ca";
+
+/// The object identifier of the curve P-521, as it stands in a key.
+const P_521: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
 
 /// The certificates that we trust to sign the broker's, and no others.
 pub struct Roots {
@@ -32,14 +37,17 @@ impl Roots {
             store: RootCertStore::empty(),
             problems: Vec::new(),
         };
-        for (index, certificate) in CertificateDer::pem_slice_iter(&pem).enumerate() {
-            let added = certificate
-                .map_err(|error| error.to_string())
-                .and_then(|one| roots.store.add(one).map_err(|error| error.to_string()));
-            if let Err(why) = added {
+        let certificates = pem::read(&pem, Wanted::Certificate).map_err(|why| {
+            anyhow!(
+                "{}: {why}; --cacert needs the root CA of the endpoint in PEM",
+                file.display()
+            )
+        })?;
+        for (index, (_, certificate)) in certificates.into_iter().enumerate() {
+            if let Err(error) = roots.store.add(certificate.into()) {
                 let number = index + 1;
                 roots.problems.push(format!(
-                    "{}: certificate {number} is skipped: {why}",
+                    "{}: certificate {number} is skipped, it cannot be a root: {error}",
                     file.display()
                 ));
             }
@@ -75,8 +83,7 @@ impl Tls {
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots.store.clone())
-            .with_client_auth_cert(certificates(credentials)?, private_key(credentials)?)
-            .map_err(|error| unfit(credentials, &error))?;
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown(credentials)?)));
         // AWS IoT Core does not resume sessions; keeping tickets would only take memory.
         config.resumption = rustls::client::Resumption::disabled();
         if endpoint.port == 443 {
@@ -90,37 +97,72 @@ impl Tls {
     }
 }
 
-fn certificates(credentials: &Credentials) -> Result<Vec<CertificateDer<'static>>> {
-    let file = &credentials.certificate_file;
-    let chain = CertificateDer::pem_slice_iter(&credentials.certificate)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| anyhow!("{}: {error}", file.display()))?;
-    if chain.is_empty() {
-        bail!("{} holds no PEM certificate", file.display());
-    }
-    Ok(chain)
-}
-
-fn private_key(credentials: &Credentials) -> Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_slice(&credentials.private_key).map_err(|error| {
-        anyhow!(
-            "{} holds no usable private key, PKCS#8, PKCS#1 and SEC1 PEM without a passphrase work: {error}",
-            credentials.key_file.display()
-        )
-    })
-}
-
-fn unfit(credentials: &Credentials, error: &rustls::Error) -> anyhow::Error {
-    match error {
-        rustls::Error::InconsistentKeys(_) => anyhow!(
-            "{} does not match the certificate {}",
+/// What we show to the broker. Our own certificate is not verified here, so one of X.509 version 1 is
+/// good enough; but its key must be ours.
+fn shown(credentials: &Credentials) -> Result<CertifiedKey> {
+    let file = credentials.certificate_file.display();
+    let chain: Vec<CertificateDer<'static>> =
+        pem::read(&credentials.certificate, Wanted::Certificate)
+            .map_err(|why| anyhow!("{file}: {why}"))?
+            .into_iter()
+            .map(|(_, der)| der.into())
+            .collect();
+    let key = signing_key(credentials)?;
+    let ours = key
+        .public_key()
+        .and_then(|info| x509::key_bits(info.as_ref()));
+    let is_ours = |one: &CertificateDer<'_>| x509::public_key(one).map(|bits| Some(bits) == ours);
+    let first = chain.first().map(is_ours);
+    let elsewhere = chain.iter().position(|one| is_ours(one) == Ok(true));
+    let certified = CertifiedKey::new(chain, key);
+    match (first, elsewhere) {
+        (Some(Ok(true)), _) => Ok(certified),
+        (Some(Ok(false)), Some(at)) => bail!(
+            "{file}: the certificate that belongs to {} is number {} in it, it must be the first, then those of the CAs that signed it",
             credentials.key_file.display(),
-            credentials.certificate_file.display()
+            at + 1
         ),
-        error => anyhow!(
-            "{} and {} cannot be used together: {error}",
-            credentials.certificate_file.display(),
-            credentials.key_file.display()
-        ),
+        (Some(Ok(false)), None) => Err(mismatch(credentials)),
+        // The TLS library may be able to read it.
+        (Some(Err(why)), _) => match certified.keys_match() {
+            Ok(()) => Ok(certified),
+            Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                Err(mismatch(credentials))
+            }
+            Err(_) => bail!("{file} {why}"),
+        },
+        (None, _) => bail!("{file} holds no certificate"),
     }
+}
+
+fn mismatch(credentials: &Credentials) -> anyhow::Error {
+    anyhow!(
+        "{} does not match the certificate {}",
+        credentials.key_file.display(),
+        credentials.certificate_file.display()
+    )
+}
+
+/// No error text here comes from a parser: it may hold the key.
+fn signing_key(credentials: &Credentials) -> Result<Arc<dyn SigningKey>> {
+    let file = credentials.key_file.display();
+    let keys = pem::read(&credentials.private_key, Wanted::PrivateKey)
+        .map_err(|why| anyhow!("{file}: {why}"))?;
+    let Some((label, der)) = keys.into_iter().next() else {
+        bail!("{file} holds no private key");
+    };
+    let p_521 = der.windows(P_521.len()).any(|bytes| bytes == P_521);
+    let key = match label {
+        "RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(der.into()),
+        "EC PRIVATE KEY" => PrivateKeyDer::Sec1(der.into()),
+        _ => PrivateKeyDer::Pkcs8(der.into()),
+    };
+    let supported = "supported are EC P-256 and P-384, Ed25519, and RSA of 2048 to 8192 bits";
+    crypto::ring::sign::any_supported_type(&key).map_err(|_| {
+        if p_521 {
+            anyhow!("{file}: its key is on the curve P-521, which is not supported; {supported}")
+        } else {
+            anyhow!("{file}: its private key cannot be used: it is damaged, or of another kind; {supported}")
+        }
+    })
 }

@@ -52,12 +52,25 @@ fn by_tls(error: &rustls::Error) -> Ending {
             Class::TlsCa,
             "the broker's certificate is not signed by a CA in --cacert",
         ),
+        rustls::Error::InvalidCertificate(CertificateError::Other(why)) => Ending::new(
+            Class::TlsCa,
+            format!("the broker's certificate {}", in_words(&why.to_string())),
+        ),
         rustls::Error::InvalidCertificate(why) => Ending::new(
             Class::TlsCa,
             format!("the broker's certificate is not accepted: {why}"),
         ),
         rustls::Error::AlertReceived(alert) => by_alert(*alert),
         error => Ending::new(Class::Tls, error.to_string()),
+    }
+}
+
+/// The library has names for these, and no sentences.
+fn in_words(name: &str) -> String {
+    match name {
+        "UnsupportedCertVersion" => "is of X.509 version 1, which TLS does not take from a server; issue one of version 3, with the broker's name as subjectAltName".to_owned(),
+        "CaUsedAsEndEntity" => "is one of a CA, which cannot be a server's; issue one for the broker itself, with basicConstraints CA:FALSE".to_owned(),
+        name => format!("is not accepted: {name}"),
     }
 }
 
