@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use log::info;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::clock::reached;
 use crate::spool::Name;
 use crate::spool::desk::{Desk, without_priority};
 use crate::spool::disks::Disks;
-use crate::spool::opened::Held;
+use crate::spool::opened::{Held, Opened};
 use crate::spool::opening::Taken;
 use crate::spool::order::Order;
 use crate::spool::outcome::{Outcome, Readiness};
@@ -63,10 +64,17 @@ impl Request {
     }
 }
 
+/// Commands that are answered in their own time: there is one of each name.
+const AT_A_TIME: usize = 4;
+
 /// Owns the directory of commands.
 pub struct Commands {
     desk: Desk,
     requests: mpsc::Sender<Request>,
+    /// Those that were handed to the daemon: a new certificate may take long, and nobody waits for it.
+    waiting: JoinSet<(Name, Opened, Result<Answer, String>)>,
+    /// Who wants to know that the files of answered commands have been disposed of.
+    settled: Vec<oneshot::Sender<()>>,
 }
 
 impl Command {
@@ -102,31 +110,45 @@ impl Commands {
     ) -> Result<Commands> {
         let options = queue::Options {
             order: Order::Lexical,
-            window: 1,
+            window: AT_A_TIME,
             retries: 0,
             jam: Duration::from_secs(u32::MAX.into()),
         };
         let desk = Desk::open(dir, KEEP_FAILED, options, without_priority, disks).await?;
-        Ok(Commands { desk, requests })
+        Ok(Commands {
+            desk,
+            requests,
+            waiting: JoinSet::new(),
+            settled: Vec::new(),
+        })
     }
 
-    /// Hands out one command after the other.
+    /// Hands out one command after the other, and answers each in its own time.
     pub async fn run(mut self) {
         loop {
             while self.desk.readiness() != Readiness::Nothing {
                 if let Some(taken) = self.desk.take() {
-                    self.carry_out(taken).await;
+                    self.hand_over(taken).await;
+                }
+            }
+            if !self.desk.is_leaving() {
+                for told in self.settled.drain(..) {
+                    let _ = told.send(());
                 }
             }
             let deadline = self.desk.deadline();
             tokio::select! {
                 notice = self.desk.notice() => self.desk.noticed(notice),
+                Some(Ok((name, opened, answer))) = self.waiting.join_next() => {
+                    self.settle(&name, opened, answer);
+                }
                 () = reached(deadline) => {}
             }
         }
     }
 
-    async fn carry_out(&mut self, taken: Taken) {
+    /// The daemon hears of commands in their order.
+    async fn hand_over(&mut self, taken: Taken) {
         let Taken {
             name, mut opening, ..
         } = taken;
@@ -134,25 +156,44 @@ impl Commands {
             Ok(opened) => opened,
             Err((outcome, held)) => return self.desk.settle(&name, held, outcome, ""),
         };
+        let command = match Command::named(&name, contents) {
+            Ok(command) => command,
+            Err(reason) => return self.settle(&name, opened, Err(reason)),
+        };
+        info!("command '{name}'");
+        let (answer, answered) = oneshot::channel();
+        let request = Request {
+            command,
+            modified: opened.modified,
+            answer,
+        };
         let requests = self.requests.clone();
-        let answer = answer(&requests, &name, contents, opened.modified);
-        let (outcome, settled) = match self.attend(answer).await {
-            Ok(answer) => (answer.outcome, Some(answer.settled)),
-            Err(reason) => (Err(reason), None),
+        let sent = self.attend(requests.send(request)).await;
+        self.waiting.spawn(async move {
+            if sent.is_ok()
+                && let Ok(answer) = answered.await
+            {
+                return (name, opened, Ok(answer));
+            }
+            // The daemon is leaving: the file stays for the next start.
+            std::future::pending().await
+        });
+    }
+
+    fn settle(&mut self, name: &Name, opened: Opened, answer: Result<Answer, String>) {
+        let outcome = match answer {
+            Ok(answer) => {
+                self.settled.push(answer.settled);
+                answer.outcome
+            }
+            Err(reason) => Err(reason),
         };
         let outcome = match outcome {
             Ok(()) => Outcome::Delivered,
             Err(reason) => Outcome::Unusable(reason),
         };
         let done = format!("carried out the command '{name}'");
-        self.desk.settle(&name, Held::Open(opened), outcome, &done);
-        while self.desk.is_leaving() {
-            let notice = self.desk.notice().await;
-            self.desk.noticed(notice);
-        }
-        if let Some(settled) = settled {
-            let _ = settled.send(());
-        }
+        self.desk.settle(name, Held::Open(opened), outcome, &done);
     }
 
     /// Waits for something while the directory goes on.
@@ -165,27 +206,4 @@ impl Commands {
             }
         }
     }
-}
-
-async fn answer(
-    requests: &mpsc::Sender<Request>,
-    name: &Name,
-    contents: Vec<u8>,
-    modified: SystemTime,
-) -> Result<Answer, String> {
-    let command = Command::named(name, contents)?;
-    info!("command '{name}'");
-    let (answer, answered) = oneshot::channel();
-    let request = Request {
-        command,
-        modified,
-        answer,
-    };
-    if requests.send(request).await.is_ok()
-        && let Ok(answer) = answered.await
-    {
-        return Ok(answer);
-    }
-    // The daemon is leaving: the file stays for the next start.
-    std::future::pending().await
 }

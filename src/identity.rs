@@ -20,6 +20,9 @@ impl FromStr for Endpoint {
     /// Accepts `HOST` and `HOST:PORT` with white space around it; an IPv6 address goes in brackets.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
+        if let Some(why) = pasted(text) {
+            return Err(why);
+        }
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, "")) => (host, None),
             Some((host, rest)) => (host, rest.strip_prefix(':').or(Some(""))),
@@ -51,6 +54,31 @@ impl FromStr for Endpoint {
             port,
         })
     }
+}
+
+/// What people paste from a browser, a console or another program: more than a host.
+fn pasted(text: &str) -> Option<String> {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (Some(scheme), rest),
+        None => (None, text),
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if let Some(scheme) = scheme {
+        return Some(format!(
+            "holds an address with the scheme '{scheme}://', write HOST or HOST:PORT alone: {host}"
+        ));
+    }
+    if host.len() < rest.len() {
+        let path = &rest[host.len()..];
+        return Some(format!(
+            "has '{path}' behind the host, write HOST or HOST:PORT alone: {host}"
+        ));
+    }
+    let quoted = text.len() > 1 && (text.starts_with('"') || text.starts_with('{'));
+    quoted.then(|| {
+        "holds JSON, write HOST or HOST:PORT alone, without quotes (the value of \"endpointAddress\")"
+            .to_owned()
+    })
 }
 
 impl Endpoint {
@@ -103,6 +131,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_pasted_with_the_host_is_named() {
+        for (text, words) in [
+            (
+                "https://x.iot.eu-west-1.amazonaws.com/",
+                "scheme 'https://', write HOST or HOST:PORT alone: x.iot.eu-west-1.amazonaws.com",
+            ),
+            (
+                "mqtts://x:8883",
+                "scheme 'mqtts://', write HOST or HOST:PORT alone: x:8883",
+            ),
+            (
+                "wss://x/mqtt",
+                "scheme 'wss://', write HOST or HOST:PORT alone: x",
+            ),
+            ("x.example/", "has '/' behind the host"),
+            ("x.example:443/mqtt?a", "has '/mqtt?a' behind the host"),
+            ("{\"endpointAddress\":\"x\"}", "holds JSON"),
+            ("\"x.example\"", "without quotes"),
+        ] {
+            let why = text.parse::<Endpoint>().unwrap_err();
+            assert!(why.contains(words), "{text}: {why}");
+        }
+    }
+
+    #[test]
     fn an_endpoint_is_a_host_with_an_optional_port() {
         check(
             "abc-ats.iot.eu-west-1.amazonaws.com\n",
@@ -118,7 +171,7 @@ mod tests {
         check("host:0", Err("port \"0\""));
         check("host:99999", Err("port \"99999\""));
         check("two\nlines", Err("contains '\\n'"));
-        check("mqtts://host", Err("port \"//host\""));
+        check("mqtts://host", Err("scheme 'mqtts://'"));
     }
 
     #[test]

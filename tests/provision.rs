@@ -549,6 +549,42 @@ fn grown_up(sandbox: &Sandbox, kind: CertificateKind, more: Value) -> Device {
 }
 
 #[test]
+fn other_commands_are_answered_while_a_new_certificate_is_waited_for() {
+    let sandbox = sandbox();
+    let mut device = grown_up(&sandbox, CertificateKind::Valid, json!({}));
+    device
+        .without("--connect-attempts")
+        .option("--connect-attempts", 0);
+    // Nobody answers there, and the attempt goes on and on.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = port.local_addr().unwrap().port();
+    fs::write(
+        device.path("claims/endpoint.txt"),
+        format!("localhost:{port}"),
+    )
+    .unwrap();
+    device.start();
+    device.wait_for_log("connected to");
+    let commands = device.path("commands");
+    drop_file(&commands, "reprovision", "");
+    device.wait_for_log("command 'reprovision'");
+    for _ in 0..3 {
+        drop_file(&commands, "refetch", "");
+        let failed = commands.join("failed/refetch");
+        wait_for("refetch is answered: there is no shadow", LONG, || {
+            failed.exists()
+        });
+        fs::remove_file(failed).unwrap();
+    }
+    assert!(commands.join("new/reprovision").exists());
+    assert_eq!(device.stop(), Some(0));
+    assert!(
+        commands.join("new/reprovision").exists(),
+        "it stays for the next start"
+    );
+}
+
+#[test]
 fn a_new_certificate_is_got_while_the_old_one_keeps_working() {
     let sandbox = sandbox();
     let slow = ProvisioningTrouble::Delay(Duration::from_millis(300));

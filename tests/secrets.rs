@@ -228,7 +228,7 @@ fn fleet(device: &mut Device, sandbox: &Sandbox) -> PathBuf {
     let settings =
         json!({"claimstore": claims, "template": "fleet", "parameters": {"SerialNumber": "1"}});
     let file = device.path("fp.json");
-    fs::write(&file, settings.to_string()).unwrap();
+    fs::write(&file, format!("\u{feff}{settings}")).unwrap();
     device.option("--fleetprov", file.display());
     claims
 }
@@ -271,7 +271,7 @@ fn a_damaged_key_from_the_cloud_is_in_no_log() {
         .fault(fault.on(ProvisioningOperation::Create));
     let mut device = Device::bare(sandbox.pki());
     fs::create_dir(device.certstore()).unwrap();
-    let endpoint = format!("localhost:{}\n", sandbox.port());
+    let endpoint = format!("\u{feff}localhost:{}\n", sandbox.port());
     fs::write(device.certstore().join("endpoint.txt"), endpoint).unwrap();
     fleet(&mut device, &sandbox);
     let mut command = device.command();

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow};
 
+use crate::file::without_byte_order_mark;
 use crate::identity::{Credentials, Endpoint};
 use crate::pem::{self, Wanted};
 use crate::x509::Validity;
@@ -63,9 +64,10 @@ impl Certstore {
     /// Where the certificates are valid, from `endpoint.txt`.
     pub fn endpoint(&self) -> Result<Endpoint> {
         let file = self.dir.join("endpoint.txt");
-        let text = fs::read_to_string(&file)
+        let text = fs::read(&file)
             .with_context(|| format!("cannot read endpoint from {}", file.display()))?;
-        text.parse()
+        String::from_utf8_lossy(without_byte_order_mark(&text))
+            .parse()
             .map_err(|why| anyhow!("{}: {why}", file.display()))
     }
 
@@ -90,9 +92,13 @@ impl Certstore {
         Ok(contents)
     }
 
-    /// The certificate that `preferred` points at; `None` when there is no such link.
+    /// The certificate that `preferred` points at, by a relative link or by an absolute one into this
+    /// store; `None` when there is no such link.
     pub fn preferred(&self) -> Option<OsString> {
         let target = fs::read_link(self.dir.join(PREFERRED)).ok()?;
+        if target.is_absolute() {
+            return self.within(&target);
+        }
         let mut parts = target
             .components()
             .filter(|part| *part != Component::CurDir);
@@ -100,6 +106,15 @@ impl Certstore {
             (Some(Component::Normal(id)), None) => Some(id.to_owned()),
             _ => None,
         }
+    }
+
+    /// The directory of this store that an absolute path names, whatever links lead there.
+    fn within(&self, target: &Path) -> Option<OsString> {
+        let parent = fs::canonicalize(target.parent()?).ok()?;
+        let own = fs::canonicalize(&self.dir).ok()?;
+        (parent == own)
+            .then(|| target.file_name().map(OsStr::to_owned))
+            .flatten()
     }
 
     /// Points `preferred` at `id`, atomically. Does nothing when it already points there.

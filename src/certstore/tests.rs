@@ -96,6 +96,21 @@ fn preferred_is_a_relative_link_that_is_replaced_atomically() {
 }
 
 #[test]
+fn an_absolute_link_into_the_store_is_followed_and_kept() {
+    let (dir, store) = store(&["new", "old"]);
+    let other = dir.path().join("alias");
+    symlink(dir.path(), &other).unwrap();
+    for target in [dir.path().join("old"), other.join("old")] {
+        let link = dir.path().join("preferred");
+        let _ = fs::remove_file(&link);
+        symlink(&target, &link).unwrap();
+        assert_eq!(store.preferred().as_deref(), Some("old".as_ref()));
+        store.prefer("old".as_ref()).unwrap();
+        assert_eq!(fs::read_link(&link).unwrap(), target, "it is kept");
+    }
+}
+
+#[test]
 fn a_link_out_of_the_store_counts_as_none() {
     let (dir, store) = store(&["a"]);
     for target in ["/etc", "../elsewhere", "a/b"] {

@@ -88,10 +88,21 @@ pub fn choose(config: &Config, endpoint: &Endpoint) -> Result<(Tls, Option<OsStr
 
 /// A store that cannot be written is worth a warning: the certificate works all the same.
 fn prefer(config: &Config, candidate: &Candidate) {
-    if let (Some(store), Some(id)) = (store(config), &candidate.id)
-        && let Err(problem) = store.prefer(id)
-    {
-        warn!("{problem:#}");
+    let (Some(store), Some(id)) = (store(config), &candidate.id) else {
+        return;
+    };
+    let before = store.preferred();
+    let shown = id.to_string_lossy();
+    match (store.prefer(id), before) {
+        (Err(problem), _) => warn!("{problem:#}"),
+        (Ok(()), None) => info!(
+            "'preferred' points at {shown} now: it was missing, or led to no certificate of the store"
+        ),
+        (Ok(()), Some(before)) if before != *id => warn!(
+            "'preferred' points at {shown} now: {} cannot be used",
+            before.to_string_lossy()
+        ),
+        (Ok(()), Some(_)) => {}
     }
 }
 

@@ -5,8 +5,10 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use anyhow::anyhow;
 use log::{error, info, warn};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::renewal::{self, Verdict};
 use crate::certstore::{Certstore, Staged};
@@ -20,6 +22,9 @@ use crate::x509::{Age, Validity, date};
 const DAY: Duration = Duration::from_secs(86_400);
 /// Until there is a connection, or a clock that is set, we look again after this.
 const SOON: Duration = Duration::from_secs(10);
+
+/// One attempt to get a new certificate, beside a connection that works.
+const ATTEMPT: Duration = Duration::from_secs(15 * 60);
 
 /// What has happened to the certificate.
 pub enum Event {
@@ -176,9 +181,9 @@ impl Renewer {
         if self.running.is_some() {
             return false;
         }
-        self.running = Some(tokio::spawn(
-            async move { provision::provision(&job).await },
-        ));
+        self.running = Some(tokio::spawn(async move {
+            limited(ATTEMPT, provision::provision(&job)).await
+        }));
         true
     }
 
@@ -229,6 +234,18 @@ impl Renewer {
     }
 }
 
+/// An attempt beside a connection that works has an end, whatever is never answered: what it has
+/// reached is on disk, and the next one goes on from there.
+async fn limited(
+    limit: Duration,
+    attempt: impl Future<Output = Result<Staged, Failed>>,
+) -> Result<Staged, Failed> {
+    timeout(limit, attempt).await.unwrap_or_else(|_| {
+        let minutes = limit.as_secs() / 60;
+        Err(Failed::Other(anyhow!("not finished within {minutes} min")))
+    })
+}
+
 async fn ended(running: &mut Option<JoinHandle<Result<Staged, Failed>>>) -> Result<Staged, Failed> {
     match running {
         None => std::future::pending().await,
@@ -245,5 +262,17 @@ impl Drop for Renewer {
         if let Some(running) = &self.running {
             running.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_is_never_answered_ends_after_its_limit() {
+        let outcome = limited(ATTEMPT, std::future::pending()).await;
+        let why = outcome.map(drop).expect_err("it fails").to_string();
+        assert!(why.contains("not finished within 15 min"), "{why}");
     }
 }

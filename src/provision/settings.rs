@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value};
 
 use super::keys::KeyType;
-use crate::file;
+use crate::file::{self, without_byte_order_mark};
 use crate::format::Format;
 use crate::nearest::nearest;
 
@@ -45,7 +45,7 @@ impl Settings {
         let shown = path.display();
         let contents = file::read(path, LARGEST)
             .with_context(|| format!("cannot read the fleet provisioning configuration {shown}"))?;
-        let members = match serde_json::from_slice(&contents) {
+        let members = match serde_json::from_slice(without_byte_order_mark(&contents)) {
             Ok(Value::Object(members)) => members,
             Ok(_) => bail!("{shown} is not a JSON object"),
             Err(error) => bail!("{shown} is not JSON: {error}"),

@@ -54,7 +54,8 @@ pub fn read(text: &[u8]) -> Result<Request, String> {
         }
     }
     Ok(Request {
-        token: token(members.get("clientAccessToken"))?,
+        // The founding version's commands have the shorter name.
+        token: token(members.get("clientAccessToken").or(members.get("token")))?,
         region: region(members.get("region"))?,
         services: services(members.get("services"))?,
     })

@@ -33,6 +33,17 @@ fn a_good_notification_is_read() {
 }
 
 #[test]
+fn a_command_of_the_founding_version_is_read() {
+    let document = json!({
+        "thing": "pump-7", "region": "eu-west-1", "services": ["SSH"], "token": "AQGAAXx5secret",
+    });
+    let request = read(document.to_string().as_bytes()).unwrap();
+    assert_eq!(request.token.reveal(), "AQGAAXx5secret");
+    let why = read(&without("clientAccessToken")).unwrap_err();
+    assert!(why.contains("clientAccessToken is missing"), "{why}");
+}
+
+#[test]
 fn whatever_is_wrong_is_named() {
     for (text, part) in [
         (b"".to_vec(), "is not JSON"),
