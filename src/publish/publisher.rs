@@ -88,7 +88,7 @@ impl Publisher {
             self.ask_for_place(readiness);
             let deadline = self.desk.deadline();
             tokio::select! {
-                notice = self.desk.notice(), if !stopping => self.desk.noticed(notice),
+                notice = self.desk.notice() => self.desk.noticed(notice),
                 place = waited(&mut self.place) => {
                     self.place = None;
                     self.start_together(place);

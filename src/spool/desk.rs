@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Result;
 use log::{Level, debug, error, info, log, warn};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::yield_now;
 
 use super::Name;
 use super::disks::Disks;
@@ -18,7 +19,7 @@ use super::order::Facts;
 use super::outcome::{Disposal, Next, Outcome, Readiness};
 use super::queue::{self, Queue};
 use super::troubles::Troubles;
-use super::worker::{News, Order, Worker};
+use super::worker::{Answer, News, Order, Worker};
 use crate::clock::now;
 use crate::repeats::{Repeats, worth_a_line};
 
@@ -43,6 +44,8 @@ pub struct Desk {
     orders: mpsc::Sender<Order>,
     news: mpsc::Receiver<News>,
     buffer: Vec<News>,
+    /// Requests that are to be opened together, as soon as no more can be taken.
+    to_open: Vec<(Name, Answer)>,
     queue: Queue,
     /// Requests that are being opened.
     places: Places,
@@ -87,6 +90,7 @@ impl Desk {
             orders,
             news,
             buffer: Vec::new(),
+            to_open: Vec::new(),
             queue: Queue::new(options),
             places: Places::default(),
             checking: 0,
@@ -107,6 +111,13 @@ impl Desk {
 
     /// Waits for something that [`Desk::noticed`] is to be told. May be dropped while it waits.
     pub async fn notice(&mut self) -> Notice {
+        if !self.to_open.is_empty() {
+            // Whoever can take another one does it now. Those that are opened together are sent together,
+            // and one message to the thread is enough.
+            yield_now().await;
+            let together = std::mem::take(&mut self.to_open);
+            self.order(Order::Open(together));
+        }
         tokio::select! {
             biased;
             count = self.news.recv_many(&mut self.buffer, NEWS) => {
@@ -253,7 +264,7 @@ impl Desk {
     pub fn take(&mut self) -> Option<Taken> {
         let Next { name, prioritised } = self.queue.next(now())?;
         let (answer, result) = oneshot::channel();
-        self.order(Order::Open(name.clone(), answer));
+        self.to_open.push((name.clone(), answer));
         let opening = self.places.take(result);
         self.count_time();
         Some(Taken {

@@ -22,8 +22,15 @@ async fn next(desk: &mut Desk) -> (Name, Opened, Vec<u8>) {
         if desk.readiness() != Readiness::Nothing
             && let Some(mut taken) = desk.take()
         {
-            let (opened, contents) = taken.opening.opened().await.unwrap();
-            return (taken.name, opened, contents);
+            loop {
+                tokio::select! {
+                    opened = taken.opening.opened() => {
+                        let (opened, contents) = opened.unwrap();
+                        return (taken.name, opened, contents);
+                    }
+                    notice = desk.notice() => desk.noticed(notice),
+                }
+            }
         }
         let notice = desk.notice().await;
         desk.noticed(notice);

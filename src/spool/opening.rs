@@ -8,7 +8,7 @@ use super::opened::{Held, Opened, Trouble};
 use super::outcome::Outcome;
 
 /// Requests of one directory that are opened at one time.
-const MOST: usize = 8;
+const MOST: usize = 16;
 
 /// A request that was handed out: settle it, whatever becomes of it.
 #[derive(Debug)]

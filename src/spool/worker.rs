@@ -29,6 +29,9 @@ const AT_A_TIME: usize = 64;
 /// parent. A look is cheap, and still rare enough for a device that sleeps.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// Where an opened file goes, with its contents.
+pub type Answer = oneshot::Sender<Result<(Opened, Vec<u8>), Trouble>>;
+
 /// What is to be done.
 #[derive(Debug)]
 pub enum Order {
@@ -36,7 +39,8 @@ pub enum Order {
     Scan,
     /// Look at this name again: the queue has forgotten it.
     Look(Name),
-    Open(Name, oneshot::Sender<Result<(Opened, Vec<u8>), Trouble>>),
+    /// All of them, before the first answer is given.
+    Open(Vec<(Name, Answer)>),
     /// Whether somebody has it open for writing. The text is handed back.
     Check(Name, Opened, String),
     /// It was carried out.
@@ -156,7 +160,7 @@ impl Worker {
                     self.arrivals.gone(&name);
                     self.arrivals.found.push_back(name);
                 }
-                Order::Open(name, answer) => drop(answer.send(self.request(&name))),
+                Order::Open(requests) => self.open_all(requests),
                 Order::Check(name, opened, reason) => checks.push((name, opened, reason)),
                 Order::Remove(name, opened) => news.push(self.remove(name, &opened)),
                 Order::Fail(name, held, reason) => {
@@ -171,6 +175,17 @@ impl Worker {
         }
         news.extend(self.checked(checks));
         news
+    }
+
+    fn open_all(&mut self, requests: Vec<(Name, Answer)>) {
+        let mut opened = Vec::new();
+        for (name, answer) in requests {
+            opened.push((answer, self.request(&name)));
+        }
+        for (answer, result) in opened {
+            // Who asked may be gone.
+            let _ = answer.send(result);
+        }
     }
 
     fn request(&mut self, name: &Name) -> Result<(Opened, Vec<u8>), Trouble> {
