@@ -62,14 +62,21 @@ fn pasted(text: &str) -> Option<String> {
         Some((scheme, rest)) => (Some(scheme), rest),
         None => (None, text),
     };
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // What stands before an '@' may be a password.
+    let host = authority.rsplit('@').next().unwrap_or_default();
     if let Some(scheme) = scheme {
         return Some(format!(
             "holds an address with the scheme '{scheme}://', write HOST or HOST:PORT alone: {host}"
         ));
     }
-    if host.len() < rest.len() {
-        let path = &rest[host.len()..];
+    if host.len() < authority.len() {
+        return Some(format!(
+            "has a name or password before the host, which MQTT with certificates does not use, write HOST or HOST:PORT alone: {host}"
+        ));
+    }
+    if authority.len() < rest.len() {
+        let path = &rest[authority.len()..];
         return Some(format!(
             "has '{path}' behind the host, write HOST or HOST:PORT alone: {host}"
         ));
@@ -145,6 +152,8 @@ mod tests {
                 "wss://x/mqtt",
                 "scheme 'wss://', write HOST or HOST:PORT alone: x",
             ),
+            ("https://user:secret@x/", "HOST or HOST:PORT alone: x"),
+            ("user:secret@x", "name or password before the host"),
             ("x.example/", "has '/' behind the host"),
             ("x.example:443/mqtt?a", "has '/mqtt?a' behind the host"),
             ("{\"endpointAddress\":\"x\"}", "holds JSON"),
@@ -152,6 +161,7 @@ mod tests {
         ] {
             let why = text.parse::<Endpoint>().unwrap_err();
             assert!(why.contains(words), "{text}: {why}");
+            assert!(!why.contains("secret"), "{text}: {why}");
         }
     }
 
