@@ -549,6 +549,28 @@ fn grown_up(sandbox: &Sandbox, kind: CertificateKind, more: Value) -> Device {
 }
 
 #[test]
+fn a_claim_store_whose_endpoint_cannot_be_read_is_told_by_check() {
+    let sandbox = sandbox();
+    let device = grown_up(&sandbox, CertificateKind::Valid, json!({}));
+    let file = device.path("claims/endpoint.txt");
+    fs::write(&file, "https://x.example/").unwrap();
+    let check = device.command().arg("--check").output().unwrap();
+    let said = String::from_utf8_lossy(&check.stderr);
+    assert_eq!(check.status.code(), Some(100), "{said}");
+    assert!(
+        said.contains("claims/endpoint.txt: holds an address with the scheme"),
+        "{said}"
+    );
+    fs::remove_file(file).unwrap();
+    let check = device.command().arg("--check").output().unwrap();
+    assert_eq!(
+        check.status.code(),
+        Some(0),
+        "a claim store need not have one"
+    );
+}
+
+#[test]
 fn other_commands_are_answered_while_a_new_certificate_is_waited_for() {
     let sandbox = sandbox();
     let mut device = grown_up(&sandbox, CertificateKind::Valid, json!({}));

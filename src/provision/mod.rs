@@ -315,9 +315,12 @@ impl Job {
     /// The claim store may say where the factory's certificates are valid.
     fn endpoint(&self) -> Endpoint {
         let claims = Certstore::new(&self.settings.claimstore);
-        claims
-            .endpoint()
-            .unwrap_or_else(|_| self.connection.endpoint.clone())
+        claims.endpoint().unwrap_or_else(|problem| {
+            if has_endpoint(&self.settings) {
+                warn!("{problem:#}; the device's own endpoint is used for the claim");
+            }
+            self.connection.endpoint.clone()
+        })
     }
 
     async fn session(
@@ -378,15 +381,26 @@ pub fn rotate_claim(settings: &Settings) {
 /// What provisioning would stumble over. Changes nothing on disk.
 pub fn problems(settings: &Settings) -> Vec<String> {
     let store = Certstore::new(&settings.claimstore);
-    match store.contents() {
-        Err(problem) => vec![format!("{problem:#}")],
+    let mut problems = match store.contents() {
+        Err(problem) => return vec![format!("{problem:#}")],
         Ok(contents) if contents.certificates.is_empty() => {
             let mut problems = contents.problems;
             problems.push(no_claim(settings).to_string());
             problems
         }
         Ok(contents) => contents.problems,
+    };
+    if has_endpoint(settings)
+        && let Err(problem) = store.endpoint()
+    {
+        problems.push(format!("{problem:#}"));
     }
+    problems
+}
+
+/// A claim store need not have one: the device's own serves then.
+fn has_endpoint(settings: &Settings) -> bool {
+    settings.claimstore.join("endpoint.txt").exists()
 }
 
 fn no_claim(settings: &Settings) -> anyhow::Error {
