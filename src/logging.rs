@@ -1,13 +1,48 @@
 //! The log: one line for each event on stderr, without timestamps, which the supervisor's logger
-//! adds. The level is `RUST_LOG`'s, or info.
+//! adds. The level is `RUST_LOG`'s, or info. Nobody waits for who reads it: lines go to a thread of
+//! their own, and what it cannot take is dropped and counted.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use log::LevelFilter;
 
+/// Lines that wait for a reader who takes his time.
+const WAITING: usize = 1024;
+/// A longer line is cut, so that what waits has a bound.
+const LONGEST: usize = 4096;
+/// At the end what waits is written, if it can be at once.
+const AT_THE_END: Duration = Duration::from_millis(200);
+
+/// What the thread is told.
+enum Order {
+    Line(Vec<u8>),
+    /// Everything before this is to be written.
+    Flush(SyncSender<()>),
+}
+
+/// The way to the thread. `None`: there is none, and lines are written by whoever has them.
+pub struct Log(Option<SyncSender<Order>>);
+
 /// Starts logging. To be called once.
-pub fn start() {
-    env_logger::Builder::new()
+pub fn start() -> Log {
+    let (orders, to_do) = sync_channel(WAITING);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let counter = dropped.clone();
+    let writer = thread::Builder::new()
+        .name("log".into())
+        .spawn(move || write_all(&to_do, &counter, &mut io::stderr()));
+    let mut builder = env_logger::Builder::new();
+    let log = writer.is_ok().then_some(orders);
+    if let Some(orders) = log.clone() {
+        let pipe = Pipe { orders, dropped };
+        builder.target(env_logger::Target::Pipe(Box::new(pipe)));
+    }
+    builder
         .filter_level(LevelFilter::Info)
         // What these have to say, we say in our own words.
         .filter_module("rumqttc", LevelFilter::Off)
@@ -22,4 +57,101 @@ pub fn start() {
             writeln!(line, "{level}: {text}")
         })
         .init();
+    Log(log)
+}
+
+impl Log {
+    /// Waits until all lines are written, but not for a reader who reads nothing.
+    pub fn finish(&self) {
+        let Some(orders) = &self.0 else { return };
+        let until = Instant::now() + AT_THE_END;
+        let (written, done) = sync_channel(1);
+        let mut flush = Order::Flush(written);
+        while let Err(TrySendError::Full(again)) = orders.try_send(flush) {
+            if Instant::now() >= until {
+                return;
+            }
+            flush = again;
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = done.recv_timeout(until.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// What the logging library writes to: each record is one call.
+struct Pipe {
+    orders: SyncSender<Order>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Write for Pipe {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut kept = line[..line.len().min(LONGEST)].to_vec();
+        if kept.len() < line.len() {
+            kept.push(b'\n');
+        }
+        if self.orders.try_send(Order::Line(kept)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The thread: waits for the reader, so that nobody else does.
+fn write_all(to_do: &Receiver<Order>, dropped: &AtomicU64, to: &mut impl Write) {
+    while let Ok(order) = to_do.recv() {
+        match order {
+            // A log that is gone is no reason to end.
+            Order::Line(line) => drop(to.write_all(&line)),
+            Order::Flush(written) => drop(written.try_send(())),
+        }
+        let count = dropped.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            let _ = writeln!(
+                to,
+                "warn: {count} lines were dropped while the log could not be written"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_dropped_counted_and_told() {
+        let (orders, to_do) = sync_channel(3);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let mut pipe = Pipe {
+            orders,
+            dropped: dropped.clone(),
+        };
+        for n in 0..10 {
+            pipe.write_all(format!("line {n}\n").as_bytes()).unwrap();
+        }
+        drop(pipe);
+        let mut written = Vec::new();
+        write_all(&to_do, &dropped, &mut written);
+        assert_eq!(
+            String::from_utf8(written).unwrap(),
+            "line 0\nwarn: 7 lines were dropped while the log could not be written\nline 1\nline 2\n"
+        );
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut() {
+        let (orders, to_do) = sync_channel(1);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let mut pipe = Pipe { orders, dropped };
+        pipe.write_all(&[b'x'; 100_000]).unwrap();
+        let Ok(Order::Line(line)) = to_do.recv() else {
+            panic!("a line")
+        };
+        assert_eq!((line.len(), line.last()), (LONGEST + 1, Some(&b'\n')));
+    }
 }

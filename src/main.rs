@@ -20,8 +20,14 @@ fn main() -> ExitCode {
             return ExitCode::from(if usage.use_stderr() { UNUSABLE } else { 0 });
         }
     };
-    logging::start();
-    let config = match Config::new(&cli) {
+    let log = logging::start();
+    let code = serve(&cli);
+    log.finish();
+    ExitCode::from(code)
+}
+
+fn serve(cli: &Cli) -> u8 {
+    let config = match Config::new(cli) {
         Ok(config) => config,
         Err(problems) => return unusable(&problems),
     };
@@ -29,7 +35,7 @@ fn main() -> ExitCode {
         return match daemon::check(&config) {
             problems if problems.is_empty() => {
                 info!("the configuration is good");
-                ExitCode::SUCCESS
+                0
             }
             problems => unusable(&problems),
         };
@@ -40,12 +46,12 @@ fn main() -> ExitCode {
     } else {
         error!("{exit}")
     }
-    ExitCode::from(exit.code())
+    exit.code()
 }
 
-fn unusable(problems: &[String]) -> ExitCode {
+fn unusable(problems: &[String]) -> u8 {
     for problem in problems {
         error!("{problem}");
     }
-    ExitCode::from(UNUSABLE)
+    UNUSABLE
 }
