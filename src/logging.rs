@@ -25,8 +25,13 @@ enum Order {
     Flush(SyncSender<()>),
 }
 
-/// The way to the thread. `None`: there is none, and lines are written by whoever has them.
-pub struct Log(Option<SyncSender<Order>>);
+/// The log at work.
+pub struct Log {
+    /// The way to the thread. `None`: there is none, and lines are written by whoever has them.
+    orders: Option<SyncSender<Order>>,
+    /// What is wrong with `RUST_LOG`, which is then as if it were not set.
+    pub problem: Option<String>,
+}
 
 /// Starts logging. To be called once.
 pub fn start() -> Log {
@@ -37,8 +42,8 @@ pub fn start() -> Log {
         .name("log".into())
         .spawn(move || write_all(&to_do, &counter, &mut io::stderr()));
     let mut builder = env_logger::Builder::new();
-    let log = writer.is_ok().then_some(orders);
-    if let Some(orders) = log.clone() {
+    let orders = writer.is_ok().then_some(orders);
+    if let Some(orders) = orders.clone() {
         let pipe = Pipe { orders, dropped };
         builder.target(env_logger::Target::Pipe(Box::new(pipe)));
     }
@@ -47,7 +52,6 @@ pub fn start() -> Log {
         // What these have to say, we say in our own words.
         .filter_module("rumqttc", LevelFilter::Off)
         .filter_module("rustls", LevelFilter::Off)
-        .parse_env("RUST_LOG")
         .format(|line, record| {
             let level = record.level().as_str().to_lowercase();
             let text = record
@@ -55,15 +59,37 @@ pub fn start() -> Log {
                 .to_string()
                 .replace(|c: char| c.is_control(), " ");
             writeln!(line, "{level}: {text}")
-        })
-        .init();
-    Log(log)
+        });
+    let problem = match wanted() {
+        Ok(wanted) => {
+            builder.parse_filters(&wanted);
+            None
+        }
+        Err(problem) => Some(problem),
+    };
+    builder.init();
+    Log { orders, problem }
+}
+
+/// What `RUST_LOG` says; nothing where it is not set. The logging library would write what is wrong
+/// with it in a form of its own.
+fn wanted() -> Result<String, String> {
+    let Some(wanted) = std::env::var_os("RUST_LOG") else {
+        return Ok(String::new());
+    };
+    let wanted = wanted.to_string_lossy();
+    match env_filter::Builder::new().try_parse(&wanted) {
+        Ok(_) => Ok(wanted.into_owned()),
+        Err(_) => Err(format!(
+            "RUST_LOG='{wanted}' is ignored: use error, warn, info, debug or trace, or MODULE=LEVEL with commas between"
+        )),
+    }
 }
 
 impl Log {
     /// Waits until all lines are written, but not for a reader who reads nothing.
     pub fn finish(&self) {
-        let Some(orders) = &self.0 else { return };
+        let Some(orders) = &self.orders else { return };
         let until = Instant::now() + AT_THE_END;
         let (written, done) = sync_channel(1);
         let mut flush = Order::Flush(written);

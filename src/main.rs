@@ -7,7 +7,7 @@ use chariotd::cli::Cli;
 use chariotd::config::Config;
 use chariotd::{daemon, logging};
 use clap::Parser;
-use log::{error, info};
+use log::{error, info, warn};
 
 /// A person must act.
 const UNUSABLE: u8 = 100;
@@ -21,24 +21,28 @@ fn main() -> ExitCode {
         }
     };
     let log = logging::start();
-    let code = serve(&cli);
+    let code = serve(&cli, log.problem.as_deref());
     log.finish();
     ExitCode::from(code)
 }
 
-fn serve(cli: &Cli) -> u8 {
+/// `problem`: what is wrong with the log's settings.
+fn serve(cli: &Cli, problem: Option<&str>) -> u8 {
     let config = match Config::new(cli) {
         Ok(config) => config,
         Err(problems) => return unusable(&problems),
     };
     if config.check {
-        return match daemon::check(&config) {
-            problems if problems.is_empty() => {
-                info!("the configuration is good");
-                0
-            }
-            problems => unusable(&problems),
-        };
+        let mut problems = daemon::check(&config);
+        problems.extend(problem.map(str::to_owned));
+        if !problems.is_empty() {
+            return unusable(&problems);
+        }
+        info!("the configuration is good");
+        return 0;
+    }
+    if let Some(problem) = problem {
+        warn!("{problem}");
     }
     let exit = daemon::run(config);
     if exit.code() == 0 {

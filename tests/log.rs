@@ -91,3 +91,35 @@ fn who_reads_the_log_again_is_told_how_much_was_dropped() {
         "what is said later is there"
     );
 }
+
+#[test]
+fn a_malformed_rust_log_is_told_in_the_form_of_the_log_and_by_check() {
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    let words = "RUST_LOG='chariotd=loud' is ignored: use error, warn";
+    let mut command = device.command();
+    command.env("RUST_LOG", "chariotd=loud");
+    device.start_as(command);
+    device.wait_for_log(&format!("warn: {words}"));
+    device.wait_for_log("info: connected to");
+    assert_eq!(device.stop(), Some(0));
+    assert!(device.log().lines().all(|line| {
+        let level = line.split(": ").next().unwrap_or_default();
+        ["error", "warn", "info"].contains(&level)
+    }));
+    let mut check = device.command();
+    let check = check.arg("--check").env("RUST_LOG", "chariotd=loud");
+    let check = check.output().expect("it runs");
+    let said = String::from_utf8_lossy(&check.stderr).into_owned();
+    assert_eq!(check.status.code(), Some(100), "{said}");
+    assert!(said.contains(&format!("error: {words}")), "{said}");
+    for good in ["debug", "", "warn,chariotd::mqtt=trace", "off"] {
+        let mut check = device.command();
+        let check = check
+            .arg("--check")
+            .env("RUST_LOG", good)
+            .output()
+            .expect("it runs");
+        assert_eq!(check.status.code(), Some(0), "{good}");
+    }
+}
