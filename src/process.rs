@@ -21,6 +21,8 @@ const MOST_SAID: usize = 8 * 1024;
 /// background may hold it for ever.
 const AFTERWARDS: Duration = Duration::from_millis(100);
 
+const NULL: &str = "/dev/null";
+
 /// What a supervisor says to its own child alone, and grandchildren must not answer.
 pub const SUPERVISION: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
@@ -58,6 +60,29 @@ pub fn command(program: &Path) -> Command {
         .stdin(Stdio::null())
         .process_group(0);
     command
+}
+
+/// Starts a child of [`command`]. A machine without `/dev/null` is named: what the system says of it
+/// sounds as if the program were missing.
+///
+/// # Errors
+/// It cannot be started.
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    command
+        .spawn()
+        .map_err(|error| named(error, Path::new(NULL)))
+}
+
+fn named(error: io::Error, null: &Path) -> io::Error {
+    if error.kind() == io::ErrorKind::NotFound && !null.exists() {
+        let why = format!(
+            "there is no {}, which every command needs: make it with 'mknod -m 666 {} c 1 3', or mount devtmpfs on /dev",
+            null.display(),
+            null.display()
+        );
+        return io::Error::new(error.kind(), why);
+    }
+    error
 }
 
 /// Tells the process group of a child of [`command`]. Nobody, when the child has been waited for.
@@ -112,9 +137,7 @@ impl Task {
     }
 
     fn start(&mut self) -> Result<Child> {
-        self.command
-            .spawn()
-            .with_context(|| format!("cannot start {}", self.label))
+        spawn(&mut self.command).with_context(|| format!("cannot start {}", self.label))
     }
 
     fn overdue(&self) -> anyhow::Error {
@@ -250,6 +273,19 @@ impl Drop for Group {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_without_dev_null_is_named() {
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let why = named(missing(), Path::new("/nowhere/null")).to_string();
+        assert!(why.contains("there is no /nowhere/null"), "{why}");
+        let why = named(missing(), Path::new("/dev/null")).to_string();
+        assert_eq!(
+            why,
+            missing().to_string(),
+            "it is the program that is missing"
+        );
+    }
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 

@@ -314,6 +314,10 @@ fn run_says_what_is_missing(tools: Tools) {
             "CHARIOTD=/etc/passwd is no program",
         ),
         (Some("CLIENTID='x"), "DIR/conf is not a good shell fragment"),
+        (
+            Some("CLIENTID=x\r\nCACERT=c\r\nCERTSTORE=s\r\n"),
+            "DIR/conf has the line ends of Windows (CRLF), remove them: tr -d '\\r' <conf >conf.new && mv conf.new conf",
+        ),
     ];
     for (content, expect) in table {
         match content {

@@ -45,7 +45,7 @@ impl Proxy {
             // stderr would keep whoever reads it waiting for the proxy.
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let child = command.spawn()?;
+        let child = process::spawn(&mut command)?;
         Ok(Proxy {
             child,
             since: now(),
