@@ -460,3 +460,42 @@ fn check_finds_a_directory_in_the_place_of_a_file() {
     assert_eq!(code, Some(100), "{log}");
     assert!(log.contains("is a directory"), "{log}");
 }
+
+/// The processes that have ended and whose parent has not taken note of it.
+fn ended_children(parent: &str) -> usize {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let stats = processes.filter_map(|it| fs::read_to_string(it.path().join("stat")).ok());
+    stats
+        .filter(|stat| {
+            let rest = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+            rest.starts_with(&format!("Z {parent} "))
+        })
+        .count()
+}
+
+#[test]
+fn as_the_first_process_it_takes_note_of_what_commands_leave_behind() {
+    if !common::is_root() {
+        println!("skipped: only root can make a name space of processes");
+        return;
+    }
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    device.option("--subscribe-exec", "t:setsid sh -c 'sleep 0.3' &");
+    let daemon = device.command();
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
+    command.arg(daemon.get_program()).args(daemon.get_args());
+    device.start_as(command);
+    device.wait_for_log("connected to");
+    let outer = device.pid();
+    let children = format!("/proc/{outer}/task/{outer}/children");
+    let first = fs::read_to_string(children).expect("its child");
+    let first = first.trim();
+    common::wait_for("the command has left something behind", LONG, || {
+        sandbox.publish("t", b"x", 0);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        ended_children(first) > 0
+    });
+    common::wait_for("nothing of it is left", LONG, || ended_children(first) == 0);
+}

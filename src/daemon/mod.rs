@@ -6,6 +6,7 @@ mod certificates;
 mod check;
 mod hangups;
 mod inboxes;
+mod reaper;
 mod renew;
 mod renewal;
 mod signals;
@@ -67,6 +68,7 @@ pub fn run(config: Config) -> Exit {
 
 async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exit> {
     let mut signals = Signals::new().map_err(Exit::Broken)?;
+    tokio::spawn(reaper::run());
     let settings = birth::settings(config).map_err(Exit::Config)?;
     let completed = match &settings {
         None => None,
