@@ -731,6 +731,25 @@ fn a_birth_message_is_the_first_of_each_first_connection() {
     }
 }
 
+/// MQTT 3.1.1 has no word for it: each connection ends over the birth message.
+#[test]
+fn a_birth_message_that_ends_connections_is_named_and_costs_no_message() {
+    let sandbox = sandbox();
+    sandbox.policy("device-1", vec![Deny::Publish("state".into())]);
+    let mut device = Device::new(&sandbox);
+    device
+        .option("--mqtt", "3.1.1")
+        .option("--connect-attempts", 0)
+        .option("--birth-topic", "state")
+        .option("--birth-payload", "online");
+    device.drop_message("m", "open", "x");
+    device.start();
+    device.wait_for_log("probably the policy forbids the topic of --birth-topic");
+    sandbox.policy("device-1", vec![]);
+    device.wait_until_empty();
+    assert_eq!(device.failed(), [""; 0]);
+}
+
 #[test]
 fn a_refused_birth_message_is_told_and_costs_nothing() {
     let sandbox = sandbox();

@@ -13,13 +13,15 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::file::without_byte_order_mark;
+use crate::file::{self, without_byte_order_mark};
 use crate::identity::{Credentials, Endpoint};
 use crate::pem::{self, Wanted};
 use crate::x509::Validity;
 
 pub use staged::{Fresh, Registered, Staged};
 
+/// A host and a port, and whatever white space.
+const LARGEST_ENDPOINT: u64 = 4096;
 const PREFERRED: &str = "preferred";
 
 /// A store on disk. Nothing is cached: every call looks.
@@ -63,12 +65,12 @@ impl Certstore {
 
     /// Where the certificates are valid, from `endpoint.txt`.
     pub fn endpoint(&self) -> Result<Endpoint> {
-        let file = self.dir.join("endpoint.txt");
-        let text = fs::read(&file)
-            .with_context(|| format!("cannot read endpoint from {}", file.display()))?;
+        let path = self.dir.join("endpoint.txt");
+        let text = file::read(&path, LARGEST_ENDPOINT)
+            .with_context(|| format!("cannot read endpoint from {}", path.display()))?;
         String::from_utf8_lossy(without_byte_order_mark(&text))
             .parse()
-            .map_err(|why| anyhow!("{}: {why}", file.display()))
+            .map_err(|why| anyhow!("{}: {why}", path.display()))
     }
 
     /// All complete certificates, newest first. Incomplete ones become problems.

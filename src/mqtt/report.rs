@@ -4,7 +4,7 @@ use log::{Level, debug, error, info, log, warn};
 
 use super::failure::{Class, Ending};
 use super::wire::Accepted;
-use super::{Options, PublishError, Version};
+use super::{Blame, Options, PublishError, Version};
 use crate::repeats::{Repeats, worth_a_line};
 
 /// The words of one session. The same failure again and again is told at 2, 4, 8, …
@@ -105,6 +105,14 @@ impl Report {
                 if worth_a_line(self.births.count(reason)) =>
             {
                 warn!("the birth message was refused: {reason}");
+            }
+            // MQTT 3.1.1 has no other way to refuse it, and this repeats itself with each connection.
+            Err(PublishError::Disconnected {
+                blame: Some(Blame { oldest: true, .. }),
+            }) if worth_a_line(self.births.count("ended")) => {
+                warn!(
+                    "the broker ended the connection with the birth message as the first without an answer; probably the policy forbids the topic of --birth-topic"
+                );
             }
             // The next connection publishes it again.
             Err(_) => {}

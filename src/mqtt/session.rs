@@ -288,6 +288,7 @@ impl Session {
         });
         let blamed = matches!(&result, Err(ending) if ending.blames_us);
         let over_messages = connection.lost(blamed, &mut self.gate, now());
+        self.birth_answered();
         let result = result.map_err(|ending| Ending {
             over_messages,
             ..ending
