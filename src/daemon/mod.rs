@@ -205,7 +205,7 @@ struct Tasks {
 impl Tasks {
     async fn start(config: &Config, mqtt: &Mqtt, disks: &Disks) -> anyhow::Result<Tasks> {
         let (refetch, refetched) = watch::channel(0);
-        // One command is carried out at a time.
+        // Commands are handed over one after the other, and wait for their answers elsewhere.
         let (commands, requests) = mpsc::channel(1);
         let mut tasks = Tasks {
             publishers: JoinSet::new(),

@@ -2,15 +2,15 @@
 //! Holds names and facts, never contents.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use super::Name;
 use super::jam::Jam;
 use super::line::Line;
 use super::order::{Facts, Key, Order, Rank};
 use super::outcome::{Disposal, Next, Outcome, Readiness};
 use super::record::{FIRST_PAUSE, Record, Verdict};
 use super::slots::Slots;
-use super::{Identity, Name};
 
 /// Names held at most. More stay on disk until there is room.
 pub const MOST_NAMES: usize = 100_000;
@@ -76,8 +76,6 @@ enum State {
     Landed {
         again: Option<Facts>,
     },
-    /// Carried out or given up, but the file could not be removed: never taken again.
-    SetAside,
 }
 
 /// The requests of one directory.
@@ -117,19 +115,6 @@ impl Queue {
         }
     }
 
-    /// Whether enough requests have left for a scan to be worth it, after one did not fit.
-    pub fn has_room(&self) -> bool {
-        self.entries.len() < MOST_NAMES / 2
-    }
-
-    /// Whether the name needs no second look by a scan. A request that was set aside does: its
-    /// file may have been replaced.
-    pub fn knows(&self, name: &Name) -> bool {
-        self.entries
-            .get(name)
-            .is_some_and(|entry| !matches!(entry.state, State::SetAside))
-    }
-
     /// A file is there under this name. Repetition is harmless; a newer file of the same name takes
     /// the place of one that waits, and waits behind one that is in flight. `false`: no room, the
     /// file must be found again by a scan.
@@ -141,10 +126,9 @@ impl Queue {
             Some(entry) => match &mut entry.state {
                 State::InFlight { .. } if entry.facts.identity == facts.identity => {}
                 State::InFlight { again } | State::Landed { again } => *again = Some(facts),
-                State::SetAside if entry.facts.identity == facts.identity => {}
                 State::Paused(_) if entry.facts.identity == facts.identity => {}
                 State::Waiting if entry.facts == facts => {}
-                State::SetAside | State::Paused(_) | State::Waiting => {
+                State::Paused(_) | State::Waiting => {
                     self.leave(&name);
                     self.enter(name, facts);
                 }
@@ -319,7 +303,7 @@ impl Queue {
     }
 
     /// The attempt ended. For everything but [`Disposal::Keep`] the caller disposes of the file and
-    /// then says [`Queue::gone`] or [`Queue::set_aside`].
+    /// then says [`Queue::gone`].
     pub fn settled(&mut self, name: &Name, outcome: Outcome, now: Instant) -> Disposal {
         let answered = matches!(
             outcome,
@@ -414,36 +398,6 @@ impl Queue {
         self.entries
             .get(name)
             .is_some_and(|entry| matches!(entry.state, State::InFlight { .. }))
-    }
-
-    /// The file could neither be removed nor moved: the request is not repeated while this very
-    /// file is there.
-    pub fn set_aside(&mut self, name: &Name, identity: Identity) {
-        if self.is_in_flight(name) {
-            return;
-        }
-        self.leave(name);
-        let facts = Facts {
-            identity,
-            modified: SystemTime::UNIX_EPOCH,
-            priority: None,
-            slot: None,
-        };
-        let entry = Entry::new(facts, Rank::Basic, State::SetAside);
-        self.entries.insert(name.clone(), entry);
-    }
-
-    /// Forgets what was set aside and is no longer there.
-    pub fn forget_aside(&mut self, is_there: impl Fn(&Name) -> bool) {
-        self.entries
-            .retain(|name, entry| !matches!(entry.state, State::SetAside) || is_there(name));
-    }
-
-    /// Whether this very file was set aside.
-    pub fn is_aside(&self, name: &Name, identity: Identity) -> bool {
-        self.entries.get(name).is_some_and(|entry| {
-            matches!(entry.state, State::SetAside) && entry.facts.identity == identity
-        })
     }
 
     pub fn link_up(&mut self, now: Instant) {

@@ -1,4 +1,7 @@
+use std::time::SystemTime;
+
 use super::*;
+use crate::spool::Identity;
 use crate::spool::line::PASSES;
 use crate::spool::order::Order::{Lexical, NewestFirst, OldestFirst, ReverseLexical};
 use crate::spool::order::Priority;
@@ -420,7 +423,6 @@ fn what_becomes_of_another_file_of_the_name_is_nothing_to_one_in_flight() {
     let (mut queue, now) = queue(options(Lexical, 2), &[("a", plain(1))]);
     taken(&mut queue, now);
     queue.gone(&name("a"));
-    queue.set_aside(&name("a"), plain(9).identity);
     queue.arrived(name("a"), plain(2));
     assert_eq!(taken(&mut queue, now), None, "the first is still in flight");
     deliver(&mut queue, "a", now);
@@ -519,14 +521,6 @@ fn a_denial_is_an_answer_and_no_jam() {
 }
 
 #[test]
-fn what_was_set_aside_is_forgotten_when_it_is_gone() {
-    let (mut queue, _) = queue(options(Lexical, 1), &[("a", plain(1)), ("b", plain(2))]);
-    queue.set_aside(&name("a"), plain(1).identity);
-    queue.forget_aside(|_| false);
-    assert_eq!(queue.entries.len(), 1, "only what was set aside");
-}
-
-#[test]
 fn a_full_window_without_any_answer_is_a_jam() {
     let (mut queue, now) = queue(options(Lexical, 1), &[("a", plain(1)), ("b", plain(2))]);
     assert_eq!(queue.deadline(), None, "no jam before the window is full");
@@ -560,20 +554,6 @@ fn there_is_no_jam_while_offline_and_a_reconnect_does_not_hide_one() {
         queue.jammed(now + seconds(10_200)),
         "100 s before, 200 s after"
     );
-}
-
-#[test]
-fn a_file_that_cannot_be_removed_is_set_aside_until_it_is_replaced() {
-    let (mut queue, now) = queue(options(Lexical, 5), &[("a", plain(1))]);
-    taken(&mut queue, now);
-    queue.settled(&name("a"), Outcome::Delivered, now);
-    queue.set_aside(&name("a"), plain(1).identity);
-    assert!(!queue.knows(&name("a")), "a scan looks at it again");
-    queue.arrived(name("a"), plain(1));
-    assert_eq!(taken(&mut queue, now), None);
-    assert!(queue.is_aside(&name("a"), plain(1).identity));
-    queue.arrived(name("a"), plain(2));
-    assert_eq!(taken(&mut queue, now).as_deref(), Some("a"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::request::{self, Request};
 
-/// Commands come one at a time, and each waits for its answer.
+/// There is one command of each name at a time, and each waits for its answer.
 const MAILBOX: usize = 2;
 
 /// Learns whether it was carried out, or why not.
