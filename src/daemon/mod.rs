@@ -29,7 +29,7 @@ use crate::mqtt::{self, End, Mqtt, Rates};
 use crate::publish::{self, Publisher};
 use crate::shadow::Agent;
 use crate::shortage;
-use crate::spool::disks::{Disks, Working};
+use crate::spool::disks::Disks;
 use crate::subscribe::Listener;
 use crate::tunnel::{self, Order, Tunnels};
 
@@ -44,6 +44,9 @@ const DRAIN: Duration = Duration::from_secs(1);
 const GOODBYE: Duration = Duration::from_millis(1400);
 /// The disk has so long to remove what was acknowledged before the end.
 const LAST_ORDERS: Duration = Duration::from_millis(500);
+/// All of the way out, whoever does not answer; at least so long for what comes last.
+const LEAVE: Duration = Duration::from_millis(1600);
+const LEAST: Duration = Duration::from_millis(200);
 
 /// Runs until a signal or until a task ends.
 pub fn run(config: Config) -> Exit {
@@ -149,10 +152,16 @@ async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exi
         }
     };
     supervisor.stopping();
-    leave(&exit, &mqtt, tasks, session, working).await;
-    if let Some(reports) = reports {
-        reports.stopped(exit.to_string()).await;
-    }
+    let until = now() + LEAVE;
+    leave(&exit, &mqtt, tasks, session).await;
+    // What was acknowledged is removed, or it would be sent again; and those who watch are told.
+    let left = until.saturating_duration_since(now()).max(LEAST);
+    let told = async {
+        if let Some(reports) = reports {
+            let _ = timeout(left, reports.stopped(exit.to_string())).await;
+        }
+    };
+    tokio::join!(working.ended(LAST_ORDERS.min(left)), told);
     if exit.rotates() {
         certificates::rotate(config, certificate);
     }
@@ -288,13 +297,7 @@ fn broken(fault: JoinError) -> Exit {
 
 /// Stops taking requests; then says goodbye, or leaves the will to the broker. What is on its way has some
 /// time to be acknowledged before that, or the next start would publish it again.
-async fn leave(
-    exit: &Exit,
-    mqtt: &Mqtt,
-    mut tasks: Tasks,
-    session: JoinHandle<End>,
-    working: Working,
-) {
+async fn leave(exit: &Exit, mqtt: &Mqtt, mut tasks: Tasks, session: JoinHandle<End>) {
     tasks.others.abort_all();
     if exit.says_goodbye() {
         tasks.stop.send_replace(true);
@@ -312,7 +315,4 @@ async fn leave(
         // What becomes of its connection is told when it has ended.
         let _ = session.await;
     }
-    // What was acknowledged is removed, or it would be sent again.
-    drop(tasks);
-    working.ended(LAST_ORDERS).await;
 }
