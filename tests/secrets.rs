@@ -222,6 +222,35 @@ fn what_other_programs_write_is_read() {
     assert!(!said.contains("nobody is warned"), "{said}");
 }
 
+/// As some programs write them: lines of 76 characters, blanks at their ends, or all in one line.
+#[test]
+fn the_end_of_a_certificate_is_seen_whatever_its_lines_look_like() {
+    let sandbox = sandbox();
+    let days = std::time::Duration::from_secs(5 * 86_400 + 3600);
+    let issued = sandbox.pki().issue(CertificateKind::ValidFor(days));
+    let lines: Vec<&str> = issued.certificate_pem.lines().collect();
+    let (first, last) = (lines[0], lines[lines.len() - 1]);
+    let body = lines[1..lines.len() - 1].concat();
+    let wide: Vec<_> = body
+        .as_bytes()
+        .chunks(76)
+        .map(String::from_utf8_lossy)
+        .collect();
+    for text in [
+        format!("{first}\n{}\n{last}\n", wide.join("\n")),
+        format!("{first} \n{} \n{last} \n", wide.join(" \n")),
+        format!("{first}\n{body}\n{last}\n"),
+    ] {
+        let mut device = Device::new(&sandbox);
+        let (certificate_file, key_file) = files(&device.certstore());
+        fs::write(certificate_file, text).unwrap();
+        fs::write(key_file, &issued.private_key_pem).unwrap();
+        device.start().wait_for_log("connected to");
+        device.wait_for_log("the certificate expires in 5 days");
+        assert_eq!(device.stop(), Some(0));
+    }
+}
+
 fn fleet(device: &mut Device, sandbox: &Sandbox) -> PathBuf {
     let claims = device.path("claims");
     sandbox.pki().write_claim_store(&claims, sandbox.port());
