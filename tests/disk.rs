@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -285,4 +286,40 @@ fn goes_on_while_it_hangs(file: &str, calls: &str, outfile: &str) {
     device.signal(Signal::SIGTERM);
     let ended = || device.logged("stopped by SIGTERM") == 1;
     wait_for("it ends although the disk hangs", SOON, ended);
+}
+
+/// `/proc` then shows a user his own processes only.
+#[test]
+fn a_half_written_file_is_not_taken_where_proc_hides_its_writer() {
+    if !common::is_root() {
+        println!("skipped: only root can mount /proc anew");
+        return;
+    }
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    let binary = device.path("chariotd");
+    fs::copy(env!("CARGO_BIN_EXE_chariotd"), &binary).unwrap();
+    let ca = device.path("ca.pem");
+    fs::copy(sandbox.pki().ca_file(), &ca).unwrap();
+    device.without("--cacert").option("--cacert", ca.display());
+    let own = Command::new("chown")
+        .args(["-R", "65534:65534"])
+        .arg(device.path(""))
+        .status();
+    assert!(own.unwrap().success());
+    let hidden = "mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$0\" \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", hidden]).arg(&binary);
+    command.args(device.command().get_args());
+    device.start_as(command);
+    device.wait_for_log("connected to");
+    // This process, which is another user's, writes half of it and takes its time.
+    let mut file = fs::File::create(device.new_dir().join("slow")).unwrap();
+    file.write_all(br#"{"topic":"t","#).unwrap();
+    thread::sleep(Duration::from_millis(1500));
+    file.write_all(br#""payload":"whole"}"#).unwrap();
+    drop(file);
+    device.wait_until_empty();
+    assert_eq!(device.failed(), [""; 0], "{}", device.log());
+    assert_eq!(sandbox.published()[0].text(), "whole");
 }
