@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use common::inbox::wait_for_subscription;
 use common::services::THING;
-use common::{Device, drop_file, names, sandbox, wait_for};
+use common::{Device, LONG, drop_file, names, sandbox, wait_for};
 use iotcore_sandbox::{Event, Sandbox};
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -322,4 +322,37 @@ fn a_half_written_file_is_not_taken_where_proc_hides_its_writer() {
     device.wait_until_empty();
     assert_eq!(device.failed(), [""; 0], "{}", device.log());
     assert_eq!(sandbox.published()[0].text(), "whole");
+}
+
+/// Each look at all processes takes as long as there are descriptors on the machine.
+#[test]
+fn many_unusable_files_are_looked_for_in_proc_together() {
+    const FILES: usize = 200;
+    if !can_trace() {
+        return;
+    }
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    device.message_option("--message-concurrency", 90);
+    for n in 0..FILES {
+        device.drop_file(&format!("{n:03}"), "no message");
+    }
+    let trace = device.path("trace");
+    let daemon = device.command();
+    let mut traced = Command::new("strace");
+    traced.args(["-f", "-qq", "-e", "trace=openat", "-o"]);
+    traced.arg(&trace).arg(daemon.get_program());
+    traced.args(daemon.get_args());
+    device.start_as(traced);
+    device.wait_until_empty();
+    let looks = || {
+        let calls = fs::read_to_string(&trace).unwrap_or_default();
+        calls
+            .lines()
+            .filter(|line| line.contains("\"/proc\""))
+            .count()
+    };
+    wait_for("the trace is written", LONG, || looks() > 0);
+    println!("{} looks for {FILES} files", looks());
+    assert!(looks() <= FILES / 5, "{}", looks());
 }
