@@ -147,7 +147,7 @@ pub(crate) enum Outgoing {
     Connack {
         code: u8,
         session_present: bool,
-        terms: Option<Terms>,
+        properties: Option<ConnackProperties>,
     },
     Publish {
         packet_id: Option<u16>,
@@ -173,7 +173,7 @@ pub(crate) enum Outgoing {
 
 /// What a CONNACK of MQTT 5 tells the client about its connection; 3.1.1 has no room for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub(crate) struct ConnackProperties {
     pub session_expiry: u32,
     pub receive_maximum: u16,
     pub maximum_packet: u32,

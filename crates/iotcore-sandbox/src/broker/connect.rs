@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Broker, Session};
-use crate::codec::Broken;
+use crate::codec::DecodeError;
 use crate::faults::{Facts, Stage, What};
-use crate::packet::{Connect, Outgoing, Terms, Version};
+use crate::packet::{ConnackProperties, Connect, Outgoing, Version};
 use crate::record::Event;
 use crate::topic;
 
@@ -132,14 +132,14 @@ impl Broker {
             Outgoing::Connack {
                 code,
                 session_present: false,
-                terms: None,
+                properties: None,
             },
         );
         self.end(number, why, now);
     }
 
     /// A CONNECT of a protocol level that AWS does not speak is told so, in the words of the level it does speak.
-    pub(super) fn refuse_version(&mut self, number: u64, broken: &Broken) {
+    pub(super) fn refuse_version(&mut self, number: u64, error: &DecodeError) {
         let Some(connection) = self
             .connections
             .get_mut(&number)
@@ -147,12 +147,12 @@ impl Broker {
         else {
             return;
         };
-        if broken.code == 0x84 {
+        if error.code == 0x84 {
             connection.version = Some(Version::V311);
             connection.send(Outgoing::Connack {
                 code: 1,
                 session_present: false,
-                terms: None,
+                properties: None,
             });
         }
     }
@@ -161,8 +161,8 @@ impl Broker {
         let expiry = self.expiry(&connect);
         let session_present = self.resume(&connect, expiry, now);
         let keep_alive = self.limits.keep_alive(connect.keep_alive);
-        let terms =
-            (connect.version == Version::V5).then(|| self.terms(expiry, keep_alive, assigned));
+        let properties = (connect.version == Version::V5)
+            .then(|| self.connack_properties(expiry, keep_alive, assigned));
         self.online.insert(connect.client_id.clone(), number);
         let (speed, window) = (self.clock.speed, self.limits.outbound_window);
         let Some(connection) = self.connections.get_mut(&number) else {
@@ -179,7 +179,7 @@ impl Broker {
         connection.send(Outgoing::Connack {
             code: 0,
             session_present,
-            terms,
+            properties,
         });
         self.tell_services_of(&connect.client_id, &certificate);
         self.policies.connected(&connect.client_id, certificate);
@@ -216,13 +216,13 @@ impl Broker {
         session_present
     }
 
-    fn terms(
+    fn connack_properties(
         &self,
         expiry: Duration,
         keep_alive: Duration,
         assigned_client_id: Option<String>,
-    ) -> Terms {
-        Terms {
+    ) -> ConnackProperties {
+        ConnackProperties {
             session_expiry: u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX),
             receive_maximum: u16::try_from(self.limits.inbound_window)
                 .unwrap_or(u16::MAX)

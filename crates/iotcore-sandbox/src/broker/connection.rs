@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Ending, Out};
+use super::{Action, Ending};
 use crate::packet::{CloudMessage, Outgoing, Version};
 
 /// How long a client without a keep-alive may be silent: for ever.
 const NO_KEEP_ALIVE: Duration = Duration::from_secs(1 << 30);
 
 pub(super) struct Connection {
-    out: mpsc::UnboundedSender<Out>,
+    out: mpsc::UnboundedSender<Action>,
     pub kill: Option<oneshot::Sender<Ending>>,
     pub version: Option<Version>,
     /// The id of the client's certificate; empty before the TLS handshake.
@@ -22,7 +22,7 @@ pub(super) struct Connection {
     pub client_id: Option<Arc<str>>,
     pub keep_alive: Duration,
     /// When the broker stops waiting for the next packet.
-    pub patience: Instant,
+    pub silence_limit: Instant,
     pub will: Option<CloudMessage>,
     /// How many deliveries may be unacknowledged.
     pub window: usize,
@@ -50,9 +50,9 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(
-        out: mpsc::UnboundedSender<Out>,
+        out: mpsc::UnboundedSender<Action>,
         kill: oneshot::Sender<Ending>,
-        patience: Instant,
+        silence_limit: Instant,
     ) -> Connection {
         Connection {
             out,
@@ -61,7 +61,7 @@ impl Connection {
             certificate: "".into(),
             client_id: None,
             keep_alive: Duration::ZERO,
-            patience,
+            silence_limit,
             will: None,
             window: 0,
             aliases: HashMap::new(),
@@ -89,11 +89,11 @@ impl Connection {
 
     /// Something came that keeps the connection alive.
     pub(super) fn heard(&mut self, speed: f64, now: Instant) {
-        let patience = match self.keep_alive {
+        let silence_limit = match self.keep_alive {
             Duration::ZERO => NO_KEEP_ALIVE,
             keep_alive => keep_alive * 3 / 2,
         };
-        self.patience = now + patience.div_f64(speed);
+        self.silence_limit = now + silence_limit.div_f64(speed);
     }
 
     /// Puts a packet into the outbox, unless the connection is over, silent, or has not said which version it speaks.
@@ -103,19 +103,19 @@ impl Connection {
             .filter(|_| !self.silent && self.ended.is_none())
         {
             // A task that has ended needs nothing any more.
-            let _ = self.out.send(Out::Send(version, Box::new(packet)));
+            let _ = self.out.send(Action::Send(version, Box::new(packet)));
         }
     }
 
     pub(super) fn end(&mut self, why: &str, how: Ending) {
         self.ended = Some(why.to_owned());
-        let _ = self.out.send(Out::End(how));
+        let _ = self.out.send(Action::End(how));
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let delayed = self.delayed.iter().map(|(due, _)| *due).min();
-        let patience = (!self.silent).then_some(self.patience);
-        [delayed, patience].into_iter().flatten().min()
+        let silence_limit = (!self.silent).then_some(self.silence_limit);
+        [delayed, silence_limit].into_iter().flatten().min()
     }
 
     pub(super) fn send_delayed(&mut self, now: Instant) {

@@ -24,7 +24,7 @@ pub use end::Cut;
 pub(crate) use end::Ending;
 pub use service::Service;
 
-use crate::codec::Broken;
+use crate::codec::DecodeError;
 use crate::faults::{Facts, Script, Stage, What};
 use crate::journal::Journal;
 use crate::limits::Limits;
@@ -35,22 +35,22 @@ use connection::Connection;
 use session::Session;
 
 /// A connection that has not sent its CONNECT in this time is closed.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a connection's task is to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Out {
+pub(crate) enum Action {
     Send(Version, Box<Outgoing>),
     End(Ending),
 }
 
 /// What the task of a new connection is given.
-pub(crate) struct Line {
+pub(crate) struct OpenedConnection {
     pub number: u64,
     pub fault: Option<What>,
     /// Unbounded: each packet of a client puts a few entries in, and QoS 1 deliveries are limited by their window. A
     /// client that does not read is closed when a write has waited too long.
-    pub outbox: mpsc::UnboundedReceiver<Out>,
+    pub outbox: mpsc::UnboundedReceiver<Action>,
     /// Ends the connection at once, whatever waits in the outbox.
     pub kill: oneshot::Receiver<Ending>,
 }
@@ -58,8 +58,8 @@ pub(crate) struct Line {
 pub(crate) struct Broker {
     limits: Limits,
     clock: Clock,
-    /// Rung when the deadline of a service may have changed.
-    alarm: Arc<Notify>,
+    /// Notified when the deadline of a service may have changed.
+    service_deadline_changed: Arc<Notify>,
     journal: Arc<Journal>,
     connections: BTreeMap<u64, Connection>,
     online: BTreeMap<String, u64>,
@@ -87,7 +87,7 @@ impl Broker {
         Broker {
             limits,
             clock,
-            alarm: Arc::default(),
+            service_deadline_changed: Arc::default(),
             journal,
             services,
             connections: BTreeMap::new(),
@@ -105,12 +105,12 @@ impl Broker {
     }
 
     /// A socket was accepted.
-    pub(crate) fn opened(&mut self, now: Instant) -> Line {
+    pub(crate) fn opened(&mut self, now: Instant) -> OpenedConnection {
         self.opened += 1;
         let number = self.opened;
         let ((out, outbox), (kill, killed)) = (mpsc::unbounded_channel(), oneshot::channel());
         self.connections
-            .insert(number, Connection::new(out, kill, now + PATIENCE));
+            .insert(number, Connection::new(out, kill, now + CONNECT_LIMIT));
         self.journal.write(number, Event::ConnectionOpened);
         let fault = self.script.at(
             Stage::Accepted,
@@ -119,7 +119,7 @@ impl Broker {
                 ..Facts::default()
             },
         );
-        Line {
+        OpenedConnection {
             number,
             fault,
             outbox,
@@ -181,9 +181,9 @@ impl Broker {
     }
 
     /// A client sent bytes that are no packet.
-    pub(crate) fn broken(&mut self, number: u64, broken: Broken, now: Instant) {
-        self.refuse_version(number, &broken);
-        self.reject(number, broken.code, &broken.reason, now);
+    pub(crate) fn undecodable(&mut self, number: u64, error: DecodeError, now: Instant) {
+        self.refuse_version(number, &error);
+        self.reject(number, error.code, &error.reason, now);
     }
 
     /// When `tick` has something to do for this connection.
@@ -207,7 +207,7 @@ impl Broker {
         if connection.silent {
             return;
         }
-        if now >= connection.patience {
+        if now >= connection.silence_limit {
             return self.reject(
                 number,
                 0x8d,
@@ -218,8 +218,8 @@ impl Broker {
         self.pump(number, now);
     }
 
-    pub(crate) fn alarm(&self) -> Arc<Notify> {
-        Arc::clone(&self.alarm)
+    pub(crate) fn service_deadline_changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.service_deadline_changed)
     }
 
     /// The client ids that are connected.

@@ -81,7 +81,7 @@ impl Broker {
         messages.iter().for_each(|message| {
             self.route(message, now);
         });
-        self.alarm.notify_one();
+        self.service_deadline_changed.notify_one();
     }
 
     pub(super) fn tell_services_of(&mut self, client: &str, certificate: &str) {

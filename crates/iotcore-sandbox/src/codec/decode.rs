@@ -13,7 +13,7 @@ use crate::packet::{CloudMessage, Connect, Incoming, Properties, Publish, Subscr
 
 /// Why the bytes of a client are no packet: the reason code of MQTT 5, and words for the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Broken {
+pub(crate) struct DecodeError {
     pub code: u8,
     pub reason: String,
 }
@@ -33,7 +33,7 @@ impl Decoder {
     }
 
     /// Takes one packet off the front of `input`; `None` if it is not all there yet.
-    pub(crate) fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Incoming>, Broken> {
+    pub(crate) fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Incoming>, DecodeError> {
         let Some((&first, rest)) = input.split_first() else {
             return Ok(None);
         };
@@ -41,14 +41,14 @@ impl Decoder {
             DecodeResult::Ok(length, size) => (length.to_u32() as usize, size),
             DecodeResult::Incomplete => return Ok(None),
             DecodeResult::Err(reason) => {
-                return Err(Broken {
+                return Err(DecodeError {
                     code: 0x81,
                     reason: reason.to_owned(),
                 });
             }
         };
         if 1 + size + length > self.largest {
-            return Err(Broken {
+            return Err(DecodeError {
                 code: 0x95,
                 reason: format!("a packet of {length} bytes"),
             });
@@ -57,9 +57,11 @@ impl Decoder {
             return Ok(None);
         }
         input.advance(1 + size);
-        let packet = self.parse(first, &input.split_to(length)).map_err(broken)?;
+        let packet = self
+            .parse(first, &input.split_to(length))
+            .map_err(decode_error)?;
         if packet.packet_id() == Some(0) {
-            return Err(Broken {
+            return Err(DecodeError {
                 code: 0x81,
                 reason: "a packet id of zero".to_owned(),
             });
@@ -261,14 +263,14 @@ fn publish_v5(packet: &v5::Publish) -> Publish {
     }
 }
 
-fn broken(error: MqttError) -> Broken {
+fn decode_error(error: MqttError) -> DecodeError {
     let code = match error {
         MqttError::ProtocolError => 0x82,
         MqttError::UnsupportedProtocolVersion => 0x84,
         MqttError::ClientIdentifierNotValid => 0x85,
         _ => 0x81,
     };
-    Broken {
+    DecodeError {
         code,
         reason: format!("not MQTT: {error:?}"),
     }
@@ -278,7 +280,7 @@ fn broken(error: MqttError) -> Broken {
 mod tests {
     use super::*;
 
-    fn decode(bytes: &[u8]) -> Result<Option<Incoming>, Broken> {
+    fn decode(bytes: &[u8]) -> Result<Option<Incoming>, DecodeError> {
         Decoder::new(1024).decode(&mut BytesMut::from(bytes))
     }
 

@@ -73,7 +73,7 @@ fn encode_v5(packet: &Outgoing) -> Result<Vec<u8>, MqttError> {
         Outgoing::Connack {
             code,
             session_present,
-            terms,
+            properties,
         } => {
             let code =
                 ConnectReasonCode::try_from(*code).unwrap_or(ConnectReasonCode::UnspecifiedError);
@@ -81,7 +81,11 @@ fn encode_v5(packet: &Outgoing) -> Result<Vec<u8>, MqttError> {
                 .session_present(*session_present)
                 .reason_code(code);
             connack
-                .props(terms.as_ref().map_or(Ok(Vec::new()), connack_properties)?)
+                .props(
+                    properties
+                        .as_ref()
+                        .map_or(Ok(Vec::new()), connack_properties)?,
+                )
                 .build()?
                 .to_continuous_buffer()
         }
@@ -162,7 +166,7 @@ mod tests {
         let connack = Outgoing::Connack {
             code: 7,
             session_present: false,
-            terms: None,
+            properties: None,
         };
         assert_eq!(encode(Version::V311, &connack), [0x20, 0x02, 0x00, 0x07]);
     }

@@ -5,5 +5,5 @@ mod decode;
 mod encode;
 mod properties;
 
-pub(crate) use decode::{Broken, Decoder};
+pub(crate) use decode::{DecodeError, Decoder};
 pub(crate) use encode::encode;

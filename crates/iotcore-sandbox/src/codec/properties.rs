@@ -4,22 +4,22 @@ use bytes::Bytes;
 use mqtt_protocol_core::mqtt::packet::{self as wire, Property};
 use mqtt_protocol_core::mqtt::result_code::MqttError;
 
-use crate::packet::{Properties, Terms};
+use crate::packet::{ConnackProperties, Properties};
 
-pub(super) fn connack_properties(terms: &Terms) -> Result<wire::Properties, MqttError> {
+pub(super) fn connack_properties(from: &ConnackProperties) -> Result<wire::Properties, MqttError> {
     let mut properties = vec![
-        Property::SessionExpiryInterval(wire::SessionExpiryInterval::new(terms.session_expiry)?),
-        Property::ReceiveMaximum(wire::ReceiveMaximum::new(terms.receive_maximum)?),
+        Property::SessionExpiryInterval(wire::SessionExpiryInterval::new(from.session_expiry)?),
+        Property::ReceiveMaximum(wire::ReceiveMaximum::new(from.receive_maximum)?),
         Property::MaximumQos(wire::MaximumQos::new(1)?),
         Property::RetainAvailable(wire::RetainAvailable::new(1)?),
-        Property::MaximumPacketSize(wire::MaximumPacketSize::new(terms.maximum_packet)?),
-        Property::TopicAliasMaximum(wire::TopicAliasMaximum::new(terms.topic_aliases)?),
+        Property::MaximumPacketSize(wire::MaximumPacketSize::new(from.maximum_packet)?),
+        Property::TopicAliasMaximum(wire::TopicAliasMaximum::new(from.topic_aliases)?),
         Property::WildcardSubscriptionAvailable(wire::WildcardSubscriptionAvailable::new(1)?),
         Property::SubscriptionIdentifierAvailable(wire::SubscriptionIdentifierAvailable::new(0)?),
         Property::SharedSubscriptionAvailable(wire::SharedSubscriptionAvailable::new(1)?),
-        Property::ServerKeepAlive(wire::ServerKeepAlive::new(terms.keep_alive)?),
+        Property::ServerKeepAlive(wire::ServerKeepAlive::new(from.keep_alive)?),
     ];
-    if let Some(id) = &terms.assigned_client_id {
+    if let Some(id) = &from.assigned_client_id {
         properties.push(Property::AssignedClientIdentifier(
             wire::AssignedClientIdentifier::new(id)?,
         ));

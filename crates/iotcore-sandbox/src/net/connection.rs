@@ -12,29 +12,29 @@ use tokio_rustls::server::TlsStream;
 
 use super::Hub;
 use super::tls::Secured;
-use crate::broker::{Ending, Line, Out};
+use crate::broker::{Action, Ending, OpenedConnection};
 use crate::codec::{self, Decoder};
 use crate::faults::What;
 use crate::packet::Outgoing;
 use crate::pki::CertificateStatus;
 use crate::record::Event;
 
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// A client that reads nothing for so long is given up.
-const WRITE: Duration = Duration::from_secs(10);
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a client may take to close its side.
-const GOODBYE: Duration = Duration::from_secs(1);
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 type Stream = TlsStream<TcpStream>;
 
 /// Serves one connection from accept to close.
-pub(super) async fn serve(hub: Arc<Hub>, line: Line, socket: TcpStream) {
-    let Line {
+pub(super) async fn serve(hub: Arc<Hub>, opened: OpenedConnection, socket: TcpStream) {
+    let OpenedConnection {
         number,
         fault,
         outbox,
         mut kill,
-    } = line;
+    } = opened;
     // Acknowledgements are small: they must not wait for more.
     let _ = socket.set_nodelay(true);
     let secured = match fault {
@@ -72,7 +72,7 @@ async fn shake_hands(
 ) -> Result<(Stream, String), String> {
     let handshake = tokio::select! {
         _ = kill => return Err("cut".to_owned()),
-        done = timeout(HANDSHAKE, hub.tls.accept(socket)) => done.unwrap_or_else(|_| Err("took too long".to_owned())),
+        done = timeout(HANDSHAKE_LIMIT, hub.tls.accept(socket)) => done.unwrap_or_else(|_| Err("took too long".to_owned())),
     };
     let Secured {
         mut stream,
@@ -98,7 +98,7 @@ async fn shake_hands(
         | CertificateStatus::Revoked
         | CertificateStatus::PendingActivation
         | CertificateStatus::Deleted => {
-            let _ = timeout(GOODBYE, stream.shutdown()).await;
+            let _ = timeout(CLOSE_LIMIT, stream.shutdown()).await;
             Err("the certificate is not active".to_owned())
         }
     }
@@ -108,7 +108,7 @@ async fn converse(
     hub: &Hub,
     number: u64,
     stream: Stream,
-    outbox: mpsc::UnboundedReceiver<Out>,
+    outbox: mpsc::UnboundedReceiver<Action>,
     kill: oneshot::Receiver<Ending>,
 ) {
     let (mut reader, mut writer) = tokio::io::split(stream);
@@ -138,8 +138,8 @@ async fn read(hub: &Hub, number: u64, reader: &mut ReadHalf<Stream>) -> String {
                 continue;
             }
             Ok(None) => {}
-            Err(broken) => {
-                hub.broker().broken(number, broken, Instant::now());
+            Err(error) => {
+                hub.broker().undecodable(number, error, Instant::now());
                 // What follows makes no sense. The end is in the outbox, and writing it has a deadline.
                 std::future::pending().await
             }
@@ -162,7 +162,7 @@ async fn write(
     hub: &Hub,
     number: u64,
     writer: &mut WriteHalf<Stream>,
-    mut outbox: mpsc::UnboundedReceiver<Out>,
+    mut outbox: mpsc::UnboundedReceiver<Action>,
 ) -> (String, Ending) {
     let (mut batch, mut bytes) = (Vec::new(), Vec::new());
     loop {
@@ -173,11 +173,11 @@ async fn write(
         let mut ending = None;
         for out in batch.drain(..) {
             match out {
-                Out::Send(version, packet) => {
+                Action::Send(version, packet) => {
                     bytes.extend(codec::encode(version, &packet));
                     hub.journal.write(number, sent(*packet));
                 }
-                Out::End(how) => ending = Some(how),
+                Action::End(how) => ending = Some(how),
             }
         }
         if let Err(why) = write_all(writer, &bytes).await {
@@ -195,7 +195,7 @@ async fn write_all(writer: &mut WriteHalf<Stream>, bytes: &[u8]) -> Result<(), S
         writer.write_all(bytes).await?;
         writer.flush().await
     };
-    match timeout(WRITE, all).await {
+    match timeout(WRITE_LIMIT, all).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(format!("connection lost: {error}")),
         Err(_) => Err("the client does not read".to_owned()),
@@ -211,7 +211,7 @@ async fn close(mut stream: Stream) {
         std::io::Result::Ok(())
     };
     // Whether the client says goodbye makes no difference.
-    let _ = timeout(GOODBYE, goodbye).await;
+    let _ = timeout(CLOSE_LIMIT, goodbye).await;
 }
 
 fn sent(packet: Outgoing) -> Event {

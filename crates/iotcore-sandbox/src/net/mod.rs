@@ -1,14 +1,14 @@
 //! The broker's thread: sockets, TLS and timers around the decisions of [`Broker`](crate::broker::Broker).
 
-mod alarm;
 mod connection;
-mod door;
+mod server;
+mod service_timer;
 mod tls;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-pub(crate) use door::Server;
+pub(crate) use server::Server;
 pub(crate) use tls::{Rules, Tls};
 
 use crate::broker::Broker;

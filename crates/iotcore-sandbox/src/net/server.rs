@@ -7,22 +7,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc as orders;
+use tokio::sync::mpsc as async_mpsc;
 
-use super::{Hub, alarm, connection};
+use super::{Hub, connection, service_timer};
 
-/// How long the thread may take to carry out an order.
-const PROMPT: Duration = Duration::from_secs(10);
+/// How long the thread may take to carry out a command.
+const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
 /// The running thread. It ends when this is dropped.
 pub(crate) struct Server {
     port: u16,
-    orders: Option<orders::UnboundedSender<Order>>,
+    commands: Option<async_mpsc::UnboundedSender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What the handle asks for; the answer says that it is done. Unbounded because the handle waits for each answer.
-enum Order {
+enum Command {
     Pause(mpsc::SyncSender<()>),
     Resume(mpsc::SyncSender<()>),
 }
@@ -37,18 +37,18 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (orders, inbox) = orders::unbounded_channel();
+        let (commands, inbox) = async_mpsc::unbounded_channel();
         let work = move || {
             let _inside = runtime.enter();
             let listener = TcpListener::from_std(listener).expect("the listener is non-blocking");
-            runtime.block_on(serve(Door::Open(listener), port, hub, inbox));
+            runtime.block_on(serve(Listener::Open(listener), port, hub, inbox));
         };
         let thread = std::thread::Builder::new()
             .name("iotcore-sandbox".to_owned())
             .spawn(work)?;
         Ok(Server {
             port,
-            orders: Some(orders),
+            commands: Some(commands),
             thread: Some(thread),
         })
     }
@@ -59,22 +59,22 @@ impl Server {
 
     /// Stops listening; connections are refused when this returns.
     pub(crate) fn pause(&self) {
-        self.order(Order::Pause);
+        self.send(Command::Pause);
     }
 
     /// Listens again, when this returns.
     pub(crate) fn resume(&self) {
-        self.order(Order::Resume);
+        self.send(Command::Resume);
     }
 
-    fn order(&self, order: impl FnOnce(mpsc::SyncSender<()>) -> Order) {
+    fn send(&self, command: impl FnOnce(mpsc::SyncSender<()>) -> Command) {
         let (done, wait) = mpsc::sync_channel(1);
         let sent = self
-            .orders
+            .commands
             .as_ref()
-            .is_some_and(|orders| orders.send(order(done)).is_ok());
+            .is_some_and(|commands| commands.send(command(done)).is_ok());
         assert!(
-            sent && wait.recv_timeout(PROMPT).is_ok(),
+            sent && wait.recv_timeout(COMMAND_LIMIT).is_ok(),
             "the sandbox's thread does not answer"
         );
     }
@@ -82,43 +82,43 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.orders = None;
+        self.commands = None;
         // A panic of that thread has been printed already, and the handle's methods have failed because of it.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
 /// While closed the port stays bound, so that nobody else gets it and connections are refused.
-enum Door {
+enum Listener {
     Open(TcpListener),
     Closed(TcpSocket),
 }
 
 async fn serve(
-    mut door: Door,
+    mut listener: Listener,
     port: u16,
     hub: Arc<Hub>,
-    mut orders: orders::UnboundedReceiver<Order>,
+    mut commands: async_mpsc::UnboundedReceiver<Command>,
 ) {
-    tokio::spawn(alarm::serve(Arc::clone(&hub)));
+    tokio::spawn(service_timer::serve(Arc::clone(&hub)));
     loop {
         tokio::select! {
             // No deadline: it serves until its handle is dropped.
-            order = orders.recv() => match order {
-                Some(order) => door = carry_out(order, door, port).await,
+            command = commands.recv() => match command {
+                Some(command) => listener = carry_out(command, listener, port).await,
                 None => return,
             },
-            accepted = accept(&door) => {
-                // Known to the broker before the next order, so that a pause cuts it too.
-                let line = hub.broker().opened(Instant::now());
-                tokio::spawn(connection::serve(Arc::clone(&hub), line, accepted));
+            accepted = accept(&listener) => {
+                // Known to the broker before the next command, so that a pause cuts it too.
+                let opened = hub.broker().opened(Instant::now());
+                tokio::spawn(connection::serve(Arc::clone(&hub), opened, accepted));
             }
         }
     }
 }
 
-async fn accept(door: &Door) -> TcpStream {
-    let Door::Open(listener) = door else {
+async fn accept(listener: &Listener) -> TcpStream {
+    let Listener::Open(listener) = listener else {
         return std::future::pending().await;
     };
     loop {
@@ -130,30 +130,30 @@ async fn accept(door: &Door) -> TcpStream {
     }
 }
 
-async fn carry_out(order: Order, door: Door, port: u16) -> Door {
-    let (door, done) = match (order, door) {
-        (Order::Pause(done), Door::Open(listener)) => {
+async fn carry_out(command: Command, listener: Listener, port: u16) -> Listener {
+    let (listener, done) = match (command, listener) {
+        (Command::Pause(done), Listener::Open(listener)) => {
             drop(listener);
-            (Door::Closed(bind_again(port).await), done)
+            (Listener::Closed(bind_again(port).await), done)
         }
-        (Order::Resume(done), Door::Closed(socket)) => (
-            Door::Open(socket.listen(1024).expect("the port is ours")),
+        (Command::Resume(done), Listener::Closed(socket)) => (
+            Listener::Open(socket.listen(1024).expect("the port is ours")),
             done,
         ),
-        (Order::Pause(done) | Order::Resume(done), door) => (door, done),
+        (Command::Pause(done) | Command::Resume(done), listener) => (listener, done),
     };
     // Who asked may have given up waiting.
     let _ = done.send(());
-    door
+    listener
 }
 
 /// A process that is being started at this moment still holds a copy of the listener.
 async fn bind_again(port: u16) -> TcpSocket {
-    let patience = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         match bind(port) {
             Ok(socket) => return socket,
-            Err(error) if Instant::now() > patience => panic!("port {port} was ours: {error}"),
+            Err(error) if Instant::now() > deadline => panic!("port {port} was ours: {error}"),
             Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
         }
     }

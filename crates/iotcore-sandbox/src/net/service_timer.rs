@@ -7,12 +7,12 @@ use super::Hub;
 
 /// Serves for as long as the thread does.
 pub(super) async fn serve(hub: Arc<Hub>) {
-    let alarm = hub.broker().alarm();
+    let changed = hub.broker().service_deadline_changed();
     loop {
         let deadline = hub.broker().services_deadline();
         tokio::select! {
             // A service may have got an earlier deadline.
-            () = alarm.notified() => {}
+            () = changed.notified() => {}
             () = super::until(deadline) => hub.broker().services_due(Instant::now()),
         }
     }
