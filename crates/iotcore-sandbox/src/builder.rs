@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::broker::{Broker, Clock, Moment, Service};
-use crate::cloud::provisioning::{Office, Provisioner, Provisioning, Template};
-use crate::cloud::shadow::{Disk, Shadows};
+use crate::cloud::provisioning::{Provisioner, Provisioning, Registrar, Template};
+use crate::cloud::shadow::{FileSync, Shadows};
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::net::{Hub, Rules, Server, Tls};
@@ -139,8 +139,8 @@ impl Builder {
         let clock = Clock::new(moment(), self.speed);
         let shadows = Shadows::new(self.limits.shadow.clone(), Arc::clone(&journal));
         let limits = self.limits.provisioning.clone();
-        let office = Office::new(Arc::clone(&pki), clock, limits, self.templates);
-        let provisioner = Provisioner::new(office, Arc::clone(&journal));
+        let registrar = Registrar::new(Arc::clone(&pki), clock, limits, self.templates);
+        let provisioner = Provisioner::new(registrar, Arc::clone(&journal));
         let provisioning = Provisioning::new(provisioner.clone(), Arc::clone(&journal));
         let mut services: Vec<Box<dyn Service>> =
             vec![Box::new(shadows.clone()), Box::new(provisioner)];
@@ -149,12 +149,19 @@ impl Builder {
         let broker = Broker::new(self.limits, clock, services, policies, Arc::clone(&journal));
         let statuses = pki.statuses().clone();
         let hub = Arc::new(Hub::new(broker, journal, tls, statuses, largest));
-        let disk = match &self.shadow_dir {
-            Some(dir) => Some(Disk::start(dir, Arc::clone(&hub), shadows.clone())?),
+        let file_sync = match &self.shadow_dir {
+            Some(dir) => Some(FileSync::start(dir, Arc::clone(&hub), shadows.clone())?),
             None => None,
         };
         let server = Server::start(self.port, Arc::clone(&hub))?;
-        Ok(Sandbox::new(server, hub, pki, shadows, provisioning, disk))
+        Ok(Sandbox::new(
+            server,
+            hub,
+            pki,
+            shadows,
+            provisioning,
+            file_sync,
+        ))
     }
 }
 

@@ -123,9 +123,9 @@ pub(crate) struct Facts<'a> {
 
 /// The faults that are still to fire.
 #[derive(Default)]
-pub(crate) struct Script(Vec<Fault>);
+pub(crate) struct FaultScript(Vec<Fault>);
 
-impl Script {
+impl FaultScript {
     pub(crate) fn replace(&mut self, faults: Vec<Fault>) {
         self.0 = faults;
     }
@@ -198,8 +198,8 @@ impl What {
 mod tests {
     use super::*;
 
-    fn script(faults: Vec<Fault>) -> Script {
-        Script(faults)
+    fn script(faults: Vec<Fault>) -> FaultScript {
+        FaultScript(faults)
     }
 
     fn publish(connection: u64, overall: u64, on_connection: u64, topic: &str) -> Facts<'_> {

@@ -8,14 +8,14 @@ use crate::record::{Event, Received, Record};
 
 /// All records of one sandbox. Writers never wait for readers: a reader works on a copy.
 pub(crate) struct Journal {
-    book: Mutex<Book>,
+    state: Mutex<JournalState>,
     grown: Condvar,
     /// Older records beyond about this many are forgotten.
     keep: usize,
 }
 
 #[derive(Default)]
-struct Book {
+struct JournalState {
     records: Vec<Record>,
     written: u64,
     publishes: usize,
@@ -25,7 +25,7 @@ struct Book {
 impl Journal {
     pub(crate) fn new(keep: usize) -> Journal {
         Journal {
-            book: Mutex::default(),
+            state: Mutex::default(),
             grown: Condvar::new(),
             keep,
         }
@@ -33,17 +33,17 @@ impl Journal {
 
     /// From now on the records of this connection carry this client id.
     pub(crate) fn name(&self, connection: u64, client_id: &str) {
-        self.book().clients.insert(connection, client_id.into());
+        self.state().clients.insert(connection, client_id.into());
     }
 
     pub(crate) fn write(&self, connection: u64, event: Event) {
-        let book = &mut *self.book();
-        book.publishes += usize::from(matches!(event, Event::Publish(_)));
+        let state = &mut *self.state();
+        state.publishes += usize::from(matches!(event, Event::Publish(_)));
         let client_id = match event {
-            Event::Closed { .. } => book.clients.remove(&connection),
-            _ => book.clients.get(&connection).cloned(),
+            Event::Closed { .. } => state.clients.remove(&connection),
+            _ => state.clients.get(&connection).cloned(),
         };
-        self.add(book, Some(connection), client_id, event);
+        self.add(state, Some(connection), client_id, event);
     }
 
     /// Writes down an event that belongs to no connection.
@@ -53,38 +53,38 @@ impl Journal {
             Event::Provisioning(event) => Some(event.client_id.as_str().into()),
             _ => None,
         };
-        self.add(&mut self.book(), None, client_id, event);
+        self.add(&mut self.state(), None, client_id, event);
     }
 
     fn add(
         &self,
-        book: &mut Book,
+        state: &mut JournalState,
         connection: Option<u64>,
         client_id: Option<Arc<str>>,
         event: Event,
     ) {
-        book.written += 1;
-        book.records.push(Record {
-            sequence: book.written,
+        state.written += 1;
+        state.records.push(Record {
+            sequence: state.written,
             at: Instant::now(),
             connection,
             client_id,
             event,
         });
-        if book.records.len() / 2 > self.keep {
-            book.records.drain(..self.keep);
+        if state.records.len() / 2 > self.keep {
+            state.records.drain(..self.keep);
         }
         self.grown.notify_all();
     }
 
     /// The sequence number of the last record.
     pub(crate) fn last(&self) -> u64 {
-        self.book().written
+        self.state().written
     }
 
     /// Everything since the record with this sequence number, which is left out.
     pub(crate) fn since(&self, sequence: u64) -> Vec<Record> {
-        self.book().since(sequence).to_vec()
+        self.state().since(sequence).to_vec()
     }
 
     /// Asks `look` again after every new record until it finds something.
@@ -106,12 +106,12 @@ impl Journal {
 
     /// Whether there is a record after `sequence` before the time is up.
     pub(crate) fn wait_beyond(&self, sequence: u64, until: Instant) -> bool {
-        self.wait_while(until, |book| book.written <= sequence)
+        self.wait_while(until, |state| state.written <= sequence)
     }
 
     /// Whether this many publishes were accepted before the time is up.
     pub(crate) fn wait_for_publishes(&self, count: usize, limit: Duration) -> bool {
-        self.wait_while(Instant::now() + limit, |book| book.publishes < count)
+        self.wait_while(Instant::now() + limit, |state| state.publishes < count)
     }
 
     pub(crate) fn published(&self) -> Vec<Received> {
@@ -119,23 +119,23 @@ impl Journal {
             Event::Publish(received) => Some(received.clone()),
             _ => None,
         };
-        self.book().records.iter().filter_map(publish).collect()
+        self.state().records.iter().filter_map(publish).collect()
     }
 
-    fn wait_while(&self, until: Instant, missing: impl Fn(&Book) -> bool) -> bool {
+    fn wait_while(&self, until: Instant, missing: impl Fn(&JournalState) -> bool) -> bool {
         let limit = until.saturating_duration_since(Instant::now());
         let waited = self
             .grown
-            .wait_timeout_while(self.book(), limit, |book| missing(book));
+            .wait_timeout_while(self.state(), limit, |state| missing(state));
         !waited.expect("nobody panics with this lock").1.timed_out()
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().expect("nobody panics with this lock")
+    fn state(&self) -> MutexGuard<'_, JournalState> {
+        self.state.lock().expect("nobody panics with this lock")
     }
 }
 
-impl Book {
+impl JournalState {
     fn since(&self, sequence: u64) -> &[Record] {
         &self.records[self
             .records

@@ -217,7 +217,7 @@ impl fmt::Display for Event {
             Event::DisconnectReceived { reason } => write!(f, "DISCONNECT {reason:#04x} received"),
             Event::DisconnectSent { reason } => write!(f, "DISCONNECT {reason:#04x} sent"),
             Event::WillPublished { topic, payload } => {
-                write!(f, "will published to {topic}: {}", Shown(payload))
+                write!(f, "will published to {topic}: {}", PayloadText(payload))
             }
             Event::Shadow(event) => event.fmt(f),
             Event::Provisioning(event) => event.fmt(f),
@@ -239,15 +239,15 @@ impl fmt::Display for Received {
         write!(
             f,
             "published to {topic}: {} (QoS {qos}, from {client_id})",
-            Shown(payload)
+            PayloadText(payload)
         )
     }
 }
 
 /// A payload on one line: text as it is, anything else as its length.
-struct Shown<'a>(&'a [u8]);
+struct PayloadText<'a>(&'a [u8]);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for PayloadText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match std::str::from_utf8(self.0) {
             Ok(text) if !text.contains(|c: char| c.is_control()) => write!(f, "{text}"),
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_payload_that_is_no_text_is_its_length() {
-        assert_eq!(Shown(&[0xff, 0xfe]).to_string(), "2 bytes");
-        assert_eq!(Shown(b"two\nlines").to_string(), "\"two\\nlines\"");
+        assert_eq!(PayloadText(&[0xff, 0xfe]).to_string(), "2 bytes");
+        assert_eq!(PayloadText(b"two\nlines").to_string(), "\"two\\nlines\"");
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::broker::Cut;
 use crate::builder::Builder;
 use crate::cloud::provisioning::Provisioning;
-use crate::cloud::shadow::{Disk, Shadow, ShadowFault, Shadows};
+use crate::cloud::shadow::{FileSync, Shadow, ShadowFault, Shadows};
 use crate::faults::Fault;
 use crate::net::{Hub, Server};
 use crate::packet::CloudMessage;
@@ -22,7 +22,7 @@ pub struct Sandbox {
     pki: Arc<Pki>,
     shadows: Shadows,
     provisioning: Provisioning,
-    _disk: Option<Disk>,
+    _file_sync: Option<FileSync>,
 }
 
 impl Sandbox {
@@ -32,7 +32,7 @@ impl Sandbox {
         pki: Arc<Pki>,
         shadows: Shadows,
         provisioning: Provisioning,
-        disk: Option<Disk>,
+        file_sync: Option<FileSync>,
     ) -> Sandbox {
         Sandbox {
             server,
@@ -40,7 +40,7 @@ impl Sandbox {
             pki,
             shadows,
             provisioning,
-            _disk: disk,
+            _file_sync: file_sync,
         }
     }
 

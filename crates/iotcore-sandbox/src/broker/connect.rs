@@ -11,7 +11,7 @@ use crate::record::Event;
 use crate::topic;
 
 /// Why a CONNECT is refused: the code for each version, `None` if MQTT 3.1.1 is closed without an answer.
-struct Refusal {
+struct ConnectRefusal {
     v3: Option<u8>,
     v5: u8,
     why: &'static str,
@@ -27,7 +27,7 @@ impl Broker {
             }
             _ => {}
         }
-        if let Some(Refusal { v3, v5, why }) = self.refusal(number, &connect, now) {
+        if let Some(ConnectRefusal { v3, v5, why }) = self.refusal(number, &connect, now) {
             return match (connect.version, v3) {
                 (Version::V5, _) => self.refuse_connect(number, v5, why, now),
                 (Version::V311, Some(code)) => self.refuse_connect(number, code, why, now),
@@ -79,19 +79,19 @@ impl Broker {
         self.script.at(Stage::Connect, &facts)
     }
 
-    fn refusal(&self, number: u64, connect: &Connect, now: Instant) -> Option<Refusal> {
+    fn refusal(&self, number: u64, connect: &Connect, now: Instant) -> Option<ConnectRefusal> {
         let id = connect.client_id.as_str();
         let certificate = &self.connections.get(&number)?.certificate;
         let nameless = id.is_empty() && connect.version == Version::V311 && !connect.clean_start;
         if nameless || id.starts_with('$') || id.len() > self.limits.client_id_length {
-            return Some(Refusal {
+            return Some(ConnectRefusal {
                 v3: Some(2),
                 v5: 0x85,
                 why: "the client id is not valid",
             });
         }
         if connect.will.as_ref().is_some_and(|will| will.qos > 1) {
-            return Some(Refusal {
+            return Some(ConnectRefusal {
                 v3: None,
                 v5: 0x9b,
                 why: "a will of QoS 2",
@@ -102,14 +102,14 @@ impl Broker {
             .as_ref()
             .is_some_and(|will| topic::refuse_topic(&will.topic, &self.limits).is_some())
         {
-            return Some(Refusal {
+            return Some(ConnectRefusal {
                 v3: None,
                 v5: 0x90,
                 why: "the topic of the will is not valid",
             });
         }
         if self.policies.denies_connect(id, certificate) {
-            return Some(Refusal {
+            return Some(ConnectRefusal {
                 v3: Some(5),
                 v5: 0x87,
                 why: "policy denies the connection",
@@ -119,7 +119,7 @@ impl Broker {
         let throttled = last.is_some_and(|last| {
             now.duration_since(*last) < self.real(self.limits.connect_interval)
         });
-        throttled.then_some(Refusal {
+        throttled.then_some(ConnectRefusal {
             v3: Some(3),
             v5: 0x97,
             why: "the client connects too often",

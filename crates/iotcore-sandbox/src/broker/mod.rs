@@ -25,7 +25,7 @@ pub(crate) use end::Ending;
 pub use service::Service;
 
 use crate::codec::DecodeError;
-use crate::faults::{Facts, Script, Stage, What};
+use crate::faults::{Facts, FaultScript, Stage, What};
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::packet::{CloudMessage, Incoming, Outgoing, Version};
@@ -73,7 +73,7 @@ pub(crate) struct Broker {
     published: u64,
     generated_ids: u64,
     pub(crate) policies: Policies,
-    pub(crate) script: Script,
+    pub(crate) script: FaultScript,
 }
 
 impl Broker {
@@ -100,7 +100,7 @@ impl Broker {
             published: 0,
             generated_ids: 0,
             policies,
-            script: Script::default(),
+            script: FaultScript::default(),
         }
     }
 

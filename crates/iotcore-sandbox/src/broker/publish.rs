@@ -9,7 +9,7 @@ use crate::record::{Event, Received};
 use crate::topic;
 
 /// Why a publish is not taken, and what the client sees of it.
-struct Refusal {
+struct PublishRefusal {
     why: String,
     code: u8,
     on_v3: Reaction,
@@ -39,7 +39,7 @@ impl Broker {
             return self.refuse(
                 number,
                 &publish,
-                Refusal {
+                PublishRefusal {
                     why,
                     code: 0x94,
                     on_v3: Reaction::End,
@@ -60,7 +60,7 @@ impl Broker {
             return self.refuse(
                 number,
                 &publish,
-                Refusal {
+                PublishRefusal {
                     why,
                     code,
                     on_v3: Reaction::Nothing,
@@ -118,7 +118,7 @@ impl Broker {
         client: &str,
         publish: &Publish,
         now: Instant,
-    ) -> Option<Refusal> {
+    ) -> Option<PublishRefusal> {
         let CloudMessage {
             topic,
             payload,
@@ -126,7 +126,7 @@ impl Broker {
             ..
         } = &publish.message;
         let refusal = |why: String, code, on_v3, on_v5| {
-            Some(Refusal {
+            Some(PublishRefusal {
                 why,
                 code,
                 on_v3,
@@ -185,8 +185,8 @@ impl Broker {
         }
     }
 
-    fn refuse(&mut self, number: u64, publish: &Publish, refusal: Refusal, now: Instant) {
-        let Refusal {
+    fn refuse(&mut self, number: u64, publish: &Publish, refusal: PublishRefusal, now: Instant) {
+        let PublishRefusal {
             why,
             code,
             on_v3,

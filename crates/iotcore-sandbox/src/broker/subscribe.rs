@@ -10,7 +10,7 @@ use crate::record::Event;
 use crate::topic;
 
 /// What becomes of one filter.
-enum Answer {
+enum FilterOutcome {
     Code(u8),
     /// The whole connection ends.
     End(String),
@@ -45,8 +45,8 @@ impl Broker {
         let mut codes = Vec::new();
         for (filter, qos) in &filters {
             match self.subscribe_to(number, client, filter, *qos) {
-                Answer::Code(code) => codes.push(code),
-                Answer::End(why) => return self.reject(number, 0x8f, &why, now),
+                FilterOutcome::Code(code) => codes.push(code),
+                FilterOutcome::End(why) => return self.reject(number, 0x8f, &why, now),
             }
         }
         let swallows = |filter: &str| self.fault(number, Stage::Suback, Some(filter)).is_some();
@@ -92,23 +92,23 @@ impl Broker {
             .then(|| (0x9b, "QoS 2 is not supported".to_owned()))
     }
 
-    fn subscribe_to(&mut self, number: u64, client: &str, filter: &str, qos: u8) -> Answer {
+    fn subscribe_to(&mut self, number: u64, client: &str, filter: &str, qos: u8) -> FilterOutcome {
         let v3 = self.is_v3(number);
-        let code = |v5: u8| Answer::Code(if v3 { 0x80 } else { v5 });
+        let code = |v5: u8| FilterOutcome::Code(if v3 { 0x80 } else { v5 });
         let limits = &self.limits;
         if let Some(why) =
             topic::refuse_reserved(filter, limits).or_else(|| topic::refuse_filter(filter, limits))
         {
             return if v3 {
-                Answer::End(why)
+                FilterOutcome::End(why)
             } else {
-                Answer::Code(0x8f)
+                FilterOutcome::Code(0x8f)
             };
         }
         if self.policies.denies_subscribe(client, filter) {
             return match (v3, self.limits.denied_subscription) {
                 (true, DeniedSubscription::Close) => {
-                    Answer::End("policy denies the subscription".to_owned())
+                    FilterOutcome::End("policy denies the subscription".to_owned())
                 }
                 (true, DeniedSubscription::Suback) | (false, _) => code(0x87),
             };
@@ -125,7 +125,7 @@ impl Broker {
             return code(0x97);
         }
         session.subscriptions.insert(filter.to_owned(), qos);
-        Answer::Code(qos)
+        FilterOutcome::Code(qos)
     }
 
     /// Retained messages go to filters without wildcards only, and not to shares.

@@ -4,12 +4,12 @@ use std::fmt;
 
 use super::topic::ProvisioningOperation;
 
-/// A request of a device to fleet provisioning, or something that came of it.
+/// A request of a device to fleet provisioning, or a result of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvisioningEvent {
     pub operation: ProvisioningOperation,
     pub kind: ProvisioningKind,
-    /// Whose request it is.
+    /// Who sent the request.
     pub client_id: String,
     /// The template that a registration names.
     pub template: Option<String>,
@@ -21,23 +21,23 @@ pub struct ProvisioningEvent {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProvisioningKind {
-    /// A request came.
+    /// A request arrived.
     Request,
     /// A certificate was issued. It cannot connect yet.
     Issued,
-    /// The device has become a thing, and its certificate what the template says: active, in general.
+    /// The device was registered as a thing. Its certificate has the status of the template, in general active.
     Registered,
-    /// It was answered that the request was carried out.
+    /// The answer says that the request was carried out.
     Accepted,
-    /// It was answered that the request was refused, with this status.
+    /// The answer says that the request was rejected, with this status.
     Rejected(u16),
-    /// Something was published instead of the answer.
+    /// A garbled answer was published.
     Garbled,
-    /// The request was neither carried out nor will it be answered, says the fault script.
+    /// The fault script ignores the request: it is neither carried out nor answered.
     Ignored,
-    /// The answer will not be given, says the fault script.
+    /// The fault script withholds this answer.
     Withheld,
-    /// A late answer found its device gone.
+    /// The device disconnected before its delayed answer.
     Dropped,
     /// A certificate that nobody registered in time was deleted.
     Deleted,
@@ -62,7 +62,7 @@ impl fmt::Display for ProvisioningEvent {
 impl fmt::Display for ProvisioningKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ProvisioningKind::Request => write!(f, "asked"),
+            ProvisioningKind::Request => write!(f, "requested"),
             ProvisioningKind::Issued => write!(f, "issued a certificate"),
             ProvisioningKind::Registered => write!(f, "registered a thing"),
             ProvisioningKind::Accepted => write!(f, "accepted"),
@@ -70,8 +70,8 @@ impl fmt::Display for ProvisioningKind {
             ProvisioningKind::Garbled => write!(f, "garbled"),
             ProvisioningKind::Ignored => write!(f, "ignored"),
             ProvisioningKind::Withheld => write!(f, "not answered"),
-            ProvisioningKind::Dropped => write!(f, "answered too late"),
-            ProvisioningKind::Deleted => write!(f, "came to nothing, certificate deleted"),
+            ProvisioningKind::Dropped => write!(f, "dropped, the device has disconnected"),
+            ProvisioningKind::Deleted => write!(f, "expired, certificate deleted"),
         }
     }
 }

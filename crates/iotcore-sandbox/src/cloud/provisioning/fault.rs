@@ -1,4 +1,4 @@
-//! Pure: the fault script of fleet provisioning. It is told which request is at which point and answers what goes wrong.
+//! Pure: the fault script of fleet provisioning. It is asked at each stage of a request and answers what goes wrong.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use super::rejection::ProvisioningRejection;
 use super::topic::ProvisioningOperation;
 use crate::pki::CertificateKind;
 
-/// Something that goes wrong with requests to fleet provisioning. At each point of a request the first fault that fits it
-/// fires; so one answer may be garbled and late.
+/// Something that goes wrong with requests to fleet provisioning. At each stage of a request the first matching fault
+/// fires; so one answer may be garbled and delayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvisioningFault {
     pub what: ProvisioningTrouble,
@@ -27,14 +27,14 @@ pub enum ProvisioningTrouble {
     Ignore,
     /// The certificate that is issued is of this kind.
     Issue(CertificateKind),
-    /// The request is carried out, and yet rejected like this. Fires when a request would be accepted.
+    /// The request is carried out, but answered with this rejection. Fires when a request would be accepted.
     RejectAfterwards(ProvisioningRejection),
-    /// The request is carried out or refused, and the answer published like this.
+    /// The request is carried out or rejected, and the answer is garbled like this.
     Garble(ProvisioningGarbage),
-    /// The request is carried out or refused, and never answered.
+    /// The request is carried out or rejected, and never answered.
     Withhold,
-    /// The answer is published so much later, on this machine's clock; not at all if the connection of the device has
-    /// ended by then.
+    /// The answer is published this much later, on this machine's clock; not at all if the device's connection has ended
+    /// by then.
     Delay(Duration),
 }
 
@@ -53,7 +53,7 @@ impl ProvisioningFault {
         ProvisioningFault::always(what).times(1)
     }
 
-    /// Fires so many times.
+    /// Fires this many times.
     pub fn times(self, times: u32) -> ProvisioningFault {
         ProvisioningFault {
             times: Some(times),
@@ -61,7 +61,7 @@ impl ProvisioningFault {
         }
     }
 
-    /// Fires at these requests only.
+    /// Fires for these requests only.
     pub fn on(self, operation: ProvisioningOperation) -> ProvisioningFault {
         ProvisioningFault {
             operation: Some(operation),
@@ -70,24 +70,24 @@ impl ProvisioningFault {
     }
 }
 
-/// The point that a request has come to.
+/// How far a request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum ProvisioningStage {
     Arrived,
     /// A certificate is about to be issued.
     Issuing,
     CarriedOut,
     /// The answer is about to be written.
-    Worded,
+    Composed,
     /// The answer is about to be published.
     Answered,
 }
 
-/// The faults that are still to fire.
+/// The faults that have not fired yet.
 #[derive(Default)]
-pub(super) struct Script(Vec<ProvisioningFault>);
+pub(super) struct ProvisioningFaultScript(Vec<ProvisioningFault>);
 
-impl Script {
+impl ProvisioningFaultScript {
     pub(super) fn add(&mut self, fault: ProvisioningFault) {
         self.0.push(fault);
     }
@@ -96,10 +96,10 @@ impl Script {
         self.0.clear();
     }
 
-    /// What goes wrong now. A fault that has fired often enough is forgotten.
+    /// What goes wrong now. A fault that has fired as often as it should is removed.
     pub(super) fn at(
         &mut self,
-        stage: Stage,
+        stage: ProvisioningStage,
         operation: ProvisioningOperation,
     ) -> Option<ProvisioningTrouble> {
         let fits = |fault: &ProvisioningFault| {
@@ -118,13 +118,17 @@ impl Script {
 }
 
 impl ProvisioningTrouble {
-    fn stage(&self) -> Stage {
+    fn stage(&self) -> ProvisioningStage {
         match self {
-            ProvisioningTrouble::Reject(_) | ProvisioningTrouble::Ignore => Stage::Arrived,
-            ProvisioningTrouble::Issue(_) => Stage::Issuing,
-            ProvisioningTrouble::RejectAfterwards(_) => Stage::CarriedOut,
-            ProvisioningTrouble::Garble(_) => Stage::Worded,
-            ProvisioningTrouble::Withhold | ProvisioningTrouble::Delay(_) => Stage::Answered,
+            ProvisioningTrouble::Reject(_) | ProvisioningTrouble::Ignore => {
+                ProvisioningStage::Arrived
+            }
+            ProvisioningTrouble::Issue(_) => ProvisioningStage::Issuing,
+            ProvisioningTrouble::RejectAfterwards(_) => ProvisioningStage::CarriedOut,
+            ProvisioningTrouble::Garble(_) => ProvisioningStage::Composed,
+            ProvisioningTrouble::Withhold | ProvisioningTrouble::Delay(_) => {
+                ProvisioningStage::Answered
+            }
         }
     }
 }
@@ -135,30 +139,50 @@ mod tests {
 
     #[test]
     fn a_fault_fires_where_and_as_often_as_it_says() {
-        let mut script = Script::default();
+        let mut script = ProvisioningFaultScript::default();
         let ignore = ProvisioningFault::always(ProvisioningTrouble::Ignore).times(2);
         script.add(ignore.on(ProvisioningOperation::Register));
         let mut check = |stage, operation, fires: bool| {
             let what = script.at(stage, operation);
             assert_eq!(what.is_some(), fires, "{stage:?} {operation}");
         };
-        check(Stage::Answered, ProvisioningOperation::Register, false);
-        check(Stage::Arrived, ProvisioningOperation::Create, false);
-        check(Stage::Arrived, ProvisioningOperation::Register, true);
-        check(Stage::Arrived, ProvisioningOperation::Register, true);
-        check(Stage::Arrived, ProvisioningOperation::Register, false);
+        check(
+            ProvisioningStage::Answered,
+            ProvisioningOperation::Register,
+            false,
+        );
+        check(
+            ProvisioningStage::Arrived,
+            ProvisioningOperation::Create,
+            false,
+        );
+        check(
+            ProvisioningStage::Arrived,
+            ProvisioningOperation::Register,
+            true,
+        );
+        check(
+            ProvisioningStage::Arrived,
+            ProvisioningOperation::Register,
+            true,
+        );
+        check(
+            ProvisioningStage::Arrived,
+            ProvisioningOperation::Register,
+            false,
+        );
     }
 
     #[test]
-    fn one_answer_may_be_garbled_and_late() {
-        let mut script = Script::default();
+    fn one_answer_may_be_garbled_and_withheld() {
+        let mut script = ProvisioningFaultScript::default();
         let garble = ProvisioningTrouble::Garble(ProvisioningGarbage::NotJson);
         script.add(ProvisioningFault::once(garble.clone()));
         script.add(ProvisioningFault::once(ProvisioningTrouble::Withhold));
         let create = ProvisioningOperation::Create;
-        assert_eq!(script.at(Stage::Worded, create), Some(garble));
+        assert_eq!(script.at(ProvisioningStage::Composed, create), Some(garble));
         assert_eq!(
-            script.at(Stage::Answered, create),
+            script.at(ProvisioningStage::Answered, create),
             Some(ProvisioningTrouble::Withhold)
         );
     }

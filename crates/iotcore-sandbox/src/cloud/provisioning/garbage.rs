@@ -1,8 +1,8 @@
-//! Pure: what an answer can look like that is none.
+//! Pure: garbled answers.
 
 use serde_json::{Value, json};
 
-/// What is published in the place of an answer.
+/// What is published instead of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProvisioningGarbage {
     /// The first half of the answer: not JSON.
@@ -17,18 +17,18 @@ pub enum ProvisioningGarbage {
     WrongTypes,
     /// The first half of the certificate, so that its PEM does not end.
     CutCertificate,
-    /// PEM in order around something that is no certificate.
+    /// Valid PEM around something that is no certificate.
     NoCertificate,
     /// The first half of the private key.
     CutKey,
 }
 
-/// PEM of a certificate, says its head.
+/// PEM labelled as a certificate.
 const NO_CERTIFICATE: &str =
     "-----BEGIN CERTIFICATE-----\nbm8gY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
 
 impl ProvisioningGarbage {
-    /// The payload in the place of this answer.
+    /// The payload that replaces this answer.
     pub(super) fn of(&self, answer: &Value) -> Vec<u8> {
         let mut garbled = answer.clone();
         let garbled = match self {
@@ -57,7 +57,7 @@ impl ProvisioningGarbage {
     }
 }
 
-/// With the first half of this text.
+/// The answer with the first half of this text.
 fn cut(mut answer: Value, member: &str) -> Value {
     let text = answer[member].as_str().unwrap_or_default();
     let half = text.get(..text.len() / 2).unwrap_or_default().to_owned();

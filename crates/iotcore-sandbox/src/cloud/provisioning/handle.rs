@@ -1,4 +1,4 @@
-//! Fleet provisioning in the hands of a test, which is the owner of the fleet.
+//! The handle with which a test watches and controls fleet provisioning, as the owner of the fleet does.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::topic::ProvisioningOperation;
 use crate::journal::Journal;
 use crate::pki::CertificateKind;
 
-/// What fleet provisioning has done, and how it goes on. It may be cloned and used from any thread.
+/// What fleet provisioning has done, and what it does next. It may be cloned and used from any thread.
 #[derive(Clone)]
 pub struct Provisioning {
     provisioner: Provisioner,
@@ -28,10 +28,10 @@ impl Provisioning {
 
     /// Every certificate that was issued to a device, in order, registered or not.
     pub fn certificates(&self) -> Vec<ProvisionedCertificate> {
-        self.provisioner.desk().office.certificates()
+        self.provisioner.handler().registrar.certificates()
     }
 
-    /// Those with which a device has become a thing.
+    /// Those with which a device has registered as a thing.
     pub fn registered(&self) -> Vec<ProvisionedCertificate> {
         let mut all = self.certificates();
         all.retain(|certificate| certificate.registered.is_some());
@@ -46,7 +46,7 @@ impl Provisioning {
     ) -> Vec<ProvisionedCertificate> {
         let until = Instant::now() + limit;
         loop {
-            // Asked first: what changes from here on is recorded after it.
+            // Read first: what changes from here on is recorded after it.
             let seen = self.journal.last();
             let registered = self.registered();
             if registered.len() >= count || !self.journal.wait_beyond(seen, until) {
@@ -55,35 +55,35 @@ impl Provisioning {
         }
     }
 
-    /// How many requests of this kind have come, whatever became of them.
+    /// How many requests of this kind have arrived, whatever their outcome.
     pub fn requests(&self, operation: ProvisioningOperation) -> usize {
-        self.provisioner.desk().requests(operation)
+        self.provisioner.handler().requests(operation)
     }
 
-    /// Adds this template, or puts it in the place of the one of the same name.
+    /// Adds this template, or replaces the one of the same name.
     pub fn template(&self, template: Template) {
-        let templates = &mut self.provisioner.desk().office.templates;
+        let templates = &mut self.provisioner.handler().registrar.templates;
         templates.insert(template.name.clone(), template);
     }
 
-    /// There is no such template any more.
+    /// Removes this template.
     pub fn remove_template(&self, name: &str) {
-        self.provisioner.desk().office.templates.remove(name);
+        self.provisioner.handler().registrar.templates.remove(name);
     }
 
     /// From now on certificates are issued like this. For some of them only:
     /// [`ProvisioningTrouble::Issue`](super::ProvisioningTrouble::Issue).
     pub fn issue(&self, kind: CertificateKind) {
-        self.provisioner.desk().kind = kind;
+        self.provisioner.handler().kind = kind;
     }
 
-    /// From now on this goes wrong, after what was to go wrong before.
+    /// Adds to the end of the fault script.
     pub fn fault(&self, fault: ProvisioningFault) {
-        self.provisioner.desk().script.add(fault);
+        self.provisioner.handler().script.add(fault);
     }
 
-    /// Nothing goes wrong any more, but for late answers, which still come.
+    /// Empties the fault script. Answers that are delayed already are still published.
     pub fn clear_faults(&self) {
-        self.provisioner.desk().script.clear();
+        self.provisioner.handler().script.clear();
     }
 }

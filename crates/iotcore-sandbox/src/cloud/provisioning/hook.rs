@@ -1,14 +1,14 @@
-//! Pure: the pre-provisioning hook, with which the owner of a fleet has the last word.
+//! Pure: the pre-provisioning hook, with which the owner of a fleet allows or denies each registration.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What a hook is told.
+/// What a hook is called with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookRequest {
     /// The certificate with which the device is connected.
     pub claim_certificate_id: String,
-    /// The certificate that it would become a thing with.
+    /// The certificate that it registers with.
     pub certificate_id: String,
     pub certificate_pem: String,
     pub template: String,
@@ -20,10 +20,10 @@ pub struct HookRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HookAnswer {
     Allow,
-    /// With these values in the place of what the device said, or in addition.
+    /// With these values added to the parameters, or replacing them.
     AllowWith(BTreeMap<String, String>),
-    /// The device is told 403; as it is when a hook fails, takes longer than 5 seconds, or says what AWS does not
-    /// understand.
+    /// The device is answered 403, as AWS does too when a hook fails, takes longer than 5 seconds, or returns something
+    /// invalid.
     Deny,
 }
 

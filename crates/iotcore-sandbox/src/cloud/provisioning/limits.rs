@@ -1,11 +1,11 @@
-//! Pure: the rules of fleet provisioning that a test may move.
+//! Pure: the rules of fleet provisioning that a test may change.
 
 use std::time::Duration;
 
 /// The rules of fleet provisioning. The default is AWS as documented.
 #[derive(Clone, Debug)]
 pub struct ProvisioningLimits {
-    /// How long an ownership token is good, on the cloud's clock. A certificate that nobody has registered until then is
+    /// How long an ownership token is valid, on the cloud's clock. A certificate that was not registered until then is
     /// deleted.
     pub token_lifetime: Duration,
 }

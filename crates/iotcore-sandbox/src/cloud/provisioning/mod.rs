@@ -1,29 +1,29 @@
-//! Fleet provisioning by claim, as AWS documents it; a test may make it hostile. JSON only: what is asked on the CBOR
+//! Fleet provisioning by claim, as AWS documents it; a test may make it fail. JSON only: a request on one of the CBOR
 //! topics is accepted by the broker and never answered.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `topic.rs`, `request.rs`, `rejection.rs`, `asked.rs` | pure: what can be asked, and how it is refused |
-//! | `template.rs`, `hook.rs` | pure: what a device has to say to become a thing |
+//! | `topic.rs`, `request.rs`, `payload.rs`, `rejection.rs` | pure: which requests there are, and how they are rejected |
+//! | `template.rs`, `hook.rs` | pure: what a device needs to be registered as a thing |
 //! | `registry.rs` | pure: certificates, their tokens, and their things |
-//! | `office.rs` | carrying requests out |
-//! | `fault.rs`, `garbage.rs` | pure: what goes wrong, and what answers look like then |
-//! | `desk.rs` | requests recorded and answered, well or badly |
-//! | `service.rs`, `handle.rs` | what the broker and a test see of all this |
-//! | `event.rs`, `limits.rs` | what is recorded, what can be set |
+//! | `registrar.rs` | carries out requests |
+//! | `fault.rs`, `garbage.rs` | pure: the fault script, and garbled answers |
+//! | `request_handler.rs` | records and answers requests, with the faults of the script |
+//! | `service.rs`, `handle.rs` | the interfaces to the broker and to a test |
+//! | `event.rs`, `limits.rs` | what is recorded, what can be configured |
 
-mod asked;
-mod desk;
 mod event;
 mod fault;
 mod garbage;
 mod handle;
 mod hook;
 mod limits;
-mod office;
+mod payload;
+mod registrar;
 mod registry;
 mod rejection;
 mod request;
+mod request_handler;
 mod service;
 mod template;
 mod topic;
@@ -34,7 +34,7 @@ pub use garbage::ProvisioningGarbage;
 pub use handle::Provisioning;
 pub use hook::{HookAnswer, HookRequest};
 pub use limits::ProvisioningLimits;
-pub(crate) use office::Office;
+pub(crate) use registrar::Registrar;
 pub use registry::{ProvisionedCertificate, RegisteredThing};
 pub use rejection::ProvisioningRejection;
 pub(crate) use service::Provisioner;

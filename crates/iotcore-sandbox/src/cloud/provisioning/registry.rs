@@ -1,5 +1,5 @@
-//! Pure: the certificates that were issued to devices, the tokens with which these prove that they own one, and the things
-//! that they have become.
+//! Pure: the certificates that were issued to devices, the tokens that prove who owns one, and the things registered with
+//! them.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -13,32 +13,32 @@ use crate::pki::CertificateStatus;
 pub struct ProvisionedCertificate {
     pub id: String,
     pub certificate_pem: String,
-    /// With keys of the cloud, or for a key of the device.
+    /// Which request issued it: for a key pair of the cloud, or for a key of the device.
     pub made_by: ProvisioningOperation,
-    /// Who asked for it.
+    /// Who requested it.
     pub client_id: String,
-    /// With which certificate.
+    /// The certificate with which that client was connected.
     pub claim_certificate_id: String,
-    /// What it is now.
+    /// Its status now.
     pub status: CertificateStatus,
-    /// The thing that a device has become with it.
+    /// The thing that was registered with it.
     pub registered: Option<RegisteredThing>,
 }
 
 impl ProvisionedCertificate {
-    /// The name of the thing that a device has become with it.
+    /// The name of the thing that was registered with it.
     pub fn thing(&self) -> Option<&str> {
         let registered = self.registered.as_ref();
         registered.map(|registered| registered.thing.as_str())
     }
 }
 
-/// A thing that a device has become.
+/// A thing that a device has registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisteredThing {
     pub thing: String,
     pub template: String,
-    /// What the device said, with what the template and its hook have made of it.
+    /// The device's parameters, with the defaults of the template and the changes of its hook.
     pub parameters: BTreeMap<String, String>,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Entry {
     pub certificate: ProvisionedCertificate,
     pub token: String,
     pub expires: Instant,
-    /// Nobody waits any more for somebody to register it.
+    /// It was registered, or has expired: it is not waited for any more.
     pub settled: bool,
 }
 
@@ -64,7 +64,7 @@ impl Registry {
         self.0.iter()
     }
 
-    /// What belongs to this token.
+    /// The certificate of this token.
     pub(super) fn owned(&self, token: &str, now: Instant) -> Result<&Entry, ProvisioningRejection> {
         match self.0.iter().find(|entry| entry.token == token) {
             None => Err(ProvisioningRejection::token(
@@ -77,7 +77,7 @@ impl Registry {
         }
     }
 
-    /// A device has become this thing with this certificate.
+    /// Notes that a device has registered this thing with this certificate.
     pub(super) fn register(&mut self, id: &str, thing: RegisteredThing) {
         let entry = self.0.iter_mut().find(|entry| entry.certificate.id == id);
         if let Some(entry) = entry {
@@ -92,13 +92,13 @@ impl Registry {
         all.any(|certificate| certificate.thing() == Some(thing) && certificate.id != id)
     }
 
-    /// When the next certificate has waited too long.
+    /// When the next certificate expires unregistered.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let waiting = self.0.iter().filter(|entry| !entry.settled);
         waiting.map(|entry| entry.expires).min()
     }
 
-    /// The certificates that have waited too long, each once.
+    /// The certificates that have expired unregistered, each once.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<ProvisionedCertificate> {
         let entries = self.0.iter_mut();
         let overdue = entries.filter(|entry| !entry.settled && entry.expires <= now);

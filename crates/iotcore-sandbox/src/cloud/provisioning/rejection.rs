@@ -1,14 +1,14 @@
-//! Pure: why a request is refused. The shape is AWS's, as are the codes that are known from it; the others are guesses, so
+//! Pure: why a request is rejected. The format is AWS's, and so are the documented codes; the others are guesses, so
 //! devices should look at the status only.
 
 use std::fmt;
 
 use serde_json::{Value, json};
 
-/// A refused request.
+/// A rejected request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvisioningRejection {
-    /// As of HTTP.
+    /// An HTTP status code.
     pub status: u16,
     pub code: String,
     pub message: String,
@@ -32,12 +32,12 @@ impl ProvisioningRejection {
         ProvisioningRejection::new(429, "Throttling", "Rate exceeded")
     }
 
-    /// The pre-provisioning hook said no, or nothing that could be understood: 403.
+    /// The pre-provisioning hook denied it, or returned something invalid: 403.
     pub fn access_denied() -> ProvisioningRejection {
         ProvisioningRejection::new(403, "AccessDenied", "Access Denied")
     }
 
-    /// Something is wrong with the cloud: 500.
+    /// The cloud has failed: 500.
     pub fn internal_failure() -> ProvisioningRejection {
         ProvisioningRejection::new(500, "InternalFailure", "An unexpected error has occurred.")
     }

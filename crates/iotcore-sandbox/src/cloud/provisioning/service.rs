@@ -3,24 +3,26 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use super::asked::Asked;
-use super::desk::Desk;
-use super::office::Office;
+use super::registrar::Registrar;
+use super::request::ProvisioningRequest;
+use super::request_handler::RequestHandler;
 use super::topic::Topic;
 use crate::broker::{Moment, Service};
 use crate::journal::Journal;
 use crate::packet::CloudMessage;
 
-/// Fleet provisioning, shared by the broker and the handle. Who needs the broker too locks the broker first.
+/// Fleet provisioning, shared by the broker and the handle. Lock order: the broker before this.
 #[derive(Clone)]
-pub(crate) struct Provisioner(Arc<Mutex<Desk>>);
+pub(crate) struct Provisioner(Arc<Mutex<RequestHandler>>);
 
 impl Provisioner {
-    pub(crate) fn new(office: Office, journal: Arc<Journal>) -> Provisioner {
-        Provisioner(Arc::new(Mutex::new(Desk::new(office, journal))))
+    pub(crate) fn new(registrar: Registrar, journal: Arc<Journal>) -> Provisioner {
+        Provisioner(Arc::new(Mutex::new(RequestHandler::new(
+            registrar, journal,
+        ))))
     }
 
-    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+    pub(super) fn handler(&self) -> MutexGuard<'_, RequestHandler> {
         self.0.lock().expect("fleet provisioning has not panicked")
     }
 }
@@ -32,33 +34,33 @@ impl Service for Provisioner {
         message: &CloudMessage,
         at: Moment,
     ) -> Vec<CloudMessage> {
-        let Some(topic) = Topic::asked(&message.topic) else {
+        let Some(topic) = Topic::of_request(&message.topic) else {
             return Vec::new();
         };
-        let mut desk = self.desk();
-        let asked = Asked {
+        let mut handler = self.handler();
+        let request = ProvisioningRequest {
             topic,
             client: client_id.to_owned(),
-            certificate: desk.certificate_of(client_id),
+            certificate: handler.certificate_of(client_id),
             payload: message.payload.clone(),
             at,
         };
-        desk.by_device(&asked)
+        handler.by_device(&request)
     }
 
     fn connected(&mut self, client_id: &str, certificate_id: &str) {
-        self.desk().connected(client_id, certificate_id);
+        self.handler().connected(client_id, certificate_id);
     }
 
     fn disconnected(&mut self, client_id: &str) {
-        self.desk().disconnected(client_id);
+        self.handler().disconnected(client_id);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.desk().deadline()
+        self.handler().deadline()
     }
 
     fn due(&mut self, at: Moment) -> Vec<CloudMessage> {
-        self.desk().due(at.now)
+        self.handler().due(at.now)
     }
 }

@@ -1,4 +1,4 @@
-//! Pure: provisioning templates: what a device has to say, and what becomes of it.
+//! Pure: provisioning templates: which parameters a device has to give, and which thing is registered for it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +10,10 @@ use super::hook::{Hook, HookAnswer, HookRequest};
 use super::rejection::ProvisioningRejection;
 use crate::pki::CertificateStatus;
 
-/// The certificate's id, which expressions may name without anybody having said it.
+/// The certificate's id, which expressions may use although it is no parameter.
 const CERTIFICATE_ID: &str = "AWS::IoT::Certificate::Id";
 
-/// How devices become things. The default is called `fleet`, wants a `SerialNumber`, calls the thing
+/// How devices are registered as things. The default is called `fleet`, requires a `SerialNumber`, names the thing
 /// `device-{SerialNumber}`, and gives no configuration.
 ///
 /// In the name of the thing and in the configuration, `{Name}` stands for the parameter of that name, and
@@ -21,7 +21,7 @@ const CERTIFICATE_ID: &str = "AWS::IoT::Certificate::Id";
 #[derive(Clone)]
 pub struct Template {
     pub(super) name: String,
-    /// With what they are if the device does not say it.
+    /// Each with its default, for devices that do not give it.
     parameters: BTreeMap<String, Option<String>>,
     thing: String,
     configuration: BTreeMap<String, String>,
@@ -32,7 +32,7 @@ pub struct Template {
     pub(super) takes_known_things: bool,
 }
 
-/// What a template makes of parameters.
+/// A template filled in with parameters.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rendered {
     pub thing: String,
@@ -55,20 +55,20 @@ impl Template {
         }
     }
 
-    /// The device has to say this, as well as everything that the thing's name and the configuration need.
+    /// Requires this parameter, in addition to those that the thing's name and the configuration use.
     pub fn parameter(mut self, name: &str) -> Template {
         self.parameters.insert(name.to_owned(), None);
         self
     }
 
-    /// The device may say this.
+    /// Allows this parameter, with a default.
     pub fn parameter_or(mut self, name: &str, default: &str) -> Template {
         let default = Some(default.to_owned());
         self.parameters.insert(name.to_owned(), default);
         self
     }
 
-    /// What the thing is called.
+    /// The name of the thing.
     pub fn thing(mut self, expression: &str) -> Template {
         self.thing = expression.to_owned();
         self
@@ -90,7 +90,7 @@ impl Template {
         self
     }
 
-    /// Asks this before a device becomes a thing. It is called with the sandbox locked and must not call the sandbox.
+    /// Calls this before a device is registered. It is called with the sandbox locked and must not call the sandbox.
     pub fn hook(
         mut self,
         hook: impl Fn(&HookRequest) -> HookAnswer + Send + Sync + 'static,
@@ -99,47 +99,47 @@ impl Template {
         self
     }
 
-    /// The certificate stays inactive when its device has become a thing.
+    /// The certificate is inactive after the registration, not active.
     pub fn leaves_inactive(mut self) -> Template {
         self.status = CertificateStatus::Inactive;
         self
     }
 
-    /// Nobody becomes a thing with it.
+    /// Every registration with this template is rejected.
     pub fn disabled(mut self) -> Template {
         self.enabled = false;
         self
     }
 
-    /// A device may register again with a token that has been used, as long as it is valid: it becomes what the template then says.
-    /// Otherwise a token is good for one registration.
+    /// A device may register again with a used token that is still valid: it becomes the thing that the template then
+    /// names. By default a token is valid for one registration.
     pub fn takes_tokens_again(mut self) -> Template {
         self.takes_tokens_again = true;
         self
     }
 
-    /// A device cannot become a thing that another certificate belongs to already. Otherwise the thing has both.
+    /// A device cannot register as a thing that has another certificate already. By default the thing gets both.
     pub fn refuses_known_things(mut self) -> Template {
         self.takes_known_things = false;
         self
     }
 
-    /// The parameters of a device, with those that it need not say.
+    /// The parameters of a device, with the defaults of those that it did not give.
     pub(super) fn complete(
         &self,
-        mut said: BTreeMap<String, String>,
+        mut given: BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, String>, ProvisioningRejection> {
         for (name, default) in &self.parameters {
             match default {
-                _ if said.contains_key(name) => {}
-                Some(default) => drop(said.insert(name.clone(), default.clone())),
+                _ if given.contains_key(name) => {}
+                Some(default) => drop(given.insert(name.clone(), default.clone())),
                 None => return Err(missing(name)),
             }
         }
-        Ok(said)
+        Ok(given)
     }
 
-    /// What a device with these parameters becomes, with this certificate.
+    /// The thing and the configuration for these parameters and this certificate.
     pub(super) fn render(
         &self,
         parameters: &BTreeMap<String, String>,

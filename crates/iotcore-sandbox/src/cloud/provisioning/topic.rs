@@ -1,9 +1,9 @@
-//! Pure: what can be asked of fleet provisioning, and the topics on which one talks about it. JSON only: what is asked on
-//! the CBOR topics is never answered.
+//! Pure: the operations of fleet provisioning, and the topics of their requests. JSON only: a request on one of the CBOR
+//! topics is never answered.
 
 use std::fmt;
 
-/// What a device can ask of fleet provisioning.
+/// What a device can request of fleet provisioning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ProvisioningOperation {
     /// A certificate, and the keys for it (CreateKeysAndCertificate).
@@ -35,7 +35,7 @@ impl fmt::Display for ProvisioningOperation {
     }
 }
 
-/// Where a request came in; displayed as that topic.
+/// The topic of a request, taken apart; displayed as that topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Topic {
     pub operation: ProvisioningOperation,
@@ -44,8 +44,8 @@ pub(super) struct Topic {
 }
 
 impl Topic {
-    /// `None` if a publish to this topic asks nothing of fleet provisioning.
-    pub(super) fn asked(topic: &str) -> Option<Topic> {
+    /// `None` if a publish to this topic is no request to fleet provisioning.
+    pub(super) fn of_request(topic: &str) -> Option<Topic> {
         let levels: Vec<&str> = topic.split('/').collect();
         let (operation, template) = match levels[..] {
             ["$aws", "certificates", "create", "json"] => (ProvisioningOperation::Create, None),
@@ -81,12 +81,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topic_says_what_is_asked_and_is_found_again() {
+    fn a_topic_says_what_is_requested_and_can_be_built_again() {
         let check = |topic: &str, expected: Option<(&str, Option<&str>)>| {
-            let asked = Topic::asked(topic);
-            let found = asked.as_ref().map(|asked| {
-                assert_eq!(asked.to_string(), topic);
-                (asked.operation.to_string(), asked.template.as_deref())
+            let found = Topic::of_request(topic);
+            let found = found.as_ref().map(|found| {
+                assert_eq!(found.to_string(), topic);
+                (found.operation.to_string(), found.template.as_deref())
             });
             let expected = expected.map(|(word, template)| (word.to_owned(), template));
             assert_eq!(found, expected, "{topic}");

@@ -7,29 +7,29 @@ use serde_json::{Map, Value, json};
 use super::delta;
 use super::document::{Document, stamped};
 use super::limits::FirstPrevious;
+use super::payload;
 use super::rejection::ShadowRejection;
-use super::request;
 
-/// The circumstances that every answer names.
+/// The members that every answer has.
 #[derive(Clone, Debug)]
-pub(super) struct Occasion {
+pub(super) struct AnswerContext {
     /// Seconds since the epoch.
     pub timestamp: u64,
     /// The client token of the request.
     pub token: Option<String>,
 }
 
-/// The answer to what is not JSON: nothing in it can be echoed, and AWS may leave the time out as well.
+/// The rejection of what is not JSON: there is no client token to repeat, and AWS may leave out the timestamp as well.
 pub(super) fn of_unreadable(rejection: &ShadowRejection) -> Value {
     json!({ "code": rejection.code, "message": rejection.message })
 }
 
-impl Occasion {
-    /// Of this request, at this time of the cloud.
-    pub(super) fn of(request: &Value, at: Duration) -> Occasion {
-        Occasion {
+impl AnswerContext {
+    /// For this request, at this time of the cloud.
+    pub(super) fn of(request: &Value, at: Duration) -> AnswerContext {
+        AnswerContext {
             timestamp: at.as_secs(),
-            token: request::token(request),
+            token: payload::token(request),
         }
     }
 
@@ -40,10 +40,12 @@ impl Occasion {
         if !delta.is_empty() {
             state.insert("delta".to_owned(), delta.into());
         }
-        self.sign(json!({ "state": state, "metadata": metadata, "version": document.version }))
+        self.with_context(
+            json!({ "state": state, "metadata": metadata, "version": document.version }),
+        )
     }
 
-    /// `update/accepted`: the request's own words.
+    /// `update/accepted`: repeats the sections of the request.
     pub(super) fn accepted(&self, request: &Value, version: u64) -> Value {
         let state = request.get("state").cloned().unwrap_or_default();
         let sections = state.as_object().into_iter().flatten();
@@ -51,7 +53,7 @@ impl Occasion {
             .filter(|(_, section)| section.is_object())
             .map(|(name, section)| (name.clone(), stamped(section, self.timestamp)))
             .collect();
-        self.sign(json!({ "state": state, "metadata": metadata, "version": version }))
+        self.with_context(json!({ "state": state, "metadata": metadata, "version": version }))
     }
 
     /// `update/delta`, unless nothing is outstanding.
@@ -59,7 +61,7 @@ impl Occasion {
         let delta = delta::between(&document.desired, &document.reported);
         let outstanding = !delta.state.is_empty();
         outstanding.then(|| {
-            self.sign(json!({
+            self.with_context(json!({
                 "state": delta.state, "metadata": delta.metadata, "version": document.version
             }))
         })
@@ -83,20 +85,20 @@ impl Occasion {
             (None, FirstPrevious::Empty) => documents["previous"] = json!({}),
             (None, FirstPrevious::Null) => documents["previous"] = Value::Null,
         }
-        self.sign(documents)
+        self.with_context(documents)
     }
 
     /// `delete/accepted`.
     pub(super) fn deleted(&self, version: u64) -> Value {
-        self.sign(json!({ "version": version }))
+        self.with_context(json!({ "version": version }))
     }
 
     /// `*/rejected`.
     pub(super) fn rejected(&self, rejection: &ShadowRejection) -> Value {
-        self.sign(json!({ "code": rejection.code, "message": rejection.message }))
+        self.with_context(json!({ "code": rejection.code, "message": rejection.message }))
     }
 
-    fn sign(&self, mut answer: Value) -> Value {
+    fn with_context(&self, mut answer: Value) -> Value {
         answer["timestamp"] = self.timestamp.into();
         if let Some(token) = &self.token {
             answer["clientToken"] = token.as_str().into();

@@ -1,11 +1,11 @@
 //! The JSON of each publication, member by member.
 
 use super::*;
-use crate::cloud::shadow::document::{Pen, Section};
-use crate::cloud::shadow::request::Change;
+use crate::cloud::shadow::document::{Merger, Section};
+use crate::cloud::shadow::payload::Change;
 
-fn occasion(token: Option<&str>) -> Occasion {
-    Occasion {
+fn context(token: Option<&str>) -> AnswerContext {
+    AnswerContext {
         timestamp: 9,
         token: token.map(str::to_owned),
     }
@@ -14,12 +14,12 @@ fn occasion(token: Option<&str>) -> Occasion {
 fn document(desired: Value, reported: Value) -> Document {
     let section = |state: Value| {
         let mut section = Section::default();
-        let pen = Pen {
+        let merger = Merger {
             timestamp: 5,
             drops_empty_objects: true,
         };
         let members = state.as_object().cloned().expect("an object");
-        section.apply(&Change::Merged(members), pen);
+        section.apply(&Change::Merged(members), merger);
         section
     };
     Document {
@@ -33,7 +33,7 @@ fn document(desired: Value, reported: Value) -> Document {
 fn a_document_has_its_delta_only_if_there_is_one() {
     let apart = document(json!({ "a": 1 }), json!({ "a": 2 }));
     assert_eq!(
-        occasion(Some("t")).document(&apart),
+        context(Some("t")).document(&apart),
         json!({
             "state": { "desired": { "a": 1 }, "reported": { "a": 2 }, "delta": { "a": 1 } },
             "metadata": {
@@ -44,7 +44,7 @@ fn a_document_has_its_delta_only_if_there_is_one() {
     );
     let agreed = document(json!({}), json!({ "a": 2 }));
     assert_eq!(
-        occasion(None).document(&agreed),
+        context(None).document(&agreed),
         json!({
             "state": { "reported": { "a": 2 } },
             "metadata": { "reported": { "a": { "timestamp": 5 } } },
@@ -53,13 +53,13 @@ fn a_document_has_its_delta_only_if_there_is_one() {
     );
     let empty = document(json!({}), json!({}));
     let nothing = json!({ "state": {}, "metadata": {}, "version": 3, "timestamp": 9 });
-    assert_eq!(occasion(None).document(&empty), nothing);
+    assert_eq!(context(None).document(&empty), nothing);
 }
 
 #[test]
 fn accepted_echoes_the_request_and_stamps_what_it_named() {
     let check = |state: Value, metadata: Value| {
-        let accepted = occasion(Some("t")).accepted(&json!({ "state": state, "other": 1 }), 4);
+        let accepted = context(Some("t")).accepted(&json!({ "state": state, "other": 1 }), 4);
         let expected = json!({
             "state": state, "metadata": metadata, "version": 4, "timestamp": 9, "clientToken": "t",
         });
@@ -83,14 +83,14 @@ fn accepted_echoes_the_request_and_stamps_what_it_named() {
 fn a_delta_is_flat_and_has_the_desired_side_s_stamps() {
     let apart = document(json!({ "a": 1, "b": [1] }), json!({ "b": [1] }));
     assert_eq!(
-        occasion(Some("t")).delta(&apart),
+        context(Some("t")).delta(&apart),
         Some(json!({
             "state": { "a": 1 }, "metadata": { "a": { "timestamp": 5 } },
             "version": 3, "timestamp": 9, "clientToken": "t",
         }))
     );
     assert_eq!(
-        occasion(None).delta(&document(json!({ "a": 1 }), json!({ "a": 1.0 }))),
+        context(None).delta(&document(json!({ "a": 1 }), json!({ "a": 1.0 }))),
         None
     );
 }
@@ -101,7 +101,7 @@ fn documents_tell_before_and_after_without_a_delta() {
         document(json!({}), json!({})),
         document(json!({ "a": 1 }), json!({})),
     );
-    let documents = occasion(None).documents(Some(&before), &after, FirstPrevious::Absent);
+    let documents = context(None).documents(Some(&before), &after, FirstPrevious::Absent);
     assert_eq!(
         documents,
         json!({
@@ -119,7 +119,7 @@ fn documents_tell_before_and_after_without_a_delta() {
 #[test]
 fn the_first_documents_have_a_previous_as_it_is_set() {
     let check = |first: FirstPrevious, expected: Option<Value>| {
-        let documents = occasion(None).documents(None, &document(json!({}), json!({})), first);
+        let documents = context(None).documents(None, &document(json!({}), json!({})), first);
         assert_eq!(documents.get("previous"), expected.as_ref());
     };
     check(FirstPrevious::Absent, None);
@@ -131,7 +131,7 @@ fn the_first_documents_have_a_previous_as_it_is_set() {
 fn a_refusal_has_code_and_text() {
     let rejection = ShadowRejection::of_code(409);
     let expected = json!({ "code": 409, "message": "Version conflict", "timestamp": 9 });
-    assert_eq!(occasion(None).rejected(&rejection), expected);
+    assert_eq!(context(None).rejected(&rejection), expected);
     let unreadable = of_unreadable(&ShadowRejection::of_code(400));
     assert_eq!(
         unreadable,
@@ -142,9 +142,9 @@ fn a_refusal_has_code_and_text() {
 #[test]
 fn a_token_is_echoed_if_it_is_one() {
     let check = |request: Value, token: Option<&str>| {
-        let occasion = Occasion::of(&request, Duration::from_millis(9_900));
+        let context = AnswerContext::of(&request, Duration::from_millis(9_900));
         assert_eq!(
-            (occasion.token.as_deref(), occasion.timestamp),
+            (context.token.as_deref(), context.timestamp),
             (token, 9),
             "{request}"
         );

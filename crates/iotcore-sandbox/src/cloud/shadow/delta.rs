@@ -1,4 +1,4 @@
-//! Pure: what is desired and not reported.
+//! Pure: the delta: what is desired and not reported.
 
 use serde_json::{Map, Number, Value};
 
@@ -14,26 +14,26 @@ type Members = Map<String, Value>;
 
 fn differences(desired: &Members, stamps: &Members, reported: &Members) -> (Members, Members) {
     let (mut state, mut metadata) = (Members::new(), Members::new());
-    for (key, wish) in desired {
+    for (key, wanted) in desired {
         let stamp = stamps.get(key).cloned().unwrap_or_default();
-        let (wish, stamp) = match (wish, &stamp, reported.get(key)) {
-            (Value::Object(wish), Value::Object(stamp), Some(Value::Object(is))) => {
-                let (below, stamps) = differences(wish, stamp, is);
+        let (wanted, stamp) = match (wanted, &stamp, reported.get(key)) {
+            (Value::Object(wanted), Value::Object(stamp), Some(Value::Object(is))) => {
+                let (below, stamps) = differences(wanted, stamp, is);
                 if below.is_empty() {
                     continue;
                 }
                 (below.into(), stamps.into())
             }
-            (wish, _, Some(is)) if same(wish, is) => continue,
-            (wish, _, _) => (wish.clone(), stamp),
+            (wanted, _, Some(is)) if same(wanted, is) => continue,
+            (wanted, _, _) => (wanted.clone(), stamp),
         };
-        state.insert(key.clone(), wish);
+        state.insert(key.clone(), wanted);
         metadata.insert(key.clone(), stamp);
     }
     (state, metadata)
 }
 
-/// Whether two values mean the same: numbers by value, objects whatever the order of their members.
+/// Whether two values are equal: numbers by value, objects in any order of their members.
 pub(super) fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => same_number(one, other),

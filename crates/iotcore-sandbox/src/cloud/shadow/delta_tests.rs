@@ -1,4 +1,4 @@
-//! The golden cases of the delta.
+//! Test cases of the delta.
 
 use serde_json::json;
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::request::{self, Change};
+use super::payload::{self, Change};
 
-/// What one shadow holds.
+/// The content of one shadow.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Document {
     pub desired: Section,
@@ -16,13 +16,13 @@ pub(super) struct Document {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Section {
     pub state: Map<String, Value>,
-    /// Like `state`, with `{"timestamp": seconds}` in the place of each leaf.
+    /// Like `state`, with `{"timestamp": seconds}` instead of each leaf.
     pub metadata: Map<String, Value>,
 }
 
-/// How a change is made.
+/// Merges changes into a section.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pen {
+pub(super) struct Merger {
     /// Seconds since the epoch.
     pub timestamp: u64,
     pub drops_empty_objects: bool,
@@ -33,10 +33,10 @@ impl Document {
     pub(super) fn size(&self) -> usize {
         let sections = [&self.desired, &self.reported];
         let present = sections.iter().filter(|section| !section.state.is_empty());
-        present.map(|section| request::size(&section.state)).sum()
+        present.map(|section| payload::size(&section.state)).sum()
     }
 
-    /// The sections that are there, by name, one after the other for state and metadata.
+    /// The sections that are not empty, by name: their state, and their metadata.
     pub(super) fn sections(&self) -> (Map<String, Value>, Map<String, Value>) {
         let (mut state, mut metadata) = (Map::new(), Map::new());
         for (name, section) in [("desired", &self.desired), ("reported", &self.reported)] {
@@ -50,16 +50,16 @@ impl Document {
 }
 
 impl Section {
-    pub(super) fn apply(&mut self, change: &Change, pen: Pen) {
+    pub(super) fn apply(&mut self, change: &Change, merger: Merger) {
         match change {
             Change::Untouched => {}
             Change::Cleared => *self = Section::default(),
-            Change::Merged(members) => pen.merge(&mut self.state, &mut self.metadata, members),
+            Change::Merged(members) => merger.merge(&mut self.state, &mut self.metadata, members),
         }
     }
 }
 
-impl Pen {
+impl Merger {
     fn merge(
         self,
         state: &mut Map<String, Value>,
@@ -81,7 +81,7 @@ impl Pen {
         }
     }
 
-    /// An object after `members` were merged into what was there; `None` if nothing is left.
+    /// The old object with `members` merged into it; `None` if nothing is left.
     fn merged(
         self,
         old: Option<Value>,
@@ -98,7 +98,7 @@ impl Pen {
     }
 }
 
-/// The metadata of a value of which everything was written now.
+/// The metadata of a value that was written at this time as a whole.
 pub(super) fn stamped(value: &Value, timestamp: u64) -> Value {
     match value {
         Value::Object(members) => {

@@ -1,4 +1,4 @@
-//! The golden cases of merging: what was there, what comes, what is there afterwards and when it was written.
+//! Test cases of merging: the old section, the change, the new section and its timestamps.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn section(state: Value, timestamp: u64) -> Section {
 
 fn apply(before: Value, incoming: Value, drops_empty_objects: bool) -> (Value, Value) {
     let mut section = section(before, EARLIER);
-    let pen = Pen {
+    let merger = Merger {
         timestamp: NOW,
         drops_empty_objects,
     };
@@ -24,7 +24,7 @@ fn apply(before: Value, incoming: Value, drops_empty_objects: bool) -> (Value, V
         Value::Object(members) => Change::Merged(members),
         other => panic!("{other} is no section"),
     };
-    section.apply(&change, pen);
+    section.apply(&change, merger);
     (section.state.into(), section.metadata.into())
 }
 
@@ -60,7 +60,7 @@ fn members_are_merged_and_each_written_leaf_is_stamped() {
         json!({ "a": 1 }),
         json!({ "a": 2 }),
     );
-    // Null removes, a key that is not there too.
+    // Null removes a key; a missing key is no error.
     check(
         json!({ "a": 1, "b": 1 }),
         json!({ "a": null, "z": null }),
@@ -106,7 +106,7 @@ fn members_are_merged_and_each_written_leaf_is_stamped() {
         json!({ "a": [1, { "b": 2, "c": [3] }, [4]] }),
         json!({ "a": [2, { "b": 2, "c": [2] }, [2]] }),
     );
-    // Nulls of a new object remove nothing and stay nowhere.
+    // Nulls in a new object remove nothing and are not stored.
     check(
         json!({}),
         json!({ "a": { "b": null, "c": 1 } }),

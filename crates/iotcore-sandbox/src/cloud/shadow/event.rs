@@ -9,32 +9,32 @@ use super::name::{ShadowName, ShadowOperation};
 pub struct ShadowEvent {
     pub name: ShadowName,
     pub kind: ShadowKind,
-    /// Whose request it is, or led to it; `None` for an operator, who does not come over MQTT.
+    /// Who sent the request that it belongs to; `None` for an operator, who does not use MQTT.
     pub client_id: Option<String>,
     /// The client token in the message.
     pub token: Option<String>,
-    /// The version in the message: the one that a request insists on, or that an answer tells.
+    /// The version in the message: the one that a request expects, or that an answer gives.
     pub version: Option<u64>,
-    /// How many requests of devices to this thing are not answered: after an answer, and including a request.
+    /// How many requests of devices to this thing are unanswered now, this request included and this answer not.
     pub in_flight: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShadowKind {
-    /// A request came.
+    /// A request arrived.
     Request(ShadowOperation),
     Accepted(ShadowOperation),
-    /// Refused with this code.
+    /// Rejected with this code.
     Rejected(ShadowOperation, u16),
     Delta,
     Documents,
-    /// It was neither carried out nor will it be answered, says the fault script.
+    /// The fault script ignores the request: it is neither carried out nor answered.
     Ignored(ShadowOperation),
-    /// This is the answer that will not be given, says the fault script.
+    /// The fault script withholds this answer.
     Withheld(ShadowOperation),
-    /// Something was published instead of the answer.
+    /// A garbled answer was published.
     Garbled(ShadowOperation),
-    /// A delta was published that is not of now.
+    /// An earlier delta was published again.
     StaleDelta,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for ShadowEvent {
 impl fmt::Display for ShadowKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ShadowKind::Request(operation) => write!(f, "{} asked", operation.word()),
+            ShadowKind::Request(operation) => write!(f, "{} requested", operation.word()),
             ShadowKind::Accepted(operation) => write!(f, "{} accepted", operation.word()),
             ShadowKind::Rejected(operation, code) => {
                 write!(f, "{} rejected with {code}", operation.word())

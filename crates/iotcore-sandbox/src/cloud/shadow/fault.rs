@@ -1,11 +1,11 @@
-//! Pure: the fault script of the shadow service. It is told which request is at which point and answers what goes wrong.
+//! Pure: the fault script of the shadow service. It is asked at each stage of a request and answers what goes wrong.
 
 use std::time::Duration;
 
 use super::name::{ShadowName, ShadowOperation};
 
-/// Something that goes wrong with requests to shadows. At each point of a request the first fault that fits it fires; so
-/// one that is rejected by the script may be answered late as well.
+/// Something that goes wrong with requests to shadows. At each stage of a request the first matching fault fires;
+/// so a request that the script rejects may be answered late as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShadowFault {
     pub what: ShadowTrouble,
@@ -15,8 +15,8 @@ pub struct ShadowFault {
     pub times: Option<u32>,
 }
 
-/// What goes wrong. Only [`Shuffle`](ShadowTrouble::Shuffle) and [`StaleDelta`](ShadowTrouble::StaleDelta) concern
-/// operators too, whose updates make the cloud publish as those of devices do.
+/// What goes wrong. Only [`Shuffle`](ShadowTrouble::Shuffle) and [`StaleDelta`](ShadowTrouble::StaleDelta) apply
+/// to the updates of operators too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShadowTrouble {
     /// The request is not carried out, but rejected with this code, in AWS's words for it.
@@ -25,20 +25,20 @@ pub enum ShadowTrouble {
     Ignore,
     /// The request is carried out and never answered; its `delta` and `documents` are published. It stays in flight.
     Withhold,
-    /// The answer is published so much later, on this machine's clock; `delta` and `documents` are not. Until then the
+    /// The answer is published this much later, on this machine's clock; `delta` and `documents` are not. Until then the
     /// request is in flight.
     Delay(Duration),
-    /// The request is carried out, and its answer published like this.
+    /// The request is carried out, and its answer is garbled like this.
     Garble(Garbage),
-    /// What one update makes the cloud publish comes in any order, each part possibly twice. The same seed makes the same
-    /// of the same version.
+    /// The publications of one update come in random order, each possibly twice. The same seed gives the same order for
+    /// the same version.
     Shuffle(u64),
-    /// With what an update makes the cloud publish comes an earlier delta of the same shadow, as it was. The seed chooses
-    /// which. Waits until there is one.
+    /// An earlier delta of the same shadow is published again with the publications of an update. The seed chooses which
+    /// one. Fires only when there is an earlier delta.
     StaleDelta(u64),
 }
 
-/// What an answer can look like that is none.
+/// How an answer is garbled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Garbage {
     /// The first half of the answer: not JSON.
@@ -47,7 +47,7 @@ pub enum Garbage {
     MembersMissing,
     /// Members of types that AWS never uses.
     WrongTypes,
-    /// The right answer under somebody else's client token.
+    /// The right answer with another client token.
     OtherToken,
     /// The right answer without a client token.
     NoToken,
@@ -68,7 +68,7 @@ impl ShadowFault {
         ShadowFault::always(what).times(1)
     }
 
-    /// Fires so many times.
+    /// Fires this many times.
     pub fn times(self, times: u32) -> ShadowFault {
         ShadowFault {
             times: Some(times),
@@ -76,7 +76,7 @@ impl ShadowFault {
         }
     }
 
-    /// Fires at these requests only.
+    /// Fires for these requests only.
     pub fn on(self, operation: ShadowOperation) -> ShadowFault {
         ShadowFault {
             operation: Some(operation),
@@ -85,24 +85,24 @@ impl ShadowFault {
     }
 }
 
-/// The point that a request has come to.
+/// How far a request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum ShadowStage {
     /// It has arrived from a device.
     Arrived,
-    /// It is about to be answered to a device.
+    /// Its answer to a device is about to be published.
     Answered,
     /// The publications of an update are about to be ordered.
     Ordered,
-    /// An earlier delta may join them.
+    /// An earlier delta may be added to them.
     Joined,
 }
 
-/// The faults that are still to fire, each for one shadow or all.
+/// The faults that have not fired yet, each for one shadow or all.
 #[derive(Default)]
-pub(super) struct Script(Vec<(Option<ShadowName>, ShadowFault)>);
+pub(super) struct ShadowFaultScript(Vec<(Option<ShadowName>, ShadowFault)>);
 
-impl Script {
+impl ShadowFaultScript {
     pub(super) fn add(&mut self, name: Option<ShadowName>, fault: ShadowFault) {
         self.0.push((name, fault));
     }
@@ -111,10 +111,10 @@ impl Script {
         self.0.clear();
     }
 
-    /// What goes wrong now. A fault that has fired often enough is forgotten.
+    /// What goes wrong now. A fault that has fired as often as it should is removed.
     pub(super) fn at(
         &mut self,
-        stage: Stage,
+        stage: ShadowStage,
         name: &ShadowName,
         operation: ShadowOperation,
     ) -> Option<ShadowTrouble> {
@@ -135,14 +135,14 @@ impl Script {
 }
 
 impl ShadowTrouble {
-    fn stage(&self) -> Stage {
+    fn stage(&self) -> ShadowStage {
         match self {
-            ShadowTrouble::Reject(_) | ShadowTrouble::Ignore => Stage::Arrived,
+            ShadowTrouble::Reject(_) | ShadowTrouble::Ignore => ShadowStage::Arrived,
             ShadowTrouble::Withhold | ShadowTrouble::Delay(_) | ShadowTrouble::Garble(_) => {
-                Stage::Answered
+                ShadowStage::Answered
             }
-            ShadowTrouble::Shuffle(_) => Stage::Ordered,
-            ShadowTrouble::StaleDelta(_) => Stage::Joined,
+            ShadowTrouble::Shuffle(_) => ShadowStage::Ordered,
+            ShadowTrouble::StaleDelta(_) => ShadowStage::Joined,
         }
     }
 }
@@ -157,27 +157,27 @@ mod tests {
 
     #[test]
     fn a_fault_fires_where_and_as_often_as_it_says() {
-        let mut script = Script::default();
+        let mut script = ShadowFaultScript::default();
         let reject = ShadowFault::always(ShadowTrouble::Reject(409)).times(2);
         script.add(Some(name("t")), reject.on(ShadowOperation::Update));
         let mut check = |stage, thing, operation, fires: bool| {
             let what = script.at(stage, &name(thing), operation);
             assert_eq!(what.is_some(), fires, "{stage:?} {thing} {operation:?}");
         };
-        check(Stage::Answered, "t", ShadowOperation::Update, false);
-        check(Stage::Arrived, "u", ShadowOperation::Update, false);
-        check(Stage::Arrived, "t", ShadowOperation::Get, false);
-        check(Stage::Arrived, "t", ShadowOperation::Update, true);
-        check(Stage::Arrived, "t", ShadowOperation::Update, true);
-        check(Stage::Arrived, "t", ShadowOperation::Update, false);
+        check(ShadowStage::Answered, "t", ShadowOperation::Update, false);
+        check(ShadowStage::Arrived, "u", ShadowOperation::Update, false);
+        check(ShadowStage::Arrived, "t", ShadowOperation::Get, false);
+        check(ShadowStage::Arrived, "t", ShadowOperation::Update, true);
+        check(ShadowStage::Arrived, "t", ShadowOperation::Update, true);
+        check(ShadowStage::Arrived, "t", ShadowOperation::Update, false);
     }
 
     #[test]
     fn the_first_fault_that_fits_fires() {
-        let mut script = Script::default();
+        let mut script = ShadowFaultScript::default();
         script.add(None, ShadowFault::once(ShadowTrouble::Ignore));
         script.add(None, ShadowFault::always(ShadowTrouble::Reject(500)));
-        let mut fires = || script.at(Stage::Arrived, &name("t"), ShadowOperation::Get);
+        let mut fires = || script.at(ShadowStage::Arrived, &name("t"), ShadowOperation::Get);
         assert_eq!(fires(), Some(ShadowTrouble::Ignore));
         assert_eq!(fires(), Some(ShadowTrouble::Reject(500)));
     }

@@ -1,4 +1,4 @@
-//! The files of shadows: their names, whole texts, and replacing them so that nobody sees half of one.
+//! The files of shadows: their names, reading them whole, and replacing them so that nobody reads half of one.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,8 +13,8 @@ pub(super) fn path(dir: &Path, name: &ShadowName, section: &str) -> PathBuf {
     dir.join(format!("{name}.{section}.json"))
 }
 
-/// The shadows of which there is a file of this section, or of any if it is empty. What else lies in the directory, such
-/// as the copies that editors make, is none.
+/// The shadows that have a file of this section, or of any section if it is empty. Other files in the directory, such as
+/// the copies that editors make, are ignored.
 pub(super) fn names(dir: &Path, section: &str) -> io::Result<BTreeSet<ShadowName>> {
     let mut names = BTreeSet::new();
     for entry in std::fs::read_dir(dir)? {
@@ -42,7 +42,7 @@ pub(super) fn read(file: &Path) -> Option<Vec<u8>> {
     regular.then(|| std::fs::read(file).ok()).flatten()
 }
 
-/// Replaces a file at once. Its new text.
+/// Replaces a file atomically. Returns its new text.
 pub(super) fn replace(file: &Path, section: &Map<String, Value>) -> io::Result<Vec<u8>> {
     let mut text = serde_json::to_vec_pretty(section)?;
     text.push(b'\n');

@@ -1,23 +1,23 @@
-//! One shadow in the hands of a test, which is its operator.
+//! The handle with which a test reads and changes one shadow, as an operator does.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use super::asked::Asked;
+use super::desired_file::changes;
 use super::fault::ShadowFault;
-use super::mirror::changes;
 use super::name::{ShadowName, ShadowOperation};
 use super::rejection::ShadowRejection;
+use super::request::ShadowRequest;
 use super::service::Shadows;
 use crate::broker::Moment;
 use crate::net::Hub;
 
-/// One shadow, whether it exists or not. What is done through this handle is done as over HTTPS: devices see its
-/// `accepted`, `delta` and `documents`, and nothing of what was refused or only read.
+/// One shadow, whether it exists or not. Requests through this handle are as those over HTTPS: devices see their
+/// `accepted`, `delta` and `documents`, and nothing of requests that were rejected or only read.
 ///
-/// It may be cloned and used from any thread, and outlives its sandbox, when nobody is left to see what it does.
+/// It may be cloned and used from any thread. It may outlive its sandbox; then no device sees what it does.
 #[derive(Clone)]
 pub struct Shadow {
     hub: Arc<Hub>,
@@ -47,15 +47,15 @@ impl Shadow {
         &self.name
     }
 
-    /// Merges `desired` into what is desired; `null` clears it. The new version.
+    /// Merges `desired` into what is desired; `null` clears it. Returns the new version.
     ///
     /// # Panics
-    /// When it is refused. [`update`](Shadow::update) tells why instead.
+    /// When it is rejected. [`update`](Shadow::update) returns the reason instead.
     pub fn desire(&self, desired: Value) -> u64 {
         self.change(json!({ "state": { "desired": desired } }))
     }
 
-    /// The same for what is reported, in the place of a device.
+    /// The same for what is reported, as if a device did it.
     ///
     /// # Panics
     /// As [`desire`](Shadow::desire).
@@ -72,44 +72,44 @@ impl Shadow {
         }
     }
 
-    /// Makes `wanted` what is desired, whatever was desired before, and the shadow, if there is none. What is desired
-    /// then.
+    /// Makes exactly `wanted` desired, whatever was desired before; creates the shadow if there is none. Returns what is
+    /// desired then.
     pub(super) fn desire_exactly(
         &self,
         wanted: &Map<String, Value>,
     ) -> Result<Map<String, Value>, ShadowRejection> {
         let mut outcome = Ok(Map::new());
         self.hub.broker().let_cloud(Instant::now(), |at| {
-            let mut desk = self.shadows.desk();
-            let current = desk.desired(&self.name);
+            let mut handler = self.shadows.handler();
+            let current = handler.desired(&self.name);
             let changes = changes(&current.clone().unwrap_or_default(), wanted);
             let (answer, messages) = if current.is_some() && changes.is_empty() {
                 (Ok(Value::Null), Vec::new())
             } else {
                 let request = json!({ "state": { "desired": changes } });
-                desk.by_operator(&self.asked(ShadowOperation::Update, request, at))
+                handler.by_operator(&self.request(ShadowOperation::Update, request, at))
             };
-            outcome = answer.map(|_| desk.desired(&self.name).unwrap_or_default());
+            outcome = answer.map(|_| handler.desired(&self.name).unwrap_or_default());
             messages
         });
         outcome
     }
 
-    /// Carries out a whole request, `state` and all: what `update/accepted` says, or why it is refused.
+    /// Carries out a whole request, `state` included: the content of `update/accepted`, or why it is rejected.
     pub fn update(&self, request: Value) -> Result<Value, ShadowRejection> {
         self.ask(ShadowOperation::Update, request)
     }
 
-    /// Deletes the shadow: what `delete/accepted` says, or why it cannot be.
+    /// Deletes the shadow: the content of `delete/accepted`, or why it is rejected.
     pub fn delete(&self) -> Result<Value, ShadowRejection> {
         self.ask(ShadowOperation::Delete, json!({}))
     }
 
-    /// The whole document, as `get/accepted` has it; `None` if there is no shadow.
+    /// The whole document, as in `get/accepted`; `None` if there is no shadow.
     pub fn document(&self) -> Option<Value> {
         let at = self.hub.broker().moment(Instant::now());
         self.shadows
-            .desk()
+            .handler()
             .store
             .get(&self.name, &Value::Null, at.cloud)
             .ok()
@@ -136,18 +136,19 @@ impl Shadow {
 
     /// `None` if there is no shadow.
     pub fn version(&self) -> Option<u64> {
-        let desk = self.shadows.desk();
-        desk.store
+        let handler = self.shadows.handler();
+        handler
+            .store
             .document(&self.name)
             .map(|document| document.version)
     }
 
-    /// Shows `look` the whole document (null while there is none), and again after each change, until it says yes; false
-    /// when the time is up.
+    /// Shows `look` the whole document (null while there is none), and again after each change, until it returns true;
+    /// false when the time is up.
     pub fn wait_for(&self, limit: Duration, mut look: impl FnMut(&Value) -> bool) -> bool {
         let until = Instant::now() + limit;
         loop {
-            // Asked first: what changes from here on is recorded after it.
+            // Read first: what changes from here on is recorded after it.
             let seen = self.hub.journal.last();
             if look(&self.document().unwrap_or_default()) {
                 return true;
@@ -158,18 +159,18 @@ impl Shadow {
         }
     }
 
-    /// From now on this goes wrong with this shadow, after what was to go wrong before.
+    /// Adds to the end of the fault script, for this shadow only.
     pub fn fault(&self, fault: ShadowFault) {
         let name = Some(self.name.clone());
-        self.shadows.desk().script.add(name, fault);
+        self.shadows.handler().script.add(name, fault);
     }
 
-    /// Publishes the delta message of this version once more, as it was. False if there was none, or it is too long ago.
+    /// Publishes the delta message of this version once more, unchanged. False if there was none, or it is no longer stored.
     pub fn replay_delta(&self, version: u64) -> bool {
         let mut found = false;
         self.hub.broker().let_cloud(Instant::now(), |at| {
-            let asked = self.asked(ShadowOperation::Update, Value::Null, at);
-            let delta = self.shadows.desk().old_delta(&asked, version);
+            let request = self.request(ShadowOperation::Update, Value::Null, at);
+            let delta = self.shadows.handler().old_delta(&request, version);
             found = delta.is_some();
             delta.into_iter().collect()
         });
@@ -179,16 +180,16 @@ impl Shadow {
     fn ask(&self, operation: ShadowOperation, request: Value) -> Result<Value, ShadowRejection> {
         let mut outcome = Ok(Value::Null);
         self.hub.broker().let_cloud(Instant::now(), |at| {
-            let asked = self.asked(operation, request, at);
-            let (answer, messages) = self.shadows.desk().by_operator(&asked);
+            let request = self.request(operation, request, at);
+            let (answer, messages) = self.shadows.handler().by_operator(&request);
             outcome = answer;
             messages
         });
         outcome
     }
 
-    fn asked(&self, operation: ShadowOperation, content: Value, at: Moment) -> Asked {
-        Asked {
+    fn request(&self, operation: ShadowOperation, content: Value, at: Moment) -> ShadowRequest {
+        ShadowRequest {
             name: self.name.clone(),
             operation,
             client: None,

@@ -1,9 +1,9 @@
-//! Pure: which requests of devices have no answer yet, and how many those were at worst.
+//! Pure: which requests of devices are unanswered, and how many they were at most.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The requests of all things that are not answered.
+/// The unanswered requests of all things.
 #[derive(Default)]
 pub(super) struct InFlight {
     last: Ticket,
@@ -11,7 +11,7 @@ pub(super) struct InFlight {
     peaks: BTreeMap<String, usize>,
 }
 
-/// Which request.
+/// The number of a request.
 pub(super) type Ticket = u64;
 
 struct Open {
@@ -21,7 +21,7 @@ struct Open {
 }
 
 impl InFlight {
-    /// A client asks something of a thing, at this time of the cloud.
+    /// A client has sent a request to a thing, at this time of the cloud.
     pub(super) fn begin(&mut self, thing: &str, client: &str, since: Duration) -> Ticket {
         self.last += 1;
         let (thing, client) = (thing.to_owned(), client.to_owned());
@@ -41,12 +41,12 @@ impl InFlight {
         self.open.remove(&ticket);
     }
 
-    /// Who is gone waits for nothing.
+    /// Ends the requests of a client that has disconnected.
     pub(super) fn disconnected(&mut self, client: &str) {
         self.open.retain(|_, open| open.client != client);
     }
 
-    /// Requests that were made before this time of the cloud are given up.
+    /// Ends the requests that were made before this time of the cloud.
     pub(super) fn give_up(&mut self, before: Duration) {
         self.open.retain(|_, open| open.since >= before);
     }
@@ -58,7 +58,7 @@ impl InFlight {
             .count()
     }
 
-    /// The most that there ever were of this thing.
+    /// The most that there were of this thing at the same time.
     pub(super) fn peak(&self, thing: &str) -> usize {
         self.peaks.get(thing).copied().unwrap_or(0)
     }

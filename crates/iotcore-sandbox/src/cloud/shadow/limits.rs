@@ -1,4 +1,4 @@
-//! Pure: the quotas of the shadow service, and its habits that AWS does not document.
+//! Pure: the quotas of the shadow service, and its behaviour that AWS does not document.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ pub struct ShadowLimits {
     /// How long a request that is never answered counts as in flight, on the cloud's clock. It ends with the connection
     /// of its client too.
     pub in_flight_for: Duration,
-    /// How long a deleted shadow's version is remembered, on the cloud's clock.
+    /// How long the version of a deleted shadow is kept, on the cloud's clock.
     pub version_memory: Duration,
-    /// How many versions a shadow that is created again is ahead of the one that was deleted.
+    /// By how much the first version of a shadow that is created again exceeds the last one before the deletion.
     pub version_step: u64,
-    /// Whether an empty object is the same as none.
+    /// Whether an object that is empty after an update is removed.
     pub drops_empty_objects: bool,
-    /// What `update/documents` says about the time before the first update.
+    /// What `update/documents` holds as `previous` at the first update.
     pub first_previous: FirstPrevious,
 }
 

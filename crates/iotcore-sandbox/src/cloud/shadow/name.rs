@@ -1,4 +1,4 @@
-//! Pure: names of shadows, and the topics on which one talks about them.
+//! Pure: the names of shadows, and their topics.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub struct ShadowName {
     pub shadow: Option<String>,
 }
 
-/// What can be asked of a shadow.
+/// What can be requested of a shadow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ShadowOperation {
     Get,
@@ -28,8 +28,8 @@ impl ShadowName {
         })
     }
 
-    /// Which shadow a publish to `topic` asks something of, and what.
-    pub(super) fn asked(topic: &str) -> Option<(ShadowName, ShadowOperation)> {
+    /// Which shadow a publish to `topic` is a request to, and the operation.
+    pub(super) fn of_request(topic: &str) -> Option<(ShadowName, ShadowOperation)> {
         let levels: Vec<&str> = topic.split('/').collect();
         let (thing, shadow, operation) = match levels[..] {
             ["$aws", "things", thing, "shadow", operation] => (thing, None, operation),
@@ -44,7 +44,7 @@ impl ShadowName {
         Some((ShadowName::new(thing, shadow)?, operation))
     }
 
-    /// The topic of this shadow that ends like this.
+    /// The topic of this shadow with this end.
     pub(super) fn topic(&self, end: &str) -> String {
         match &self.shadow {
             None => format!("$aws/things/{}/shadow/{end}", self.thing),
@@ -91,10 +91,10 @@ mod tests {
     #[test]
     fn a_topic_says_which_shadow_and_what() {
         let check = |topic: &str, expected: Option<(&str, &str)>| {
-            let asked = ShadowName::asked(topic);
-            let asked = asked.map(|(name, operation)| (name.to_string(), operation.word()));
+            let found = ShadowName::of_request(topic);
+            let found = found.map(|(name, operation)| (name.to_string(), operation.word()));
             let expected = expected.map(|(name, word)| (name.to_owned(), word));
-            assert_eq!(asked, expected, "{topic}");
+            assert_eq!(found, expected, "{topic}");
         };
         check("$aws/things/t/shadow/get", Some(("t", "get")));
         check("$aws/things/t:1_-/shadow/update", Some(("t:1_-", "update")));

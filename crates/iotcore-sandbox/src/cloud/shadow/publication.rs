@@ -1,4 +1,4 @@
-//! Pure: messages of the shadow service on their way out, and what the fault script makes of them.
+//! Pure: the messages that the shadow service publishes, and how the fault script garbles and shuffles them.
 
 use serde_json::{Value, json};
 
@@ -9,11 +9,11 @@ use super::name::ShadowOperation;
 /// Something that the cloud publishes about a shadow.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Publication {
-    /// As it is recorded.
+    /// The kind that is recorded.
     pub kind: ShadowKind,
     /// What the topic ends with.
     pub end: String,
-    /// The JSON of the payload; null if it is none.
+    /// The JSON of the payload; null if it is not JSON.
     pub content: Value,
     pub payload: Vec<u8>,
 }
@@ -50,7 +50,7 @@ impl Publication {
         }
     }
 
-    /// What a device gets instead of this answer to its request.
+    /// This answer, garbled.
     pub(super) fn garbled(self, operation: ShadowOperation, garbage: Garbage) -> Publication {
         let payload = match garbage {
             Garbage::NotJson => self.payload[..self.payload.len() / 2].to_vec(),
@@ -94,34 +94,34 @@ impl Publication {
     }
 }
 
-/// Randomness that comes out the same each time.
-pub(super) struct Dice(u64);
+/// A generator of pseudo-random numbers: the same seed gives the same numbers.
+pub(super) struct SeededRandom(u64);
 
-impl Dice {
-    /// For the update that made this version.
-    pub(super) fn new(seed: u64, version: u64) -> Dice {
-        Dice(seed ^ version.wrapping_mul(0xd134_2543_de82_ef95))
+impl SeededRandom {
+    /// For the update that led to this version.
+    pub(super) fn new(seed: u64, version: u64) -> SeededRandom {
+        SeededRandom(seed ^ version.wrapping_mul(0xd134_2543_de82_ef95))
     }
 
-    /// A number below `sides`; 0 if there are none.
-    pub(super) fn roll(&mut self, sides: usize) -> usize {
+    /// A number below `limit`; 0 if `limit` is 0.
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        (mixed >> 33) as usize % sides.max(1)
+        (mixed >> 33) as usize % limit.max(1)
     }
 
-    /// In any order, each possibly twice.
+    /// The publications in random order, each possibly twice.
     pub(super) fn shuffle(&mut self, publications: Vec<Publication>) -> Vec<Publication> {
         let mut shuffled = Vec::new();
         for publication in publications {
-            if self.roll(2) == 1 {
-                shuffled.insert(self.roll(shuffled.len() + 1), publication.clone());
+            if self.below(2) == 1 {
+                shuffled.insert(self.below(shuffled.len() + 1), publication.clone());
             }
-            shuffled.insert(self.roll(shuffled.len() + 1), publication);
+            shuffled.insert(self.below(shuffled.len() + 1), publication);
         }
         shuffled
     }
@@ -165,7 +165,7 @@ mod tests {
 
     fn order(seed: u64, version: u64) -> Vec<u64> {
         let publications = (0..3).map(|n| Publication::delta(json!(n))).collect();
-        let shuffled = Dice::new(seed, version).shuffle(publications);
+        let shuffled = SeededRandom::new(seed, version).shuffle(publications);
         let numbers = shuffled
             .iter()
             .map(|publication| publication.content.as_u64());
@@ -176,7 +176,7 @@ mod tests {
     fn shuffling_depends_on_seed_and_version_alone() {
         assert_eq!(order(1, 1), order(1, 1));
         let orders: BTreeSet<Vec<u64>> = (0..10_000).map(|version| order(1, version)).collect();
-        // Each of 3 is there once or twice: 6 orders of three, 3 * 12 of four, 3 * 30 of five, 90 of six.
+        // Each of 3 comes once or twice: 6 orders of three, 3 * 12 of four, 3 * 30 of five, 90 of six.
         assert_eq!(orders.len(), 222, "every order comes up");
         assert!((0..100).any(|seed| order(seed, 1) != order(1, 1)));
     }

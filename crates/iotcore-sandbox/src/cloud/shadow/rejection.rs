@@ -1,10 +1,10 @@
-//! Pure: why a request is refused, in AWS's codes and words. Devices should look at the code only.
+//! Pure: why a request is rejected, with AWS's codes and messages. Devices should look at the code only.
 
 use std::fmt;
 
 use super::name::ShadowName;
 
-/// A refused request.
+/// A rejected request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShadowRejection {
     pub code: u16,
@@ -27,7 +27,7 @@ impl ShadowRejection {
         ShadowRejection::new(404, format!("No shadow exists with name: '{name}'"))
     }
 
-    /// A refusal with this code for no reason of its own.
+    /// A rejection with this code and AWS's message for it.
     pub(super) fn of_code(code: u16) -> ShadowRejection {
         let message = match code {
             400 => "Invalid JSON",
@@ -36,7 +36,7 @@ impl ShadowRejection {
             404 => "Thing not found",
             409 => "Version conflict",
             413 => "The payload exceeds the maximum size allowed",
-            // Sic.
+            // The grammar is AWS's.
             415 => "Unsupported documented encoding; supported encoding is UTF-8",
             429 => "Too many requests",
             _ => "Internal service failure",

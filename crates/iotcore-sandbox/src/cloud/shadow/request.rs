@@ -1,160 +1,39 @@
-//! Pure: reading a request, strictly. What is not known at its top is ignored, as AWS does.
+//! Pure: a request to a shadow, readable or not, as it is given to the request handler.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::limits::ShadowLimits;
+use super::answer::{self, AnswerContext};
+use super::name::{ShadowName, ShadowOperation};
+use super::publication::Publication;
 use super::rejection::ShadowRejection;
+use crate::broker::Moment;
 
-/// A client token may be so many bytes long.
-const TOKEN: usize = 64;
-
-/// An update that is well-formed. Whether it fits the shadow is another question.
-#[derive(Debug)]
-pub(super) struct Update {
-    pub desired: Change,
-    pub reported: Change,
-    /// The version that the shadow has to have.
-    pub version: Option<u64>,
+/// Who requests what of which shadow, and when.
+#[derive(Clone)]
+pub(super) struct ShadowRequest {
+    pub name: ShadowName,
+    pub operation: ShadowOperation,
+    /// `None` for an operator.
+    pub client: Option<String>,
+    pub content: Result<Value, ShadowRejection>,
+    pub at: Moment,
 }
 
-/// What is to become of `desired` or `reported`.
-#[derive(Debug, PartialEq)]
-pub(super) enum Change {
-    Untouched,
-    Cleared,
-    Merged(Map<String, Value>),
-}
-
-/// The JSON of a request; nothing at all is an empty object.
-pub(super) fn parse(payload: &[u8]) -> Result<Value, ShadowRejection> {
-    let text = std::str::from_utf8(payload).map_err(|_| ShadowRejection::of_code(415))?;
-    if text.is_empty() {
-        return Ok(Value::Object(Map::new()));
+impl ShadowRequest {
+    pub(super) fn content(&self) -> Result<&Value, ShadowRejection> {
+        self.content.as_ref().map_err(Clone::clone)
     }
-    match serde_json::from_str(text) {
-        Ok(Value::Object(members)) => Ok(Value::Object(members)),
-        Ok(_) | Err(_) => Err(ShadowRejection::of_code(400)),
+
+    /// The content that an answer may repeat; null if it is unreadable.
+    pub(super) fn echo(&self) -> &Value {
+        self.content.as_ref().unwrap_or(&Value::Null)
     }
-}
 
-/// The client token, if there is one that AWS would echo.
-pub(super) fn token(request: &Value) -> Option<String> {
-    let token = request.get("clientToken")?.as_str()?;
-    (token.len() <= TOKEN).then(|| token.to_owned())
-}
-
-/// That the client token, if there is one, is one.
-pub(super) fn check_token(request: &Value) -> Result<(), ShadowRejection> {
-    if request.get("clientToken").is_some() && token(request).is_none() {
-        return Err(ShadowRejection::bad_request("Invalid clientToken"));
-    }
-    Ok(())
-}
-
-/// An update, if it is well-formed.
-pub(super) fn update(request: &Value, limits: &ShadowLimits) -> Result<Update, ShadowRejection> {
-    let bad = |why: &str| Err(ShadowRejection::bad_request(why));
-    check_token(request)?;
-    let version = match request.get("version").map(Value::as_u64) {
-        Some(None) => return bad("Invalid version"),
-        Some(version) => version,
-        None => None,
-    };
-    let (desired, reported) = match request.get("state") {
-        None => return bad("Missing required node: state"),
-        Some(Value::Null) => (Change::Cleared, Change::Cleared),
-        Some(Value::Object(state)) => sections(state)?,
-        Some(_) => return bad("State node must be an object"),
-    };
-    check_sections([&desired, &reported], limits)?;
-    Ok(Update {
-        desired,
-        reported,
-        version,
-    })
-}
-
-fn sections(state: &Map<String, Value>) -> Result<(Change, Change), ShadowRejection> {
-    let strange = |key: &&String| !matches!(key.as_str(), "desired" | "reported");
-    if let Some(key) = state.keys().find(strange) {
-        let why = format!("State contains an invalid node: '{key}'");
-        return Err(ShadowRejection::bad_request(why));
-    }
-    let section = |key: &str, title: &str| match state.get(key) {
-        None => Ok(Change::Untouched),
-        Some(Value::Null) => Ok(Change::Cleared),
-        Some(Value::Object(members)) => Ok(Change::Merged(members.clone())),
-        Some(_) => {
-            let why = format!("{title} node must be an object");
-            Err(ShadowRejection::bad_request(why))
-        }
-    };
-    Ok((
-        section("desired", "Desired")?,
-        section("reported", "Reported")?,
-    ))
-}
-
-fn check_sections(sections: [&Change; 2], limits: &ShadowLimits) -> Result<(), ShadowRejection> {
-    let mut bytes = 0;
-    for section in sections {
-        let Change::Merged(members) = section else {
-            continue;
+    pub(super) fn rejected(&self, rejection: &ShadowRejection) -> Publication {
+        let content = match &self.content {
+            Ok(content) => AnswerContext::of(content, self.at.cloud).rejected(rejection),
+            Err(_) => answer::of_unreadable(rejection),
         };
-        if 1 + deepest(members.values()) > limits.depth {
-            let why = "JSON contains too many levels of nesting; maximum is";
-            return Err(ShadowRejection::bad_request(format!(
-                "{why} {}",
-                limits.depth
-            )));
-        }
-        if members.values().any(null_in_array) {
-            return Err(ShadowRejection::bad_request(
-                "State contains an invalid node",
-            ));
-        }
-        bytes += size(members);
-    }
-    if bytes > limits.document {
-        return Err(ShadowRejection::of_code(413));
-    }
-    Ok(())
-}
-
-/// Bytes as compact JSON.
-pub(super) fn size(members: &Map<String, Value>) -> usize {
-    serde_json::to_vec(members).map_or(usize::MAX, |json| json.len())
-}
-
-fn deepest<'a>(values: impl Iterator<Item = &'a Value>) -> usize {
-    values.map(levels).max().unwrap_or(0)
-}
-
-fn levels(value: &Value) -> usize {
-    match value {
-        Value::Object(members) => 1 + deepest(members.values()),
-        Value::Array(elements) => 1 + deepest(elements.iter()),
-        _ => 0,
+        Publication::rejected(self.operation, rejection.code, content)
     }
 }
-
-fn null_in_array(value: &Value) -> bool {
-    match value {
-        Value::Object(members) => members.values().any(null_in_array),
-        Value::Array(elements) => elements.iter().any(has_null),
-        _ => false,
-    }
-}
-
-fn has_null(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Object(members) => members.values().any(has_null),
-        Value::Array(elements) => elements.iter().any(has_null),
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-#[path = "request_tests.rs"]
-mod tests;

@@ -1,4 +1,4 @@
-//! The shadow service as the broker sees it, and as the handle does.
+//! The interface of the shadow service to the broker and the handle.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::SyncSender;
@@ -7,62 +7,64 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 
-use super::asked::Asked;
-use super::desk::Desk;
 use super::fault::ShadowFault;
 use super::limits::ShadowLimits;
 use super::name::ShadowName;
-use super::request;
+use super::payload;
+use super::request::ShadowRequest;
+use super::request_handler::ShadowRequestHandler;
 use crate::broker::{Moment, Service};
 use crate::journal::Journal;
 use crate::packet::CloudMessage;
 
-/// The shadow service, shared by the broker and the handle. Who needs the broker too locks the broker first.
+/// The shadow service, shared by the broker and the handle. Lock order: the broker before this.
 #[derive(Clone)]
-pub(crate) struct Shadows(Arc<Mutex<Desk>>);
+pub(crate) struct Shadows(Arc<Mutex<ShadowRequestHandler>>);
 
-/// Rung when a shadow has changed.
-pub(super) type Bell = SyncSender<()>;
+/// Signalled when a shadow has changed.
+pub(super) type ChangeSignal = SyncSender<()>;
 
 /// What is desired, and what is reported.
 pub(super) type Sections = (Map<String, Value>, Map<String, Value>);
 
 impl Shadows {
     pub(crate) fn new(limits: ShadowLimits, journal: Arc<Journal>) -> Shadows {
-        Shadows(Arc::new(Mutex::new(Desk::new(limits, journal))))
+        Shadows(Arc::new(Mutex::new(ShadowRequestHandler::new(
+            limits, journal,
+        ))))
     }
 
-    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+    pub(super) fn handler(&self) -> MutexGuard<'_, ShadowRequestHandler> {
         self.0.lock().expect("the shadow service has not panicked")
     }
 
-    /// The most requests of a thing that were not answered at the same time.
+    /// The most requests of a thing that were unanswered at the same time.
     pub(crate) fn most_in_flight(&self, thing: &str) -> usize {
-        self.desk().in_flight.peak(thing)
+        self.handler().in_flight.peak(thing)
     }
 
-    /// From now on this bell is rung after each change.
-    pub(super) fn ring(&self, bell: Bell) {
-        self.desk().bell = Some(bell);
+    /// From now on this is signalled after each change.
+    pub(super) fn signal_changes(&self, change_signal: ChangeSignal) {
+        self.handler().change_signal = Some(change_signal);
     }
 
     /// Both sections of every shadow that exists.
     pub(super) fn sections(&self) -> BTreeMap<ShadowName, Sections> {
-        let desk = self.desk();
-        let documents = desk.store.documents().map(|(name, document)| {
+        let handler = self.handler();
+        let documents = handler.store.documents().map(|(name, document)| {
             let (desired, reported) = (&document.desired.state, &document.reported.state);
             (name.clone(), (desired.clone(), reported.clone()))
         });
         documents.collect()
     }
 
-    /// Adds a fault of all shadows.
+    /// Adds a fault for all shadows.
     pub(crate) fn add_fault(&self, fault: ShadowFault) {
-        self.desk().script.add(None, fault);
+        self.handler().script.add(None, fault);
     }
 
     pub(crate) fn clear_faults(&self) {
-        self.desk().script.clear();
+        self.handler().script.clear();
     }
 }
 
@@ -73,27 +75,27 @@ impl Service for Shadows {
         message: &CloudMessage,
         at: Moment,
     ) -> Vec<CloudMessage> {
-        let Some((name, operation)) = ShadowName::asked(&message.topic) else {
+        let Some((name, operation)) = ShadowName::of_request(&message.topic) else {
             return Vec::new();
         };
-        self.desk().by_device(&Asked {
+        self.handler().by_device(&ShadowRequest {
             name,
             operation,
             client: Some(client_id.to_owned()),
-            content: request::parse(&message.payload),
+            content: payload::parse(&message.payload),
             at,
         })
     }
 
     fn disconnected(&mut self, client_id: &str) {
-        self.desk().in_flight.disconnected(client_id);
+        self.handler().in_flight.disconnected(client_id);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.desk().deadline()
+        self.handler().deadline()
     }
 
     fn due(&mut self, at: Moment) -> Vec<CloudMessage> {
-        self.desk().due(at.now)
+        self.handler().due(at.now)
     }
 }

@@ -1,29 +1,29 @@
-//! Pure: all shadows and their versions. A request is carried out wholly or not at all.
+//! Pure: all shadows and their versions. A request is carried out completely or not at all.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::answer::Occasion;
-use super::document::{Document, Pen};
+use super::answer::AnswerContext;
+use super::document::{Document, Merger};
 use super::limits::ShadowLimits;
 use super::name::ShadowName;
+use super::payload::{self, Update};
 use super::rejection::ShadowRejection;
-use super::request::{self, Update};
 
-/// What the cloud knows of all shadows. Times are those of the cloud's clock, since the epoch.
+/// All shadows. Times are those of the cloud's clock, since the epoch.
 pub(super) struct Store {
     limits: ShadowLimits,
-    shadows: BTreeMap<ShadowName, Entry>,
+    shadows: BTreeMap<ShadowName, StoredShadow>,
 }
 
-enum Entry {
+enum StoredShadow {
     Alive(Box<Document>),
     Deleted { version: u64, at: Duration },
 }
 
-/// What an update makes the cloud publish.
+/// What the cloud publishes after an update.
 #[derive(Debug)]
 pub(super) struct Updated {
     pub accepted: Value,
@@ -41,16 +41,16 @@ impl Store {
 
     pub(super) fn document(&self, name: &ShadowName) -> Option<&Document> {
         match self.shadows.get(name) {
-            Some(Entry::Alive(document)) => Some(document),
-            Some(Entry::Deleted { .. }) | None => None,
+            Some(StoredShadow::Alive(document)) => Some(document),
+            Some(StoredShadow::Deleted { .. }) | None => None,
         }
     }
 
     /// The shadows that exist.
     pub(super) fn documents(&self) -> impl Iterator<Item = (&ShadowName, &Document)> {
         self.shadows.iter().filter_map(|(name, entry)| match entry {
-            Entry::Alive(document) => Some((name, document.as_ref())),
-            Entry::Deleted { .. } => None,
+            StoredShadow::Alive(document) => Some((name, document.as_ref())),
+            StoredShadow::Deleted { .. } => None,
         })
     }
 
@@ -61,10 +61,10 @@ impl Store {
         request: &Value,
         at: Duration,
     ) -> Result<Value, ShadowRejection> {
-        request::check_token(request)?;
+        payload::check_token(request)?;
         let document = self.document(name);
         let document = document.ok_or_else(|| ShadowRejection::no_shadow(name))?;
-        Ok(Occasion::of(request, at).document(document))
+        Ok(AnswerContext::of(request, at).document(document))
     }
 
     /// Carries out an `update`; the shadow need not exist.
@@ -74,23 +74,23 @@ impl Store {
         request: &Value,
         at: Duration,
     ) -> Result<Updated, ShadowRejection> {
-        let update = request::update(request, &self.limits)?;
+        let update = payload::update(request, &self.limits)?;
         let before = self.document(name).cloned();
         let version = self.next_version(name, at);
-        // A shadow that is not there yet has no version to agree on but the one that it is about to get.
+        // For a shadow that does not exist yet, the only version that a request can expect is the one that it is about to get.
         let agreed = before.as_ref().map_or(version, |document| document.version);
         if update.version.is_some_and(|asked| asked != agreed) {
             return Err(ShadowRejection::of_code(409));
         }
         let after = self.changed(before.clone().unwrap_or_default(), &update, version, at)?;
-        let occasion = Occasion::of(request, at);
+        let context = AnswerContext::of(request, at);
         let updated = Updated {
-            accepted: occasion.accepted(request, version),
-            delta: occasion.delta(&after),
-            documents: occasion.documents(before.as_ref(), &after, self.limits.first_previous),
+            accepted: context.accepted(request, version),
+            delta: context.delta(&after),
+            documents: context.documents(before.as_ref(), &after, self.limits.first_previous),
         };
         self.shadows
-            .insert(name.clone(), Entry::Alive(Box::new(after)));
+            .insert(name.clone(), StoredShadow::Alive(Box::new(after)));
         Ok(updated)
     }
 
@@ -105,19 +105,19 @@ impl Store {
         let document = document.ok_or_else(|| ShadowRejection::no_shadow(name))?;
         let version = document.version;
         self.shadows
-            .insert(name.clone(), Entry::Deleted { version, at });
-        Ok(Occasion::of(request, at).deleted(version))
+            .insert(name.clone(), StoredShadow::Deleted { version, at });
+        Ok(AnswerContext::of(request, at).deleted(version))
     }
 
     fn next_version(&self, name: &ShadowName, at: Duration) -> u64 {
         match self.shadows.get(name) {
-            Some(Entry::Alive(document)) => document.version + 1,
-            Some(Entry::Deleted { version, at: since })
+            Some(StoredShadow::Alive(document)) => document.version + 1,
+            Some(StoredShadow::Deleted { version, at: since })
                 if at.saturating_sub(*since) < self.limits.version_memory =>
             {
                 version + self.limits.version_step
             }
-            Some(Entry::Deleted { .. }) | None => 1,
+            Some(StoredShadow::Deleted { .. }) | None => 1,
         }
     }
 
@@ -128,12 +128,12 @@ impl Store {
         version: u64,
         at: Duration,
     ) -> Result<Document, ShadowRejection> {
-        let pen = Pen {
+        let merger = Merger {
             timestamp: at.as_secs(),
             drops_empty_objects: self.limits.drops_empty_objects,
         };
-        document.desired.apply(&update.desired, pen);
-        document.reported.apply(&update.reported, pen);
+        document.desired.apply(&update.desired, merger);
+        document.reported.apply(&update.reported, merger);
         document.version = version;
         let fits = document.size() <= self.limits.document;
         fits.then_some(document)

@@ -1,4 +1,4 @@
-//! Versions, deletion, and that a refused request leaves no trace.
+//! Versions, deletion, and that a rejected request changes nothing.
 
 use serde_json::json;
 

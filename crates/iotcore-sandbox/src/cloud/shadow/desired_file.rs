@@ -1,4 +1,4 @@
-//! Pure: what a person says by editing the file of what is desired of one shadow, and when that file is out of date.
+//! Pure: what a person changes by editing the `.desired.json` file of one shadow, and when that file is out of date.
 
 use std::time::{Duration, Instant};
 
@@ -6,30 +6,30 @@ use serde_json::{Map, Value};
 
 use super::delta;
 
-/// A file that has not changed for so long has been written to its end.
+/// A file that has not changed for this long has been written to its end.
 const SETTLED: Duration = Duration::from_millis(150);
 
-/// What is known of the file of one shadow.
+/// What is known of the `.desired.json` file of one shadow.
 #[derive(Default)]
-pub(super) struct Mirror {
-    /// The file as it was last read or written by us.
+pub(super) struct DesiredFile {
+    /// The text that was last read or written by us.
     text: Option<Vec<u8>>,
-    /// Another text that it had lately, and since when.
+    /// A new text that is not settled, and since when the file has it.
     changing: Option<(Vec<u8>, Instant)>,
-    /// What was desired when `text` was right.
+    /// What was desired when `text` was up to date.
     shown: Option<Map<String, Value>>,
-    /// The file says something impossible. It is the person's until it is mended or removed.
-    refused: bool,
+    /// The text cannot be applied. The file is not replaced until somebody corrects or removes it.
+    invalid: bool,
 }
 
-/// What a person has written, or why it means nothing.
-pub(super) type Wish = Result<Map<String, Value>, String>;
+/// The section that a file holds, or why it holds none.
+pub(super) type FileContent = Result<Map<String, Value>, String>;
 
-impl Mirror {
-    /// The file has this text now, or is not there. What the person wants, once for each edit.
-    pub(super) fn looked(&mut self, text: Option<Vec<u8>>, now: Instant) -> Option<Wish> {
+impl DesiredFile {
+    /// The file has this text now, or does not exist. Returns each edit once, when it has settled.
+    pub(super) fn observed(&mut self, text: Option<Vec<u8>>, now: Instant) -> Option<FileContent> {
         if text.is_none() {
-            self.refused = false;
+            self.invalid = false;
         }
         let Some(text) = text.filter(|text| self.text.as_ref() != Some(text)) else {
             self.changing = None;
@@ -47,45 +47,45 @@ impl Mirror {
     }
 
     /// The file has this text, and it is written to its end.
-    pub(super) fn read(&mut self, text: Vec<u8>) -> Wish {
-        let wish = parse(&text);
-        (self.text, self.changing, self.refused) = (Some(text), None, wish.is_err());
-        wish
+    pub(super) fn read(&mut self, text: Vec<u8>) -> FileContent {
+        let content = parse(&text);
+        (self.text, self.changing, self.invalid) = (Some(text), None, content.is_err());
+        content
     }
 
-    /// What the person wants is desired now, in these words.
-    pub(super) fn granted(&mut self, desired: Map<String, Value>) {
+    /// The edit was applied; this is desired now.
+    pub(super) fn applied(&mut self, desired: Map<String, Value>) {
         self.shown = Some(desired);
     }
 
-    /// What the person wants cannot be.
-    pub(super) fn refuse(&mut self) {
-        self.refused = true;
+    /// The edit was rejected.
+    pub(super) fn rejected(&mut self) {
+        self.invalid = true;
     }
 
-    /// Whether the file goes with its shadow: not if a person makes a new shadow there.
-    pub(super) fn may_go(&self) -> bool {
-        self.shown.is_some() && !self.refused
+    /// Whether the file is removed with its shadow: not if an edit is to create a new shadow.
+    pub(super) fn may_remove(&self) -> bool {
+        self.shown.is_some() && !self.invalid
     }
 
-    /// Whether the file should say that this is desired and does not, nor does a person's edit wait in it.
+    /// Whether the file has to be written because this is desired: not while it holds an edit.
     pub(super) fn outdated(&self, desired: &Map<String, Value>) -> bool {
-        !self.refused && self.changing.is_none() && self.shown.as_ref() != Some(desired)
+        !self.invalid && self.changing.is_none() && self.shown.as_ref() != Some(desired)
     }
 
-    /// Whether the file, which has this text now, may be replaced: not if a person has just changed it.
+    /// Whether the file, which has this text now, may be replaced: not if somebody has just changed it.
     pub(super) fn may_replace(&self, text: Option<&Vec<u8>>) -> bool {
         text.is_none() || text == self.text.as_ref()
     }
 
-    /// The file was written by us.
+    /// We have written the file.
     pub(super) fn written(&mut self, text: Vec<u8>, desired: Map<String, Value>) {
         (self.text, self.shown) = (Some(text), Some(desired));
     }
 }
 
-/// A section as a file has it, without its nulls.
-pub(super) fn parse(text: &[u8]) -> Wish {
+/// The section in a file, without its nulls.
+pub(super) fn parse(text: &[u8]) -> FileContent {
     match serde_json::from_slice(text) {
         Ok(Value::Object(members)) => Ok(without_nulls(members)),
         Ok(Value::Null) => Ok(Map::new()),
@@ -110,21 +110,21 @@ pub(super) fn changes(
 ) -> Map<String, Value> {
     let gone = current.keys().filter(|key| !wanted.contains_key(*key));
     let mut changes: Map<String, Value> = gone.map(|key| (key.clone(), Value::Null)).collect();
-    for (key, wish) in wanted {
-        match (current.get(key), wish) {
-            (Some(Value::Object(current)), Value::Object(wish)) => {
-                let below = self::changes(current, wish);
+    for (key, new) in wanted {
+        match (current.get(key), new) {
+            (Some(Value::Object(current)), Value::Object(new)) => {
+                let below = self::changes(current, new);
                 if !below.is_empty() {
                     changes.insert(key.clone(), below.into());
                 }
             }
-            (Some(current), wish) if delta::same(current, wish) => {}
-            (_, wish) => drop(changes.insert(key.clone(), wish.clone())),
+            (Some(current), new) if delta::same(current, new) => {}
+            (_, new) => drop(changes.insert(key.clone(), new.clone())),
         }
     }
     changes
 }
 
 #[cfg(test)]
-#[path = "mirror_tests.rs"]
+#[path = "desired_file_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! Carries out requests: issues certificates, and makes things of devices.
+//! Carries out requests: issues certificates, and registers devices as things.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -6,19 +6,19 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::asked::Asked;
 use super::hook::{HookAnswer, HookRequest};
 use super::limits::ProvisioningLimits;
+use super::payload::{self, Registration};
 use super::registry::{Entry, ProvisionedCertificate, RegisteredThing, Registry};
 use super::rejection::ProvisioningRejection;
-use super::request::{self, Registration};
+use super::request::ProvisioningRequest;
 use super::template::Template;
 use super::topic::ProvisioningOperation;
 use crate::broker::Clock;
 use crate::pki::{CertificateKind, CertificateStatus, Issued, Pki, SubjectKey, random_hex};
 
 /// Templates, certificates and things.
-pub(crate) struct Office {
+pub(crate) struct Registrar {
     pki: Arc<Pki>,
     clock: Clock,
     limits: ProvisioningLimits,
@@ -26,22 +26,22 @@ pub(crate) struct Office {
     registry: Registry,
 }
 
-/// What came of a request that was carried out.
-pub(super) struct Done {
+/// The result of a request that was carried out.
+pub(super) struct Completed {
     pub answer: Value,
     pub certificate_id: String,
     pub thing: Option<String>,
 }
 
-impl Office {
+impl Registrar {
     pub(crate) fn new(
         pki: Arc<Pki>,
         clock: Clock,
         limits: ProvisioningLimits,
         templates: Vec<Template>,
-    ) -> Office {
+    ) -> Registrar {
         let named = |template: Template| (template.name.clone(), template);
-        Office {
+        Registrar {
             pki,
             clock,
             limits,
@@ -50,20 +50,20 @@ impl Office {
         }
     }
 
-    /// A certificate that is issued is of this kind.
+    /// Carries out a request. `kind` is that of a certificate that is issued.
     pub(super) fn carry_out(
         &mut self,
-        asked: &Asked,
+        request: &ProvisioningRequest,
         kind: CertificateKind,
-    ) -> Result<Done, ProvisioningRejection> {
-        match asked.topic.operation {
+    ) -> Result<Completed, ProvisioningRejection> {
+        match request.topic.operation {
             ProvisioningOperation::Create => {
-                request::create(&asked.payload)?;
+                payload::create(&request.payload)?;
                 let issued = self.pki.issue_rsa(kind).map_err(internal)?;
-                self.issue(asked, issued)
+                self.issue(request, issued)
             }
             ProvisioningOperation::CreateFromCsr => {
-                let text = request::csr(&asked.payload)?;
+                let text = payload::csr(&request.payload)?;
                 let key = SubjectKey::of_request(&text).map_err(ProvisioningRejection::csr)?;
                 let (id, certificate_pem) = self.pki.certify(kind, &key).map_err(internal)?;
                 let issued = Issued {
@@ -71,17 +71,21 @@ impl Office {
                     certificate_pem,
                     private_key_pem: String::new(),
                 };
-                self.issue(asked, issued)
+                self.issue(request, issued)
             }
             ProvisioningOperation::Register => {
-                self.register(asked, request::registration(&asked.payload)?)
+                self.register(request, payload::registration(&request.payload)?)
             }
         }
     }
 
-    /// Hands out a certificate with its token, and with its key unless that is empty.
-    fn issue(&mut self, asked: &Asked, issued: Issued) -> Result<Done, ProvisioningRejection> {
-        // As long as AWS's are, so that no buffer is too short for those.
+    /// Answers with the certificate and its token, and with its key unless that is empty.
+    fn issue(
+        &mut self,
+        request: &ProvisioningRequest,
+        issued: Issued,
+    ) -> Result<Completed, ProvisioningRejection> {
+        // As long as AWS's tokens, so that a buffer that is too short for those is found.
         let token = format!("eyJ{}", random_hex(230).map_err(internal)?);
         let mut answer = json!({
             "certificateId": issued.id,
@@ -95,19 +99,19 @@ impl Office {
         self.pki.statuses().set(&issued.id, pending);
         self.registry.add(Entry {
             token,
-            expires: asked.at.now + self.clock.real(self.limits.token_lifetime),
+            expires: request.at.now + self.clock.real(self.limits.token_lifetime),
             settled: false,
             certificate: ProvisionedCertificate {
                 id: issued.id.clone(),
                 certificate_pem: issued.certificate_pem,
-                made_by: asked.topic.operation,
-                client_id: asked.client.clone(),
-                claim_certificate_id: asked.certificate.clone(),
+                made_by: request.topic.operation,
+                client_id: request.client.clone(),
+                claim_certificate_id: request.certificate.clone(),
                 status: pending,
                 registered: None,
             },
         });
-        Ok(Done {
+        Ok(Completed {
             answer,
             certificate_id: issued.id,
             thing: None,
@@ -116,17 +120,17 @@ impl Office {
 
     fn register(
         &mut self,
-        asked: &Asked,
+        request: &ProvisioningRequest,
         registration: Registration,
-    ) -> Result<Done, ProvisioningRejection> {
-        let template = open_template(&self.templates, asked)?;
-        let entry = self.registry.owned(&registration.token, asked.at.now)?;
+    ) -> Result<Completed, ProvisioningRejection> {
+        let template = open_template(&self.templates, request)?;
+        let entry = self.registry.owned(&registration.token, request.at.now)?;
         if entry.certificate.registered.is_some() && !template.takes_tokens_again {
             let message = "Certificate ownership token has already been used.";
             return Err(ProvisioningRejection::token(message));
         }
-        let said = template.complete(registration.parameters)?;
-        let parameters = ask_hook(template, asked, &entry.certificate, said)?;
+        let given = template.complete(registration.parameters)?;
+        let parameters = ask_hook(template, request, &entry.certificate, given)?;
         let id = entry.certificate.id.clone();
         let rendered = template.render(&parameters, &id)?;
         if !template.takes_known_things && self.registry.is_of_another(&rendered.thing, &id) {
@@ -143,7 +147,7 @@ impl Office {
             "deviceConfiguration": rendered.configuration,
             "thingName": rendered.thing,
         });
-        Ok(Done {
+        Ok(Completed {
             answer,
             certificate_id: id,
             thing: Some(rendered.thing),
@@ -164,7 +168,7 @@ impl Office {
         self.registry.deadline()
     }
 
-    /// Deletes the certificates that nobody registered in time; which those are.
+    /// Deletes the certificates that nobody registered in time, and returns them.
     pub(super) fn delete_overdue(&mut self, now: Instant) -> Vec<ProvisionedCertificate> {
         let statuses = self.pki.statuses();
         let mut overdue = self.registry.overdue(now);
@@ -177,12 +181,12 @@ impl Office {
     }
 }
 
-/// The template that is asked for, if devices may become things by it.
+/// The template that the request names, if it is enabled.
 fn open_template<'a>(
     templates: &'a HashMap<String, Template>,
-    asked: &Asked,
+    request: &ProvisioningRequest,
 ) -> Result<&'a Template, ProvisioningRejection> {
-    let name = asked.topic.template.as_deref().unwrap_or_default();
+    let name = request.topic.template.as_deref().unwrap_or_default();
     match templates.get(name) {
         None => Err(ProvisioningRejection::no_template(name)),
         Some(template) if template.enabled => Ok(template),
@@ -193,25 +197,25 @@ fn open_template<'a>(
     }
 }
 
-/// The parameters as the hook wants them.
+/// The parameters after the hook has allowed and changed them.
 fn ask_hook(
     template: &Template,
-    asked: &Asked,
+    request: &ProvisioningRequest,
     certificate: &ProvisionedCertificate,
     mut parameters: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, ProvisioningRejection> {
     let Some(hook) = &template.hook else {
         return Ok(parameters);
     };
-    let request = HookRequest {
-        claim_certificate_id: asked.certificate.clone(),
+    let hook_request = HookRequest {
+        claim_certificate_id: request.certificate.clone(),
         certificate_id: certificate.id.clone(),
         certificate_pem: certificate.certificate_pem.clone(),
         template: template.name.clone(),
-        client_id: asked.client.clone(),
+        client_id: request.client.clone(),
         parameters: parameters.clone(),
     };
-    match hook(&request) {
+    match hook(&hook_request) {
         HookAnswer::Allow => {}
         HookAnswer::AllowWith(overrides) => parameters.extend(overrides),
         HookAnswer::Deny => return Err(ProvisioningRejection::access_denied()),
@@ -219,7 +223,7 @@ fn ask_hook(
     Ok(parameters)
 }
 
-/// The cryptography library refuses, which would be a defect of the sandbox.
+/// The cryptography library has failed, which would be a defect of the sandbox.
 fn internal(_: anyhow::Error) -> ProvisioningRejection {
     ProvisioningRejection::internal_failure()
 }

@@ -1,4 +1,4 @@
-//! Each way in which a request can be wrong, and the few in which it is only unusual.
+//! Each way in which a request can be invalid, and the few in which it is only unusual.
 
 use serde_json::json;
 
