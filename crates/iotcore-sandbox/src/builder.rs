@@ -1,4 +1,4 @@
-//! What can be set before a sandbox starts.
+//! The settings of a sandbox before its start.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::pki::{Pki, ServerCertificate};
 use crate::policy::Policies;
 use crate::sandbox::Sandbox;
 
-/// Sets up a [`Sandbox`]. Whatever is not set is as on AWS, on any free port.
+/// Configures a [`Sandbox`]. The defaults are those of AWS, on any free port.
 #[must_use = "a sandbox begins with start()"]
 pub struct Builder {
     port: u16,
@@ -53,18 +53,18 @@ impl Builder {
         self
     }
 
-    /// Where the certificates are. A CA that is there already is used again. Default: a temporary directory.
+    /// The directory of the CA. An existing CA is used again. Default: a temporary directory.
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Builder {
         self.dir = Some(dir.as_ref().to_path_buf());
         self
     }
 
-    /// Keeps the shadows as files in this directory, which is made if need be: `THING.desired.json` and
-    /// `THING.reported.json`, for named shadows `THING~NAME.desired.json` and so on, replaced after each change. Who
-    /// edits a `.desired.json`, in place or by renaming, is an operator: within a second what the file says is desired,
-    /// and nothing else; a new file makes a new shadow. A file that is no JSON object is an
-    /// [`Event::ShadowFile`](crate::Event::ShadowFile) and otherwise ignored until it is mended. Files that are there at
-    /// the start are shadows from the start, with versions from 1. Default: no files.
+    /// Keeps the shadows as files in this directory, which is created if necessary: `THING.desired.json` and
+    /// `THING.reported.json`, for named shadows `THING~NAME.desired.json` and so on, replaced after each change. To change
+    /// what is desired as an operator, edit a `.desired.json` in place or by renaming: within a second exactly the
+    /// content of the file is desired. A new file creates a new shadow. A file that is not a JSON object is recorded as
+    /// [`Event::ShadowFile`](crate::Event::ShadowFile) and ignored until it is corrected. Files that exist at the start
+    /// are shadows from the start, with versions from 1. Default: no files.
     pub fn shadow_dir(mut self, dir: impl AsRef<Path>) -> Builder {
         self.shadow_dir = Some(dir.as_ref().to_path_buf());
         self
@@ -92,7 +92,7 @@ impl Builder {
         self
     }
 
-    /// Forgets the oldest records beyond about this many. Default: keeps all.
+    /// Keeps at least this many records, and removes the oldest ones. Default: keeps all.
     pub fn keep_records(mut self, count: usize) -> Builder {
         self.keep = count;
         self
@@ -110,14 +110,13 @@ impl Builder {
         self
     }
 
-    /// Which certificate the server shows.
+    /// The server's certificate.
     pub fn server_certificate(mut self, certificate: ServerCertificate) -> Builder {
         self.certificate = certificate;
         self
     }
 
-    /// Adds a template of fleet provisioning, or puts it in the place of the one of the same name. The default template
-    /// is there in any case.
+    /// Adds a template of fleet provisioning, or replaces the one of the same name. The default template always exists.
     pub fn template(mut self, template: Template) -> Builder {
         self.templates.push(template);
         self
@@ -129,7 +128,7 @@ impl Builder {
         self
     }
 
-    /// Listens on the loopback interface from now on.
+    /// Starts the sandbox, which listens on the loopback interface.
     pub fn start(self) -> anyhow::Result<Sandbox> {
         let pki = Arc::new(Pki::open(self.dir.as_deref())?);
         let (certificate, key) = pki.server(self.certificate)?;
@@ -165,10 +164,10 @@ impl Builder {
     }
 }
 
-/// The cloud's clock begins with this machine's time.
+/// The cloud's clock starts at this machine's time.
 fn moment() -> Moment {
     let epoch = SystemTime::UNIX_EPOCH;
-    // A clock before the epoch is as good as one at the epoch.
+    // A clock before the epoch counts as one at the epoch.
     let cloud = epoch.elapsed().unwrap_or(Duration::ZERO);
     Moment {
         now: Instant::now(),

@@ -1,10 +1,10 @@
-//! Pure: the fault script. It is told what is about to happen and answers what goes wrong with it.
+//! Pure: the fault script. It is asked at each stage of a connection and answers what goes wrong.
 
 use std::time::Duration;
 
 use crate::topic;
 
-/// One thing that goes wrong. Of the faults that fit an occasion, the first one in the script fires.
+/// One thing that goes wrong. Of several matching faults, the first one in the script fires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub when: When,
@@ -33,7 +33,7 @@ impl Fault {
     }
 }
 
-/// Where a fault fits. Connections and publishes are counted from 1 since the start of the sandbox.
+/// When a fault fires. Connections and publishes are counted from 1 since the start of the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum When {
     Always,
@@ -54,37 +54,37 @@ pub enum When {
 pub enum What {
     /// The connection is closed as soon as it is accepted.
     RefuseConnection,
-    /// The connection is accepted and nothing is ever said.
+    /// The connection is accepted, and nothing is ever sent on it.
     StallTls,
     /// The CONNECT is never answered, nor anything after it.
     StallConnack,
     /// The CONNACK carries this code, and the connection is closed.
     RefuseConnack(u8),
-    /// The publish is accepted, its PUBACK never sent.
+    /// The publish is accepted, and its PUBACK is never sent.
     SwallowPuback,
     /// The PUBACK is sent later; others may overtake it.
     DelayPuback(Duration),
     /// The PUBACK is sent twice.
     DuplicatePuback,
-    /// The PUBACKs of this publish and the following ones, so many together, are held and sent in reverse order.
+    /// The PUBACKs of this publish and the following ones, this many together, are held and sent in reverse order.
     ReorderPubacks(usize),
-    /// The publish is not accepted; MQTT 5 is told this code, 3.1.1 gets no PUBACK.
+    /// The publish is not accepted; MQTT 5 gets this code in the PUBACK, 3.1.1 gets no PUBACK.
     PubackReason(u8),
-    /// The connection is closed when the publish comes, which is not accepted: it might as well have been lost.
+    /// The connection is closed when the publish arrives, which is not accepted, as if it had been lost.
     CloseBeforeAccepting,
-    /// The publish is accepted, and the connection closed before the cloud's services answer it. What they answer goes to
-    /// everybody else, and into a persistent session.
+    /// The publish is accepted, and the connection closed before the cloud's services answer it. Their answers
+    /// go to all other clients, and into a persistent session.
     CloseBeforeAnswer,
     /// The publish is accepted and answered by the cloud's services, and the connection closed instead of the PUBACK; a
     /// publish of QoS 0 has none.
     CloseBeforePuback,
     /// The connection is closed right after the PUBACK; after the answer, if the publish is one of QoS 0.
     CloseAfterPuback,
-    /// After the PUBACK comes another one that nobody asked for.
+    /// The PUBACK is followed by one for a packet id that the client has not used.
     UnsolicitedPuback,
-    /// The subscriptions are made, the SUBACK never sent.
+    /// The subscriptions are made, and the SUBACK is never sent.
     SwallowSuback,
-    /// The SUBACK carries this code for the filter (3.1.1: 0x80 whatever it is).
+    /// The SUBACK carries this code for the filter (3.1.1: always 0x80).
     RefuseFilter(u8),
     /// The PINGREQ is not answered.
     SwallowPingresp,
@@ -98,7 +98,7 @@ pub enum What {
     TakeOver,
 }
 
-/// What is about to happen, and so which faults may fire.
+/// How far a connection has come, and so which faults may fire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Accepted,
@@ -107,11 +107,11 @@ pub(crate) enum Stage {
     Filter,
     Suback,
     Ping,
-    /// So many packets of the client have been handled.
+    /// This many packets of the client have been handled.
     Handled(u64),
 }
 
-/// The circumstances that a `When` asks for.
+/// The facts that a `When` depends on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts<'a> {
     pub connection: u64,
@@ -121,7 +121,7 @@ pub(crate) struct Facts<'a> {
     pub publish: Option<(u64, u64)>,
 }
 
-/// The faults that are still to fire.
+/// The faults that have not fired yet.
 #[derive(Default)]
 pub(crate) struct FaultScript(Vec<Fault>);
 
@@ -134,7 +134,7 @@ impl FaultScript {
         self.0.push(fault);
     }
 
-    /// What goes wrong now. A fault that has fired often enough is forgotten.
+    /// What goes wrong now. A fault that has fired as often as it should is removed.
     pub(crate) fn at(&mut self, stage: Stage, facts: &Facts) -> Option<What> {
         let at = self
             .0

@@ -1,4 +1,4 @@
-//! Keeps the records in order and wakes those who wait for one.
+//! Keeps the records in order, and wakes the threads that wait for one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -10,7 +10,7 @@ use crate::record::{Event, Received, Record};
 pub(crate) struct Journal {
     state: Mutex<JournalState>,
     grown: Condvar,
-    /// Older records beyond about this many are forgotten.
+    /// At least this many records are kept, and at most about twice as many.
     keep: usize,
 }
 
@@ -46,7 +46,7 @@ impl Journal {
         self.add(state, Some(connection), client_id, event);
     }
 
-    /// Writes down an event that belongs to no connection.
+    /// Records an event that belongs to no connection.
     pub(crate) fn note(&self, event: Event) {
         let client_id = match &event {
             Event::Shadow(event) => event.client_id.as_deref().map(Arc::from),
@@ -82,12 +82,12 @@ impl Journal {
         self.state().written
     }
 
-    /// Everything since the record with this sequence number, which is left out.
+    /// Everything after the record with this sequence number.
     pub(crate) fn since(&self, sequence: u64) -> Vec<Record> {
         self.state().since(sequence).to_vec()
     }
 
-    /// Asks `look` again after every new record until it finds something.
+    /// Calls `look` after every new record until it finds something.
     pub(crate) fn wait_for<T>(
         &self,
         limit: Duration,
@@ -127,11 +127,16 @@ impl Journal {
         let waited = self
             .grown
             .wait_timeout_while(self.state(), limit, |state| missing(state));
-        !waited.expect("nobody panics with this lock").1.timed_out()
+        !waited
+            .expect("no thread panics while it holds this lock")
+            .1
+            .timed_out()
     }
 
     fn state(&self) -> MutexGuard<'_, JournalState> {
-        self.state.lock().expect("nobody panics with this lock")
+        self.state
+            .lock()
+            .expect("no thread panics while it holds this lock")
     }
 }
 

@@ -1,6 +1,6 @@
-//! A local AWS IoT Core: a broker with mutual TLS that keeps AWS's limits, deviations and ways to fail, for running and
-//! testing a device daemon without a cloud. One thread, loopback only, everything in memory, but for shadows, which may
-//! be files as well.
+//! A local AWS IoT Core to run and test a device daemon against: a broker with mutual TLS that has AWS's limits and
+//! deviations, the device shadow service, fleet provisioning, and a script of faults. It listens on the loopback interface
+//! only. Its state is in memory, except for the CA, and for shadows if they are kept as files.
 //!
 //! ```
 //! use iotcore_sandbox::{Fault, Sandbox, What, When};
@@ -13,19 +13,19 @@
 //! # anyhow::Ok(())
 //! ```
 //!
-//! Where to begin reading: `broker/mod.rs`, which is told what happens and decides what to do. Around it:
+//! To read the source, begin with `broker/mod.rs`, where all decisions about packets are made. The rest:
 //!
 //! | file | subject |
 //! |---|---|
-//! | `sandbox.rs`, `builder.rs` | the handle, and what can be set before the start |
-//! | `broker/` | connections, sessions, publishes, subscriptions, the cloud's clock; `service.rs` is the seam to `cloud/` |
-//! | `cloud/shadow/` | the device shadow service, [`Shadow`], the handle that a test has on one, [`ShadowFault`], what goes wrong |
-//! | `cloud/provisioning/` | fleet provisioning by claim, [`Template`], [`Provisioning`], the handle that a test has, [`ProvisioningFault`] |
-//! | `faults.rs`, `policy.rs`, `limits.rs`, `topic.rs` | pure: what goes wrong, what is denied, what is allowed, what matches |
-//! | `record.rs`, `journal.rs` | what was seen, and waiting for it |
-//! | `packet.rs`, `codec.rs` | packets, and their bytes: the only file that knows the MQTT library |
-//! | `net/` | thread, listener, TLS, one task for each connection |
-//! | `pki/` | throw-away certificates, certstores, and what the cloud knows of certificates |
+//! | `sandbox.rs`, `builder.rs` | the handle, and the settings before the start |
+//! | `broker/` | connections, sessions, publishes, subscriptions, the cloud's clock; `service.rs` is the interface to `cloud/` |
+//! | `cloud/shadow/` | the device shadow service; [`Shadow`] is the handle of a test on one shadow, [`ShadowFault`] a fault |
+//! | `cloud/provisioning/` | fleet provisioning by claim; [`Provisioning`] is the handle of a test, [`Template`] a template, [`ProvisioningFault`] a fault |
+//! | `faults.rs`, `policy.rs`, `limits.rs`, `topic.rs` | pure: faults, policies, limits, and which topics match |
+//! | `record.rs`, `journal.rs` | the record of what happened, and waiting for it |
+//! | `packet.rs`, `codec/` | packets, and their bytes: the only folder that uses the MQTT library |
+//! | `net/` | the thread, the listener, TLS, one task for each connection |
+//! | `pki/` | throw-away certificates, certstores, and the status of certificates |
 //!
 //! Every sandbox has the shadow service:
 //!
@@ -33,12 +33,12 @@
 //! # let sandbox = iotcore_sandbox::Sandbox::start()?;
 //! let shadow = sandbox.shadow("kitchen-light");
 //! shadow.desire(serde_json::json!({ "lamp": { "on": true } }));
-//! // ... until the device has reported it:
+//! // ... wait until the device has reported it:
 //! shadow.wait_for(std::time::Duration::ZERO, |document| document["state"].get("delta").is_none());
 //! # anyhow::Ok(())
 //! ```
 //!
-//! And it has fleet provisioning, with a template called `fleet`, which wants a `SerialNumber`:
+//! And it has fleet provisioning, with a template called `fleet` that requires a `SerialNumber`:
 //!
 //! ```
 //! # use serde_json::json;
@@ -49,15 +49,15 @@
 //! let sandbox = Sandbox::builder().template(pumps).start()?;
 //! let claims = tempfile::tempdir()?;
 //! sandbox.pki().write_claim_store(claims.path(), sandbox.port());
-//! // ... let the device provision itself, and wait until it is a thing:
+//! // ... start the device, and wait until it is registered:
 //! let registered = sandbox.provisioning().wait_for_registered(1, std::time::Duration::ZERO);
 //! # assert_eq!(registered, []);
 //! # anyhow::Ok(())
 //! ```
 //!
-//! Jobs go into `cloud/` as well, each such thing as a [`Service`]: the broker shows it each accepted publish and
-//! delivers what it answers, at once or when it is due. The sandbox shares no code with the daemon it tests: two
-//! independent readings of AWS's rules are the point.
+//! A test may add a service of its own, such as jobs, as a [`Service`]: the broker shows it each accepted publish and
+//! delivers its answers, at once or when they are due. The sandbox shares no code with the daemon that it tests: two
+//! independent readings of AWS's rules find mistakes in both.
 
 mod broker;
 mod builder;

@@ -1,4 +1,4 @@
-//! Pure: the quotas and deviations of AWS IoT Core, each of which a test may move or switch off.
+//! Pure: the quotas and deviations of AWS IoT Core, each of which a test may change or switch off.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::cloud::shadow::ShadowLimits;
 pub struct Limits {
     /// Largest payload in bytes. Above it the connection ends.
     pub payload: usize,
-    /// Largest packet in bytes: told to MQTT 5 clients, and the end of the connection of who ignores it.
+    /// Largest packet in bytes, as announced to MQTT 5 clients. Above it the connection ends.
     pub packet: u32,
     /// Longest topic or filter in bytes, without `$aws/rules/<rule>/` or `$share/<name>/`.
     pub topic_length: usize,
@@ -36,13 +36,13 @@ pub struct Limits {
     pub connect_interval: Duration,
     /// How long a persistent session outlives its connection, at most.
     pub session_expiry: Duration,
-    /// Publishes a second of one connection; `None` allows any number.
+    /// Publishes per second of one connection; `None` allows any number.
     pub publish_rate: Option<u32>,
-    /// Stored messages a second that a resumed session is given; `None` gives them at once.
+    /// Stored messages per second that are delivered to a resumed session; `None` delivers them at once.
     pub backlog_rate: Option<u32>,
     /// Whether `a/#` matches `a`, as the MQTT specification says and AWS does not.
     pub hash_matches_parent: bool,
-    /// Whether a filter with wildcards is given retained messages, as the specification says and AWS does not.
+    /// Whether retained messages are delivered for a filter with wildcards, as the specification says and AWS does not.
     pub retained_on_wildcards: bool,
     /// What a client of MQTT 3.1.1 sees when policy denies its subscription.
     pub denied_subscription: DeniedSubscription,
@@ -54,7 +54,7 @@ pub struct Limits {
     pub provisioning: ProvisioningLimits,
 }
 
-/// The two answers to a forbidden SUBSCRIBE of MQTT 3.1.1 that have been seen on AWS.
+/// The two answers of AWS to a SUBSCRIBE of MQTT 3.1.1 that policy denies; both have been observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeniedSubscription {
     /// A SUBACK with code 0x80 for the filter.
@@ -101,7 +101,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What is in force for a client that asked for `seconds`.
+    /// The keep-alive of a client that requested `seconds`.
     pub(crate) fn keep_alive(&self, seconds: u16) -> Duration {
         match seconds {
             0 => self.max_keep_alive,

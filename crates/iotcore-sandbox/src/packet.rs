@@ -1,4 +1,4 @@
-//! Pure: MQTT packets as the broker speaks of them, the same for both protocol versions.
+//! Pure: MQTT packets as the broker uses them, the same for both protocol versions.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// The MQTT 5 properties that travel with a message. Empty for everything that came in over MQTT 3.1.1.
+/// The MQTT 5 properties of a message. Empty for every message of MQTT 3.1.1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Properties {
     pub payload_format: Option<u8>,
@@ -34,7 +34,7 @@ pub struct Properties {
     pub user: Vec<(String, String)>,
 }
 
-/// A message as the cloud has it: one that it publishes, keeps retained, or holds as somebody's will.
+/// A message of the cloud: one that it publishes, keeps as a retained message, or holds as a client's will.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CloudMessage {
     pub topic: String,
@@ -61,7 +61,7 @@ impl CloudMessage {
         self
     }
 
-    /// For this client only, as answers to requests on topics that many devices share.
+    /// For this client only, as the answers on topics that many devices share.
     pub fn only_to(mut self, client_id: &str) -> CloudMessage {
         self.only_to = Some(client_id.to_owned());
         self
@@ -92,12 +92,12 @@ pub(crate) enum Incoming {
         reason: u8,
         session_expiry: Option<u32>,
     },
-    /// A packet that AWS does not take: the QoS 2 handshake, AUTH, or one that only a server sends.
+    /// A packet that AWS does not support: the QoS 2 handshake, AUTH, or one that only a server sends.
     Unsupported(&'static str),
 }
 
 impl Incoming {
-    /// The id of a packet that wants an answer under it.
+    /// The packet id, if it has one.
     pub(crate) fn packet_id(&self) -> Option<u16> {
         match self {
             Incoming::Publish(publish) => publish.packet_id,
@@ -137,7 +137,7 @@ pub(crate) struct Publish {
 pub(crate) struct Subscribe {
     pub packet_id: u16,
     pub identifier: bool,
-    /// Topic filter and asked QoS.
+    /// Topic filter and requested QoS.
     pub filters: Vec<(String, u8)>,
 }
 
@@ -171,7 +171,7 @@ pub(crate) enum Outgoing {
     },
 }
 
-/// What a CONNACK of MQTT 5 tells the client about its connection; 3.1.1 has no room for it.
+/// The properties of a CONNACK of MQTT 5; 3.1.1 has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConnackProperties {
     pub session_expiry: u32,

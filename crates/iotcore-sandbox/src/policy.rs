@@ -1,4 +1,4 @@
-//! Pure: who may not do what. Everything that is not denied is allowed.
+//! Pure: policies: which clients and certificates are denied what. Everything that is not denied is allowed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::pki::Claims;
 use crate::topic;
 
-/// One thing that is denied. Filters use MQTT wildcards; `#` is about every topic, those that begin with `$` too.
+/// One thing that is denied. Filters use MQTT wildcards; `#` covers every topic, also those that begin with `$`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deny {
     Connect,
@@ -14,24 +14,23 @@ pub enum Deny {
     Publish(String),
     /// Subscribing to the filter itself, or to what it covers.
     Subscribe(String),
-    /// Being given messages on the topics of a filter: they are left out silently.
+    /// Receiving messages on the topics of a filter: they are left out silently.
     Receive(String),
-    /// Publishing to any topic that is not of one of these filters.
+    /// Publishing to any topic that none of these filters covers.
     PublishExcept(Vec<String>),
     /// Subscribing to any filter that is neither one of these nor covered by one.
     SubscribeExcept(Vec<String>),
-    /// Being given messages on any topic that is not of one of these filters.
+    /// Receiving messages on any topic that none of these filters covers.
     ReceiveExcept(Vec<String>),
 }
 
 impl Deny {
-    /// What a claim certificate is denied unless something else is said: everything but connecting and the topics of
-    /// fleet provisioning.
+    /// What a claim certificate is denied by default: everything but connecting and the topics of fleet provisioning.
     pub fn for_claims() -> Vec<Deny> {
         Deny::all_but(&[CREATE, CREATE_FROM_CSR, PROVISION])
     }
 
-    /// The same for the policies of older fleets, which do not know `create-from-csr` either.
+    /// The same for the policies of older fleets, which do not allow `create-from-csr` either.
     pub fn for_claims_without_csr() -> Vec<Deny> {
         Deny::all_but(&[CREATE, PROVISION])
     }
@@ -76,12 +75,12 @@ const CREATE: &str = "$aws/certificates/create/#";
 const CREATE_FROM_CSR: &str = "$aws/certificates/create-from-csr/#";
 const PROVISION: &str = "$aws/provisioning-templates/+/provision/#";
 
-/// What each client, and `*` for all of them, is denied, and what each certificate is.
+/// What each client (`*`: every client) and each certificate is denied.
 pub(crate) struct Policies {
     clients: HashMap<String, Vec<Deny>>,
     certificates: HashMap<String, Vec<Deny>>,
     claims: Claims,
-    /// What claim certificates are denied that have no entry of their own.
+    /// What claim certificates without an entry of their own are denied.
     claim: Vec<Deny>,
     /// The certificate with which a client connected last.
     shown: HashMap<String, Arc<str>>,
@@ -103,7 +102,7 @@ impl Policies {
         self.clients.insert(client_or_star.to_owned(), deny);
     }
 
-    /// Replaces what is denied to whoever shows this certificate.
+    /// Replaces what is denied to clients with this certificate.
     pub(crate) fn set_of_certificate(&mut self, id: &str, deny: Vec<Deny>) {
         self.certificates.insert(id.to_owned(), deny);
     }

@@ -1,4 +1,4 @@
-//! Pure: what the broker has seen and done, as a test reads it and as a person reads it.
+//! Pure: the record of what the broker has received and done, for tests and for people.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -40,9 +40,9 @@ pub enum Event {
     Connect {
         version: Version,
         clean_start: bool,
-        /// Seconds, as the client asked.
+        /// Seconds, as the client requested.
         keep_alive: u16,
-        /// Seconds, as the client asked.
+        /// Seconds, as the client requested.
         session_expiry: Option<u32>,
         will: Option<CloudMessage>,
         username: Option<String>,
@@ -51,7 +51,7 @@ pub enum Event {
         code: u8,
         session_present: bool,
     },
-    /// A publish was seen and accepted. Its PUBACK is another event.
+    /// A publish was accepted. Its PUBACK is another event.
     Publish(Received),
     PublishRefused {
         topic: String,
@@ -67,7 +67,7 @@ pub enum Event {
         reason: String,
     },
     Subscribe {
-        /// Filters and asked QoS.
+        /// Filters and requested QoS.
         filters: Vec<(String, u8)>,
     },
     SubackSent {
@@ -104,9 +104,9 @@ pub enum Event {
     },
     /// A request to a shadow, or something published about one.
     Shadow(ShadowEvent),
-    /// A request to fleet provisioning, or something that came of it.
+    /// A request to fleet provisioning, or a result of one.
     Provisioning(ProvisioningEvent),
-    /// A file of a shadow is not taken, or cannot be written. It is left as it is until it is mended.
+    /// A file of a shadow is invalid, or cannot be written. It is not replaced until it is corrected.
     ShadowFile {
         file: PathBuf,
         why: String,
@@ -148,7 +148,7 @@ impl fmt::Display for Record {
 }
 
 impl Event {
-    /// Whether what is displayed says whose event it is.
+    /// Whether the text of the event names its client.
     fn names_its_client(&self) -> bool {
         matches!(
             self,
@@ -244,7 +244,7 @@ impl fmt::Display for Received {
     }
 }
 
-/// A payload on one line: text as it is, anything else as its length.
+/// A payload on one line: text unchanged, anything else as its length.
 struct PayloadText<'a>(&'a [u8]);
 
 impl fmt::Display for PayloadText<'_> {

@@ -16,7 +16,7 @@ use crate::record::{Event, Received, Record};
 
 /// A running broker. It stops, and its connections are cut, when this is dropped.
 pub struct Sandbox {
-    // Dropped first: nothing is served while the rest goes.
+    // Dropped first: nothing is served while the rest is dropped.
     server: Server,
     hub: Arc<Hub>,
     pki: Arc<Pki>,
@@ -57,7 +57,7 @@ impl Sandbox {
         self.server.port()
     }
 
-    /// The name that the server's certificate is for. Its address is 127.0.0.1, which the certificate names too.
+    /// The name in the server's certificate. Its address is 127.0.0.1, which is in the certificate too.
     pub fn host(&self) -> &str {
         "localhost"
     }
@@ -76,12 +76,12 @@ impl Sandbox {
         self.hub.broker().script.add(fault);
     }
 
-    /// Nothing goes wrong any more, except on connections that have been silenced already.
+    /// Empties the fault script. Connections that are silenced already stay so.
     pub fn clear_faults(&self) {
         self.faults(Vec::new());
     }
 
-    /// Everything that was seen and done so far, in order.
+    /// Everything that was received and done so far, in order.
     pub fn record(&self) -> Vec<Record> {
         self.hub.journal.since(0)
     }
@@ -94,8 +94,8 @@ impl Sandbox {
         self.hub.journal.since(sequence)
     }
 
-    /// Shows `look` everything so far, and again whenever there is more, until it finds what it looks for or the time
-    /// is up.
+    /// Calls `look` with all records so far, and again whenever there are more, until it returns something or the time is
+    /// up.
     pub fn wait_for<T>(
         &self,
         limit: Duration,
@@ -111,7 +111,7 @@ impl Sandbox {
         })
     }
 
-    /// Waits until at least `count` publishes of clients were accepted, or the time is up: all that were accepted.
+    /// Waits until at least `count` publishes of clients were accepted, or the time is up. Returns all that were accepted.
     pub fn wait_for_publishes(&self, count: usize, limit: Duration) -> Vec<Received> {
         self.hub.journal.wait_for_publishes(count, limit);
         self.published()
@@ -122,7 +122,7 @@ impl Sandbox {
         self.hub.journal.published()
     }
 
-    /// Publishes from the cloud. How many subscribers match, persistent sessions included for which it is stored.
+    /// Publishes from the cloud. Returns how many subscribers match, including persistent sessions, for which it is stored.
     pub fn publish(&self, topic: &str, payload: &[u8], qos: u8) -> usize {
         self.publish_with(CloudMessage::new(topic, payload.to_vec()).qos(qos))
     }
@@ -130,7 +130,7 @@ impl Sandbox {
     /// The same with properties, or to be retained.
     ///
     /// # Panics
-    /// When the QoS is above 1, which AWS does not have, or the topic is none.
+    /// When the QoS is above 1, which AWS does not have, or the topic is invalid.
     pub fn publish_with(&self, message: CloudMessage) -> usize {
         let topic = !message.topic.is_empty() && !message.topic.contains(['+', '#', '\0']);
         assert!(message.qos <= 1 && topic, "AWS cannot publish {message:?}");
@@ -156,24 +156,23 @@ impl Sandbox {
         Shadow::new(hub, self.shadows.clone(), thing, Some(shadow))
     }
 
-    /// From now on this goes wrong with all shadows, after what was to go wrong before. For one of them:
-    /// [`Shadow::fault`].
+    /// Adds to the end of the fault script of the shadow service, for all shadows. For one of them: [`Shadow::fault`].
     pub fn shadow_fault(&self, fault: ShadowFault) {
         self.shadows.add_fault(fault);
     }
 
-    /// Nothing goes wrong with any shadow any more, but for late answers, which still come.
+    /// Empties the fault script of the shadow service. Answers that are delayed already are still published.
     pub fn clear_shadow_faults(&self) {
         self.shadows.clear_faults();
     }
 
-    /// The most requests to the shadows of this thing that devices had in flight at the same time, as the cloud saw it:
-    /// it answers at once, so that more than one needs answers that are late or withheld.
+    /// The most requests to the shadows of this thing that devices had in flight at the same time, as seen by the
+    /// cloud: it answers at once, so this is above one only if answers are delayed or withheld.
     pub fn most_in_flight(&self, thing: &str) -> usize {
         self.shadows.most_in_flight(thing)
     }
 
-    /// Fleet provisioning: which certificates it has issued, by which templates, and what goes wrong with it.
+    /// Fleet provisioning: its certificates, templates and faults.
     pub fn provisioning(&self) -> &Provisioning {
         &self.provisioning
     }
@@ -199,7 +198,7 @@ impl Sandbox {
         self.server.resume();
     }
 
-    /// Cuts all connections and loses all sessions, as a broker that starts again would. It goes on listening.
+    /// Cuts all connections and removes all sessions, like a restart of the broker. It continues to listen.
     pub fn restart(&self) {
         let mut broker = self.hub.broker();
         broker.cut_all(Instant::now());
@@ -211,46 +210,45 @@ impl Sandbox {
         self.hub.broker().policies.set(client_or_star, deny);
     }
 
-    /// Replaces what is denied to whoever shows this certificate; that of a claim certificate takes the place of
+    /// Replaces what is denied to clients with this certificate; for a claim certificate this replaces
     /// [`Deny::for_claims`]. Takes effect on the next packet.
     pub fn certificate_policy(&self, certificate_id: &str, deny: Vec<Deny>) {
         let policies = &mut self.hub.broker().policies;
         policies.set_of_certificate(certificate_id, deny);
     }
 
-    /// Replaces what is denied to claim certificates that have no policy of their own, which is [`Deny::for_claims`]
-    /// unless something is said. Takes effect on the next packet.
+    /// Replaces what is denied to claim certificates without a policy of their own; the default is [`Deny::for_claims`]. Takes effect on the next packet.
     pub fn claim_policy(&self, deny: Vec<Deny>) {
         self.hub.broker().policies.set_of_claims(deny);
     }
 
-    /// Whether this certificate may connect, and if not, why.
+    /// The status of this certificate. Only an active one may connect.
     pub fn certificate_status(&self, certificate_id: &str) -> CertificateStatus {
         self.pki.statuses().of(certificate_id)
     }
 
-    /// From the next connection on, this certificate is closed right after the TLS handshake.
+    /// Revokes this certificate: new connections with it are closed right after the TLS handshake.
     pub fn revoke(&self, certificate_id: &str) {
         self.pki
             .statuses()
             .set(certificate_id, CertificateStatus::Revoked);
     }
 
-    /// As [`revoke`](Sandbox::revoke), for a certificate that was never activated.
+    /// Makes this certificate inactive, with the same effect as [`revoke`](Sandbox::revoke).
     pub fn deactivate(&self, certificate_id: &str) {
         self.pki
             .statuses()
             .set(certificate_id, CertificateStatus::Inactive);
     }
 
-    /// From the next connection on, this certificate may connect.
+    /// Activates this certificate: new connections with it are accepted.
     pub fn activate(&self, certificate_id: &str) {
         self.pki
             .statuses()
             .set(certificate_id, CertificateStatus::Active);
     }
 
-    /// Forgets all sessions. Clients that are connected stay so, and find no session when they come back.
+    /// Removes all sessions. Connected clients stay connected, and find no session when they connect again.
     pub fn forget_sessions(&self) {
         self.hub.broker().forget_sessions();
     }

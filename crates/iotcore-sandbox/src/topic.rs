@@ -1,8 +1,8 @@
-//! Pure: which topics and filters AWS takes, and which filter matches which topic.
+//! Pure: which topics and filters AWS accepts, and which filter matches which topic.
 
 use crate::limits::Limits;
 
-/// Why AWS does not publish to `topic`, if it does not.
+/// Why AWS refuses to publish to `topic`, if it does.
 pub(crate) fn refuse_topic(topic: &str, limits: &Limits) -> Option<String> {
     if topic.is_empty() || topic.contains(['+', '#', '\0']) {
         return Some(format!("'{topic}' is not a topic"));
@@ -10,7 +10,7 @@ pub(crate) fn refuse_topic(topic: &str, limits: &Limits) -> Option<String> {
     refuse_size(after_rule(topic), limits).or_else(|| refuse_reserved(topic, limits))
 }
 
-/// Why AWS does not subscribe to `filter`, if it does not.
+/// Why AWS refuses to subscribe to `filter`, if it does.
 pub(crate) fn refuse_filter(filter: &str, limits: &Limits) -> Option<String> {
     let Some((name, filter)) =
         share(filter).or_else(|| (!filter.starts_with("$share/")).then_some(("all", filter)))
@@ -24,12 +24,12 @@ pub(crate) fn refuse_filter(filter: &str, limits: &Limits) -> Option<String> {
         return Some(format!("'{filter}' is not a topic filter"));
     }
     if filter.starts_with("$aws/rules/") {
-        return Some("nobody can subscribe to basic ingest".to_owned());
+        return Some("basic ingest topics cannot be subscribed to".to_owned());
     }
     refuse_size(filter, limits)
 }
 
-/// Why the `$` topic or filter does not exist, if it begins with `$` and does not.
+/// Why AWS refuses a topic or filter that begins with `$`, if it does.
 pub(crate) fn refuse_reserved(topic: &str, limits: &Limits) -> Option<String> {
     let topic = share(topic).map_or(topic, |(_, filter)| filter);
     let known = limits
@@ -44,7 +44,7 @@ pub(crate) fn share(filter: &str) -> Option<(&str, &str)> {
     filter.strip_prefix("$share/")?.split_once('/')
 }
 
-/// Whether a message on `topic` goes to who subscribed to `filter` (without its share). The MQTT specification lets
+/// Whether a message on `topic` is delivered to a subscriber of `filter` (without its share). The MQTT specification lets
 /// `a/#` match `a`; AWS does not.
 pub(crate) fn matches(filter: &str, topic: &str, hash_matches_parent: bool) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
@@ -53,7 +53,7 @@ pub(crate) fn matches(filter: &str, topic: &str, hash_matches_parent: bool) -> b
     covers(filter, topic) && (hash_matches_parent || !bare(filter, topic))
 }
 
-/// Whether a policy for `filter` is about `topic`: like [`matches`], but `#` is about everything, `$` and parents too.
+/// Whether a policy for `filter` applies to `topic`: like [`matches`], but `#` covers everything, including `$` and parents.
 pub(crate) fn covers(filter: &str, topic: &str) -> bool {
     let mut names = topic.split('/');
     for level in filter.split('/') {
@@ -67,7 +67,7 @@ pub(crate) fn covers(filter: &str, topic: &str) -> bool {
     names.next().is_none()
 }
 
-/// Whether `filter` reaches `topic` only because `#` stands for nothing: it has one level more.
+/// Whether `filter` covers `topic` only because `#` may stand for no level: it has one level more.
 fn bare(filter: &str, topic: &str) -> bool {
     filter.ends_with("/#") && filter.split('/').count() == topic.split('/').count() + 1
 }

@@ -11,7 +11,7 @@ pub struct Moment {
     pub cloud: Duration,
 }
 
-/// Turns times of this machine into times of the cloud.
+/// Converts times of this machine to times of the cloud.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     started: Moment,
@@ -31,7 +31,7 @@ impl Clock {
         Moment { now, cloud }
     }
 
-    /// How long `cloud` takes on the clocks of this machine.
+    /// The duration on this machine's clock of a duration on the cloud's clock.
     pub(crate) fn real(&self, cloud: Duration) -> Duration {
         cloud.div_f64(self.speed)
     }

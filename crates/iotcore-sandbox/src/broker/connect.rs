@@ -1,4 +1,4 @@
-//! CONNECT and DISCONNECT: who may come in, whose session is resumed, and who has to go.
+//! CONNECT and DISCONNECT: which clients are accepted, which sessions are resumed, and which connections are taken over.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,7 +67,7 @@ impl Broker {
         self.journal.write(number, event);
     }
 
-    /// Faults may ask for the client, which counts as known only when it is accepted.
+    /// A fault may depend on the client id, which the connection has only after it is accepted.
     fn connect_fault(&mut self, number: u64, connect: &Connect) -> Option<What> {
         let client = Some(connect.client_id.as_str());
         let facts = Facts {
@@ -82,8 +82,8 @@ impl Broker {
     fn refusal(&self, number: u64, connect: &Connect, now: Instant) -> Option<ConnectRefusal> {
         let id = connect.client_id.as_str();
         let certificate = &self.connections.get(&number)?.certificate;
-        let nameless = id.is_empty() && connect.version == Version::V311 && !connect.clean_start;
-        if nameless || id.starts_with('$') || id.len() > self.limits.client_id_length {
+        let missing = id.is_empty() && connect.version == Version::V311 && !connect.clean_start;
+        if missing || id.starts_with('$') || id.len() > self.limits.client_id_length {
             return Some(ConnectRefusal {
                 v3: Some(2),
                 v5: 0x85,
@@ -138,7 +138,7 @@ impl Broker {
         self.end(number, why, now);
     }
 
-    /// A CONNECT of a protocol level that AWS does not speak is told so, in the words of the level it does speak.
+    /// Answers a CONNECT with an unsupported protocol level, with the CONNACK of MQTT 3.1.1.
     pub(super) fn refuse_version(&mut self, number: u64, error: &DecodeError) {
         let Some(connection) = self
             .connections
@@ -196,8 +196,8 @@ impl Broker {
         asked.min(self.limits.session_expiry)
     }
 
-    /// Finds or makes the session; whether there was one. A session of one protocol version cannot be resumed over
-    /// the other.
+    /// Finds or creates the session; true if it was found. A session of one protocol version cannot be resumed with the
+    /// other.
     fn resume(&mut self, connect: &Connect, expiry: Duration, now: Instant) -> bool {
         let pace = self
             .limits
@@ -259,7 +259,7 @@ impl Broker {
                 return self.reject(
                     number,
                     0x82,
-                    "a session that was to end now was to be kept",
+                    "DISCONNECT cannot keep a session that ends with its connection",
                     now,
                 );
             }
@@ -268,6 +268,6 @@ impl Broker {
         if let Some(connection) = self.connections.get_mut(&number).filter(|_| reason != 0x04) {
             connection.will = None;
         }
-        self.end(number, "the client said goodbye", now);
+        self.end(number, "the client disconnected", now);
     }
 }

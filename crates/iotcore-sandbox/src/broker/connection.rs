@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Action, Ending};
 use crate::packet::{CloudMessage, Outgoing, Version};
 
-/// How long a client without a keep-alive may be silent: for ever.
+/// How long a client without a keep-alive may be silent: practically for ever.
 const NO_KEEP_ALIVE: Duration = Duration::from_secs(1 << 30);
 
 pub(super) struct Connection {
@@ -21,7 +21,7 @@ pub(super) struct Connection {
     /// Set when the CONNECT was accepted.
     pub client_id: Option<Arc<str>>,
     pub keep_alive: Duration,
-    /// When the broker stops waiting for the next packet.
+    /// When the connection is closed unless a packet arrives before.
     pub silence_limit: Instant,
     pub will: Option<CloudMessage>,
     /// How many deliveries may be unacknowledged.
@@ -36,15 +36,15 @@ pub(super) struct Connection {
     pub publish_topic: Option<String>,
     /// Packet ids of the client that the broker has not acknowledged.
     pub unacknowledged: HashSet<u16>,
-    /// PUBACKs that wait until there are `hold` of them.
+    /// PUBACKs that are held back until there are `hold` of them.
     pub held: Vec<Outgoing>,
     pub hold: usize,
     pub delayed: Vec<(Instant, Outgoing)>,
-    /// Publishes in the second that began then.
+    /// The start of the current second, and the publishes in it.
     pub rate: Option<(Instant, u32)>,
-    /// The fault script wants it to be read and never answered.
+    /// The fault script has silenced it: it is read and never answered.
     pub silent: bool,
-    /// Why it is over, if it is.
+    /// Why it has ended, if it has.
     pub ended: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl Connection {
         self.version == Some(version)
     }
 
-    /// Something came that keeps the connection alive.
+    /// A packet arrived: the keep-alive interval starts again.
     pub(super) fn heard(&mut self, speed: f64, now: Instant) {
         let silence_limit = match self.keep_alive {
             Duration::ZERO => NO_KEEP_ALIVE,
@@ -96,13 +96,13 @@ impl Connection {
         self.silence_limit = now + silence_limit.div_f64(speed);
     }
 
-    /// Puts a packet into the outbox, unless the connection is over, silent, or has not said which version it speaks.
+    /// Puts a packet into the outbox, unless the connection has ended, is silent, or its protocol version is unknown.
     pub(super) fn send(&self, packet: Outgoing) {
         if let Some(version) = self
             .version
             .filter(|_| !self.silent && self.ended.is_none())
         {
-            // A task that has ended needs nothing any more.
+            // The task may have ended already; then the packet is not needed.
             let _ = self.out.send(Action::Send(version, Box::new(packet)));
         }
     }
@@ -132,7 +132,7 @@ impl Connection {
         }
     }
 
-    /// Whether one more publish is within `limit` a second.
+    /// Whether one more publish is within `limit` per second.
     pub(super) fn within_rate(&mut self, limit: u32, now: Instant) -> bool {
         let (began, count) = self
             .rate

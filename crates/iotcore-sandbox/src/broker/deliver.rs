@@ -1,4 +1,4 @@
-//! Messages on their way to clients: who gets them, and when.
+//! Delivery of messages: which clients get them, and when.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use crate::packet::{CloudMessage, Outgoing};
 use crate::topic;
 
 impl Broker {
-    /// Publishes from the cloud. How many subscribers get it, those included for whom it is stored.
+    /// Publishes from the cloud. Returns how many subscribers get it, including those for whom it is stored.
     pub(crate) fn publish_from_cloud(&mut self, message: &CloudMessage, now: Instant) -> usize {
         self.keep_retained(message);
         self.route(message, now)
     }
 
-    /// Gives a message to everybody who subscribed to its topic. How many those are.
+    /// Delivers a message to all subscribers of its topic. Returns how many they are.
     pub(super) fn route(&mut self, message: &CloudMessage, now: Instant) -> usize {
         self.sessions.retain(|_, session| !session.expired(now));
         let hash = self.limits.hash_matches_parent;
@@ -93,7 +93,7 @@ impl Broker {
         }
     }
 
-    /// Sends what the window and the pace of stored messages allow.
+    /// Sends what the window and the rate of stored messages allow.
     pub(super) fn pump(&mut self, number: u64, now: Instant) {
         let Some(connection) = self.connections.get(&number) else {
             return;

@@ -1,5 +1,5 @@
-//! How connections end: by their client, by the broker, by a test. Whatever it was, the will and the session are seen to
-//! at once; the socket is closed by its task afterwards.
+//! How connections end: by their client, by the broker, or by a test. In each case the will is published and the session
+//! suspended at once; the task of the connection closes the socket afterwards.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::record::Event;
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// In order: what was sent before arrives.
+    /// Cleanly: everything that was sent before arrives.
     Close,
     /// With a TCP reset.
     Reset,
@@ -21,9 +21,9 @@ pub(crate) enum Ending {
 pub enum Cut {
     /// With a TCP reset.
     Reset,
-    /// Closed without a word.
+    /// Closed without a DISCONNECT.
     Close,
-    /// With a DISCONNECT of this reason code, then closed. MQTT 3.1.1 knows no such packet: closed only.
+    /// With a DISCONNECT of this reason code, then closed. MQTT 3.1.1 has no such packet for servers: closed only.
     Disconnect(u8),
 }
 
@@ -63,7 +63,7 @@ impl Broker {
             .for_each(|number| self.kill(number, Ending::Close, now));
     }
 
-    /// Ends a connection for a fault of its client: MQTT 5 is told the code, 3.1.1 is just closed.
+    /// Ends a connection because of an error of its client: MQTT 5 gets a DISCONNECT with the code, 3.1.1 is just closed.
     pub(super) fn reject(&mut self, number: u64, code: u8, why: &str, now: Instant) {
         self.send(number, Outgoing::Disconnect { reason: code });
         self.end(number, why, now);
@@ -73,7 +73,7 @@ impl Broker {
         self.end_with(number, why, Ending::Close, now);
     }
 
-    /// The connection counts as gone from here on; its task closes the socket when all is written.
+    /// The connection counts as ended from now on; its task closes the socket when everything is written.
     pub(super) fn end_with(&mut self, number: u64, why: &str, how: Ending, now: Instant) {
         let Some(connection) = self
             .connections
@@ -113,9 +113,9 @@ impl Broker {
             .connections
             .get_mut(&number)
             .and_then(|connection| connection.kill.take());
-        // The task may have ended already: then there is nothing to kill.
+        // The task may have ended already: then there is nothing to end.
         let _ = kill.map(|kill| kill.send(how));
-        // The outbox must not say otherwise: the task may be about to read either.
+        // The outbox gets the same ending: the task may read either of them first.
         self.end_with(number, "cut", how, now);
     }
 }

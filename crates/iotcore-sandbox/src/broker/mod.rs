@@ -1,5 +1,5 @@
-//! What AWS IoT Core does with the packets of its clients. It is told facts (a connection opened, a packet came, time
-//! passed) and puts its answers into the outboxes of the connections. It knows no socket and asks no clock.
+//! What AWS IoT Core does with the packets of its clients. Its inputs are facts (a connection was opened, a packet arrived,
+//! time has passed); its outputs go to the outboxes of the connections. It knows no socket and reads no clock.
 
 mod clock;
 mod connect;
@@ -37,14 +37,14 @@ use session::Session;
 /// A connection that has not sent its CONNECT in this time is closed.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
-/// What a connection's task is to do next.
+/// What the task of a connection does next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Send(Version, Box<Outgoing>),
     End(Ending),
 }
 
-/// What the task of a new connection is given.
+/// A new connection, as its task gets it.
 pub(crate) struct OpenedConnection {
     pub number: u64,
     pub fault: Option<What>,
@@ -65,7 +65,7 @@ pub(crate) struct Broker {
     online: BTreeMap<String, u64>,
     sessions: BTreeMap<String, Session>,
     retained: BTreeMap<String, CloudMessage>,
-    /// How many messages each shared subscription has given out.
+    /// How many messages each shared subscription has delivered.
     turns: HashMap<String, usize>,
     last_connect: HashMap<String, Instant>,
     services: Vec<Box<dyn Service>>,
@@ -175,12 +175,12 @@ impl Broker {
                 self.disconnect(number, client, reason, session_expiry, now);
             }
             Incoming::Unsupported(kind) => {
-                self.reject(number, 0x82, &format!("AWS does not take {kind}"), now)
+                self.reject(number, 0x82, &format!("AWS does not support {kind}"), now)
             }
         }
     }
 
-    /// A client sent bytes that are no packet.
+    /// A client sent bytes that cannot be decoded.
     pub(crate) fn undecodable(&mut self, number: u64, error: DecodeError, now: Instant) {
         self.refuse_version(number, &error);
         self.reject(number, error.code, &error.reason, now);
@@ -211,7 +211,7 @@ impl Broker {
             return self.reject(
                 number,
                 0x8d,
-                "nothing was heard for one and a half keep-alives",
+                "no packet arrived within one and a half times the keep-alive",
                 now,
             );
         }
@@ -227,7 +227,7 @@ impl Broker {
         self.online.keys().cloned().collect()
     }
 
-    /// Forgets every session; those of connected clients end with their connection.
+    /// Removes every session; those of connected clients end with their connection.
     pub(crate) fn forget_sessions(&mut self) {
         self.sessions
             .retain(|client, _| self.online.contains_key(client));
@@ -243,7 +243,7 @@ impl Broker {
         }
     }
 
-    /// What the fault script does to a packet of this connection; without `topic`, that of the PUBLISH counts.
+    /// The fault of the script for a packet of this connection. Without `topic`, that of the PUBLISH is used.
     fn fault(&mut self, number: u64, stage: Stage, topic: Option<&str>) -> Option<What> {
         let connection = self.connections.get(&number)?;
         let facts = Facts {
@@ -255,7 +255,7 @@ impl Broker {
         self.script.at(stage, &facts)
     }
 
-    /// Faults that strike after a packet was handled.
+    /// Applies the faults that fire after a packet was handled.
     fn after_packet(&mut self, number: u64, now: Instant) {
         let Some(connection) = self
             .connections
@@ -271,7 +271,7 @@ impl Broker {
                 self.end_with(number, "reset by the fault script", Ending::Reset, now)
             }
             Some(What::TakeOver) => {
-                self.reject(number, 0x8e, "taken over, says the fault script", now)
+                self.reject(number, 0x8e, "taken over by the fault script", now)
             }
             _ => {}
         }
@@ -292,7 +292,7 @@ impl Broker {
         }
     }
 
-    /// How long `cloud` takes on the clocks of this machine.
+    /// The duration on this machine's clock of a duration on the cloud's clock.
     fn real(&self, cloud: Duration) -> Duration {
         self.clock.real(cloud)
     }

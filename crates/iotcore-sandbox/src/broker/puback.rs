@@ -1,4 +1,4 @@
-//! PUBACKs in both directions: those the broker sends, unless the fault script has other ideas, and those of clients.
+//! PUBACKs in both directions: those of the broker, with the faults of the script, and those of clients.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::packet::Outgoing;
 use crate::record::Event;
 
 impl Broker {
-    /// Acknowledges an accepted publish, as `fault` has it.
+    /// Acknowledges an accepted publish, with this fault.
     pub(super) fn acknowledge(
         &mut self,
         number: u64,
@@ -29,7 +29,11 @@ impl Broker {
                 self.withhold(number, packet_id, "swallowed by the fault script")
             }
             Some(What::CloseBeforeAnswer) => {
-                self.withhold(number, packet_id, "the fault script closed the connection");
+                self.withhold(
+                    number,
+                    packet_id,
+                    "the fault script has closed the connection",
+                );
             }
             Some(What::CloseBeforePuback) => {
                 self.withhold(number, packet_id, "the fault script closes the connection");
@@ -62,7 +66,7 @@ impl Broker {
         }
     }
 
-    /// What `fault` has for a publish that wants no acknowledgement.
+    /// Applies the fault to a publish of QoS 0, which has no PUBACK.
     pub(super) fn after_unacknowledged(&mut self, number: u64, fault: Option<What>, now: Instant) {
         if let Some(What::CloseBeforePuback | What::CloseAfterPuback) = fault {
             self.end(number, "closed by the fault script", now);

@@ -1,4 +1,4 @@
-//! PUBLISH from a client: whether AWS takes it.
+//! PUBLISH from a client: whether AWS accepts it.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::packet::{CloudMessage, Outgoing, Publish, Version};
 use crate::record::{Event, Received};
 use crate::topic;
 
-/// Why a publish is not taken, and what the client sees of it.
+/// Why a publish is refused, and what the client sees of it.
 struct PublishRefusal {
     why: String,
     code: u8,
@@ -18,9 +18,9 @@ struct PublishRefusal {
 
 #[derive(Clone, Copy)]
 enum Reaction {
-    /// No PUBACK comes.
+    /// No PUBACK is sent.
     Nothing,
-    /// A PUBACK with the code; QoS 0 has none and ends the connection.
+    /// A PUBACK with the code. QoS 0 has no PUBACK: the connection ends.
     Puback,
     /// The connection ends, with a DISCONNECT of the code on MQTT 5.
     End,
@@ -88,7 +88,7 @@ impl Broker {
         connection.publish_numbers = Some((self.published, connection.publishes));
     }
 
-    /// Fills in the topic that an alias stands for, or learns the alias.
+    /// Replaces a topic alias by its topic, or stores the alias.
     fn resolve_alias(&mut self, number: u64, publish: &mut Publish) -> Result<(), String> {
         let (Some(alias), Some(connection)) = (publish.alias, self.connections.get_mut(&number))
         else {
@@ -96,14 +96,14 @@ impl Broker {
         };
         if alias == 0 || alias > self.limits.topic_aliases {
             return Err(format!(
-                "{alias} is no topic alias, {} are allowed",
+                "topic alias {alias} is out of range, {} are allowed",
                 self.limits.topic_aliases
             ));
         }
         if publish.message.topic.is_empty() {
             let known = connection.aliases.get(&alias).cloned();
             publish.message.topic =
-                known.ok_or_else(|| format!("topic alias {alias} stands for nothing"))?;
+                known.ok_or_else(|| format!("topic alias {alias} is not defined"))?;
         } else {
             connection
                 .aliases
@@ -154,7 +154,7 @@ impl Broker {
         }
         if self.policies.denies_publish(client, topic) {
             return refusal(
-                "policy denies it".to_owned(),
+                "policy denies the publish".to_owned(),
                 0x87,
                 Reaction::End,
                 Reaction::Puback,
@@ -163,21 +163,21 @@ impl Broker {
         let connection = self.connections.get_mut(&number)?;
         if connection.unacknowledged.len() >= self.limits.inbound_window && *qos > 0 {
             return refusal(
-                "too many are not acknowledged".to_owned(),
+                "too many publishes are not acknowledged".to_owned(),
                 0x93,
                 Reaction::Nothing,
                 Reaction::End,
             );
         }
-        let slow = self
+        let within_rate = self
             .limits
             .publish_rate
             .is_none_or(|limit| connection.within_rate(limit, now));
-        if slow {
+        if within_rate {
             None
         } else {
             refusal(
-                "too many a second".to_owned(),
+                "too many publishes per second".to_owned(),
                 0x97,
                 Reaction::Nothing,
                 Reaction::Puback,
@@ -232,7 +232,7 @@ impl Broker {
         self.end(number, reason, now);
     }
 
-    /// The publish is AWS's from here on.
+    /// Accepts the publish.
     fn take(
         &mut self,
         number: u64,
@@ -256,7 +256,7 @@ impl Broker {
                 connection: number,
             }),
         );
-        // Basic ingest goes to its rule and to nobody else.
+        // Basic ingest goes to its rule only, not to subscribers.
         if message.topic.starts_with("$aws/rules/") {
             return;
         }

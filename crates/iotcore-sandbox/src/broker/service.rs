@@ -1,4 +1,4 @@
-//! The seam for the cloud's own services: shadows, provisioning, jobs.
+//! The interface for the services of the cloud, such as shadows and fleet provisioning.
 
 use std::time::Instant;
 
@@ -6,12 +6,12 @@ use super::Broker;
 use super::clock::Moment;
 use crate::packet::CloudMessage;
 
-/// A service of the cloud that devices talk to by publishing to its topics.
+/// A service of the cloud. Devices use it by publishing to its topics.
 ///
-/// It is called with the broker locked: it decides quickly, and does not call the sandbox.
+/// It is called with the broker locked: it must decide quickly and must not call the sandbox.
 pub trait Service: Send {
-    /// A client's publish was accepted. What comes back is published by the cloud, in this order, right after the
-    /// publish itself was routed and before it is acknowledged; a service that does not know the topic answers nothing.
+    /// A publish of a client was accepted. The cloud publishes the returned messages, in this order, right after the
+    /// publish itself was delivered and before it is acknowledged. For a topic of no concern the service returns none.
     fn published(
         &mut self,
         client_id: &str,
@@ -25,12 +25,12 @@ pub trait Service: Send {
     /// The connection of a client ended.
     fn disconnected(&mut self, _client_id: &str) {}
 
-    /// When it has something to publish of its own accord; asked again after each of the other calls.
+    /// When it has something to publish without a request; read again after each of the other calls.
     fn deadline(&self) -> Option<Instant> {
         None
     }
 
-    /// The deadline has come, or nearly any other time: what is to be published now.
+    /// Returns what is to be published now. Called at the deadline, and possibly at other times.
     fn due(&mut self, _at: Moment) -> Vec<CloudMessage> {
         Vec::new()
     }
@@ -41,8 +41,8 @@ impl Broker {
         self.clock.moment(now)
     }
 
-    /// What a service of the cloud wants to publish, from within or on behalf of the sandbox's handle.
-    pub(crate) fn let_cloud(
+    /// Publishes what a service of the cloud returns, on behalf of the sandbox's handle.
+    pub(crate) fn publish_for_service(
         &mut self,
         now: Instant,
         act: impl FnOnce(Moment) -> Vec<CloudMessage>,
@@ -65,7 +65,7 @@ impl Broker {
         self.route_all(&messages, now);
     }
 
-    /// Lets the services see a publish; what they answer.
+    /// Shows a publish to the services, and returns their answers.
     pub(super) fn ask_services(
         &mut self,
         client: &str,

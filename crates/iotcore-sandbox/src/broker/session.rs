@@ -1,4 +1,4 @@
-//! Pure: what the cloud keeps for one client id: its subscriptions and what is still to be delivered.
+//! Pure: the session of one client id: its subscriptions and the messages that are still to be delivered.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ pub(super) struct Session {
     pub version: Version,
     /// How long it outlives its connection; zero ends it with the connection.
     pub expiry: Duration,
-    /// Since when nobody is connected.
+    /// Since when its client is not connected.
     pub offline_since: Option<Instant>,
     /// Filter (with its share) and granted QoS.
     pub subscriptions: BTreeMap<String, u8>,
@@ -47,7 +47,7 @@ impl Session {
             .max()
     }
 
-    /// Takes a message to deliver, at its own QoS. Offline sessions keep QoS 1 only.
+    /// Queues a message for delivery, at its own QoS. Offline sessions keep QoS 1 only.
     pub(super) fn accept(&mut self, message: CloudMessage, expires: Option<Instant>) {
         if self.offline_since.is_none() || message.qos > 0 {
             self.deliveries
@@ -61,13 +61,13 @@ impl Session {
         self.offline_since.is_none() || qos > 0
     }
 
-    /// The client is gone: what it has not acknowledged is to be delivered again, before what waits.
+    /// The client has disconnected: what it has not acknowledged will be delivered again, before what is waiting.
     pub(super) fn suspend(&mut self, now: Instant) {
         self.offline_since = Some(now);
         self.deliveries.suspend();
     }
 
-    /// The client is back: what it missed is stored mail, to be given to it `pace` apart.
+    /// The client is back: the messages that it missed are delivered with `pace` between them.
     pub(super) fn resume(&mut self, now: Instant, pace: Option<Duration>) {
         self.offline_since = None;
         self.deliveries.resume(now, pace);
@@ -86,7 +86,7 @@ impl Session {
         self.deliveries.in_flight.retain(|(id, _)| *id != packet_id);
     }
 
-    /// When the next stored message is due; `None` too while an acknowledgement has to come first.
+    /// When the next stored message is due; also `None` while an acknowledgement has to arrive first.
     pub(super) fn deadline(&self, window: usize) -> Option<Instant> {
         let Deliveries {
             stored,
@@ -168,7 +168,7 @@ impl Deliveries {
         (Some(id), message)
     }
 
-    /// Ids go on counting over connections: AWS delivers again under a new id, and without DUP.
+    /// Ids continue over connections: AWS delivers again with a new id, and without DUP.
     fn free_id(&mut self) -> u16 {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);

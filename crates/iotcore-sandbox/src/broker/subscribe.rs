@@ -9,7 +9,7 @@ use crate::packet::{CloudMessage, Outgoing, Subscribe, Version};
 use crate::record::Event;
 use crate::topic;
 
-/// What becomes of one filter.
+/// The outcome for one filter.
 enum FilterOutcome {
     Code(u8),
     /// The whole connection ends.
@@ -37,7 +37,7 @@ impl Broker {
         );
         if let Some((code, why)) = self.unanswerable(identifier, &filters) {
             return match code {
-                // 3.1.1 gets no answer at all when it asks for QoS 2.
+                // 3.1.1 gets no answer at all when it requests QoS 2.
                 0x9b if self.is_v3(number) => {}
                 _ => self.reject(number, code, &why, now),
             };
@@ -68,7 +68,7 @@ impl Broker {
         self.pump(number, now);
     }
 
-    /// A SUBSCRIBE that gets no SUBACK.
+    /// Why a SUBSCRIBE gets no SUBACK, if it gets none.
     fn unanswerable(&self, identifier: bool, filters: &[(String, u8)]) -> Option<(u8, String)> {
         let limit = self.limits.filters_per_subscribe;
         if identifier {
@@ -128,7 +128,7 @@ impl Broker {
         FilterOutcome::Code(qos)
     }
 
-    /// Retained messages go to filters without wildcards only, and not to shares.
+    /// Retained messages are delivered for filters without wildcards only, and not to shared subscriptions.
     fn deliver_retained(&mut self, client: &str, filter: &str) {
         let wild = self.limits.retained_on_wildcards;
         let wanted = |topic: &str| {

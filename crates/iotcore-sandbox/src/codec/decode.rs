@@ -1,4 +1,4 @@
-//! From the bytes of a client to its packets.
+//! Decodes the bytes of a client to packets.
 
 use bytes::{Buf, Bytes, BytesMut};
 use mqtt_protocol_core::mqtt::packet::{
@@ -11,14 +11,14 @@ use super::properties::{
 };
 use crate::packet::{CloudMessage, Connect, Incoming, Properties, Publish, Subscribe, Version};
 
-/// Why the bytes of a client are no packet: the reason code of MQTT 5, and words for the record.
+/// Why the bytes of a client are not a packet: the reason code of MQTT 5, and a text for the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DecodeError {
     pub code: u8,
     pub reason: String,
 }
 
-/// Takes the packets of one connection apart. The CONNECT tells which version they have.
+/// Decodes the packets of one connection. The CONNECT tells their protocol version.
 pub(crate) struct Decoder {
     version: Version,
     largest: usize,
@@ -32,7 +32,7 @@ impl Decoder {
         }
     }
 
-    /// Takes one packet off the front of `input`; `None` if it is not all there yet.
+    /// Takes one packet off the front of `input`; `None` while it is incomplete.
     pub(crate) fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Incoming>, DecodeError> {
         let Some((&first, rest)) = input.split_first() else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! From the packets of the broker to their bytes.
+//! Encodes the packets of the broker to bytes.
 
 use mqtt_protocol_core::mqtt::packet::{Qos, v3_1_1 as v3, v5_0 as v5};
 use mqtt_protocol_core::mqtt::result_code::{
@@ -32,7 +32,7 @@ fn encode_v3(packet: &Outgoing) -> Result<Vec<u8>, MqttError> {
                 .return_code(known)
                 .build()?;
             let mut bytes = built.to_continuous_buffer();
-            // AWS has been seen to send codes that the specification does not have.
+            // AWS is known to send codes that the specification does not have.
             *bytes.last_mut().expect("a CONNACK has four bytes") = *code;
             bytes
         }
@@ -111,7 +111,7 @@ fn encode_v5(packet: &Outgoing) -> Result<Vec<u8>, MqttError> {
             let puback = v5::Puback::builder()
                 .packet_id(*packet_id)
                 .reason_code(code);
-            // The specification lets an empty list of properties be left out; some clients miss it.
+            // The specification lets an empty list of properties be left out; some clients need it.
             puback.props(Vec::new()).build()?.to_continuous_buffer()
         }
         Outgoing::Suback { packet_id, codes } => {

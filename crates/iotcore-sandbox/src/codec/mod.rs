@@ -1,5 +1,5 @@
-//! Bytes to packets and back. The only folder that knows the MQTT library, of which it uses nothing but the packet types:
-//! what a session is, the broker decides.
+//! Bytes to packets and back. The only folder that uses the MQTT library, and only its packet types: sessions are the
+//! broker's own.
 
 mod decode;
 mod encode;

@@ -1,4 +1,4 @@
-//! The properties of MQTT 5, both ways.
+//! Encodes and decodes the properties of MQTT 5.
 
 use bytes::Bytes;
 use mqtt_protocol_core::mqtt::packet::{self as wire, Property};

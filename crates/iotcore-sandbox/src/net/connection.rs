@@ -20,7 +20,7 @@ use crate::pki::CertificateStatus;
 use crate::record::Event;
 
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-/// A client that reads nothing for so long is given up.
+/// A client that reads nothing for this long is disconnected.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a client may take to close its side.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ pub(super) async fn serve(hub: Arc<Hub>, opened: OpenedConnection, socket: TcpSt
         outbox,
         mut kill,
     } = opened;
-    // Acknowledgements are small: they must not wait for more.
+    // Acknowledgements are small: they must not be delayed to fill a segment.
     let _ = socket.set_nodelay(true);
     let secured = match fault {
         Some(What::StallTls) => Err(stall(socket, &mut kill).await),
@@ -51,19 +51,19 @@ pub(super) async fn serve(hub: Arc<Hub>, opened: OpenedConnection, socket: TcpSt
     }
 }
 
-/// Accepts and says nothing until the client goes or the sandbox cuts it.
+/// Sends nothing until the client closes the connection or the sandbox cuts it.
 async fn stall(mut socket: TcpStream, kill: &mut oneshot::Receiver<Ending>) -> String {
     let mut ignored = [0; 1024];
     // No deadline: that is the fault.
-    let deaf = async { while socket.read(&mut ignored).await.is_ok_and(|count| count > 0) {} };
+    let ignore = async { while socket.read(&mut ignored).await.is_ok_and(|count| count > 0) {} };
     tokio::select! {
         _ = kill => "cut".to_owned(),
-        () = deaf => "the client gave up".to_owned(),
+        () = ignore => "the client gave up".to_owned(),
     }
 }
 
-/// TLS, and what AWS looks at right after it: the stream and the id of the client's certificate. The error says why the
-/// connection is over.
+/// The TLS handshake, and the check of the certificate's status that AWS makes right after it. Returns the stream and the
+/// id of the client's certificate, or why the connection has ended.
 async fn shake_hands(
     hub: &Hub,
     number: u64,
@@ -72,7 +72,7 @@ async fn shake_hands(
 ) -> Result<(Stream, String), String> {
     let handshake = tokio::select! {
         _ = kill => return Err("cut".to_owned()),
-        done = timeout(HANDSHAKE_LIMIT, hub.tls.accept(socket)) => done.unwrap_or_else(|_| Err("took too long".to_owned())),
+        done = timeout(HANDSHAKE_LIMIT, hub.tls.accept(socket)) => done.unwrap_or_else(|_| Err("the handshake took too long".to_owned())),
     };
     let Secured {
         mut stream,
@@ -81,7 +81,7 @@ async fn shake_hands(
         certificate_id,
     } = handshake.map_err(|reason| {
         hub.journal.write(number, Event::TlsFailed { reason });
-        "no TLS".to_owned()
+        "the TLS handshake failed".to_owned()
     })?;
     let status = hub.statuses.of(&certificate_id);
     hub.journal.write(
@@ -119,7 +119,7 @@ async fn converse(
         why = read(hub, number, &mut reader) => (why, Ending::Close),
     };
     let stream = reader.unsplit(writer);
-    // A client that hears of the end may be back before this task runs again: the record has to be there first.
+    // A client that sees the end may be back before this task runs again: the end must be recorded before.
     hub.broker().closed(number, &why, Instant::now());
     match ending {
         Ending::Close => close(stream).await,
@@ -127,7 +127,7 @@ async fn converse(
     }
 }
 
-/// Passes on what the client sends, and the passing of time, until the client goes; why it went.
+/// Passes packets and deadlines to the broker until the connection ends. Returns why it ended.
 async fn read(hub: &Hub, number: u64, reader: &mut ReadHalf<Stream>) -> String {
     let mut decoder = Decoder::new(hub.largest);
     let mut input = BytesMut::with_capacity(64 * 1024);
@@ -140,7 +140,7 @@ async fn read(hub: &Hub, number: u64, reader: &mut ReadHalf<Stream>) -> String {
             Ok(None) => {}
             Err(error) => {
                 hub.broker().undecodable(number, error, Instant::now());
-                // What follows makes no sense. The end is in the outbox, and writing it has a deadline.
+                // What follows cannot be decoded. The end is in the outbox already, and writing it has a deadline.
                 std::future::pending().await
             }
         }
@@ -157,7 +157,7 @@ async fn read(hub: &Hub, number: u64, reader: &mut ReadHalf<Stream>) -> String {
     }
 }
 
-/// Writes what the broker has for the client until it says how to end.
+/// Writes the packets of the broker until the broker ends the connection.
 async fn write(
     hub: &Hub,
     number: u64,
@@ -166,9 +166,9 @@ async fn write(
 ) -> (String, Ending) {
     let (mut batch, mut bytes) = (Vec::new(), Vec::new());
     loop {
-        // No deadline: the broker has nothing to say while nothing happens.
+        // No deadline: the broker sends nothing while nothing happens.
         if outbox.recv_many(&mut batch, 256).await == 0 {
-            return ("the broker has gone".to_owned(), Ending::Close);
+            return ("the broker has ended".to_owned(), Ending::Close);
         }
         let mut ending = None;
         for out in batch.drain(..) {
@@ -202,16 +202,16 @@ async fn write_all(writer: &mut WriteHalf<Stream>, bytes: &[u8]) -> Result<(), S
     }
 }
 
-/// Closes so that everything that was written arrives: a socket that is dropped with unread input would reset.
+/// Closes the connection so that everything that was written arrives: dropping a socket with unread input resets it.
 async fn close(mut stream: Stream) {
-    let goodbye = async {
+    let closed = async {
         stream.shutdown().await?;
         let (socket, mut ignored) = (stream.get_mut().0, [0; 4096]);
         while socket.read(&mut ignored).await? > 0 {}
         std::io::Result::Ok(())
     };
-    // Whether the client says goodbye makes no difference.
-    let _ = timeout(CLOSE_LIMIT, goodbye).await;
+    // Whether the client closes its side makes no difference.
+    let _ = timeout(CLOSE_LIMIT, closed).await;
 }
 
 fn sent(packet: Outgoing) -> Event {

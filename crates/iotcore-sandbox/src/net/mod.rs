@@ -1,4 +1,4 @@
-//! The broker's thread: sockets, TLS and timers around the decisions of [`Broker`](crate::broker::Broker).
+//! The broker's thread: sockets, TLS and timers around [`Broker`](crate::broker::Broker), which decides.
 
 mod connection;
 mod server;

@@ -14,14 +14,15 @@ use super::{Hub, connection, service_timer};
 /// How long the thread may take to carry out a command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
-/// The running thread. It ends when this is dropped.
+/// The running server. Its thread ends when this is dropped.
 pub(crate) struct Server {
     port: u16,
     commands: Option<async_mpsc::UnboundedSender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the handle asks for; the answer says that it is done. Unbounded because the handle waits for each answer.
+/// What the handle requests; the answer says that it is done. The channel is unbounded because the handle waits for each
+/// answer.
 enum Command {
     Pause(mpsc::SyncSender<()>),
     Resume(mpsc::SyncSender<()>),
@@ -31,7 +32,9 @@ impl Server {
     /// Listens on this port of the loopback interface (0: any free one) and serves it in a thread of its own.
     pub(crate) fn start(port: u16, hub: Arc<Hub>) -> anyhow::Result<Server> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        let listener = listener.with_context(|| format!("cannot listen on port {port}"))?;
+        let listener = listener.with_context(|| {
+            format!("cannot listen on port {port} of 127.0.0.1: stop what uses it, or choose another port")
+        })?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -88,7 +91,7 @@ impl Drop for Server {
     }
 }
 
-/// While closed the port stays bound, so that nobody else gets it and connections are refused.
+/// The listening socket. While closed, the port stays bound, so that no other process gets it and connections are refused.
 enum Listener {
     Open(TcpListener),
     Closed(TcpSocket),
@@ -124,7 +127,7 @@ async fn accept(listener: &Listener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((socket, _)) => return socket,
-            // The client has gone already, or there are no file descriptors just now.
+            // The client has closed already, or there are no file descriptors left at this moment.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
@@ -142,12 +145,12 @@ async fn carry_out(command: Command, listener: Listener, port: u16) -> Listener 
         ),
         (Command::Pause(done) | Command::Resume(done), listener) => (listener, done),
     };
-    // Who asked may have given up waiting.
+    // The sender may have stopped waiting.
     let _ = done.send(());
     listener
 }
 
-/// A process that is being started at this moment still holds a copy of the listener.
+/// Tries again for a while: a process that is being started at this moment may hold a copy of the listener.
 async fn bind_again(port: u16) -> TcpSocket {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {

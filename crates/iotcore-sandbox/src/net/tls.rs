@@ -16,7 +16,7 @@ use crate::pki::fingerprint;
 /// The ALPN value of MQTT with client certificates on port 443.
 const MQTT: &[u8] = b"x-amzn-mqtt-ca";
 
-/// What a client has to offer in its first message.
+/// What a client must offer in its first message.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rules {
     /// ALPN, as on port 443.
@@ -28,7 +28,7 @@ pub(crate) struct Rules {
 pub(crate) struct Tls {
     rules: Rules,
     config: Arc<ServerConfig>,
-    /// Agrees on no ALPN value, so that a client that offers any gets the alert for it.
+    /// Matches no ALPN value, so that a client that offers one gets the alert for it.
     disagreeing: Arc<ServerConfig>,
 }
 
@@ -70,7 +70,7 @@ impl Tls {
         })
     }
 
-    /// The handshake. The error is the reason in words. The caller limits the time.
+    /// The handshake. The error is the reason as text. The caller limits the time.
     pub(crate) async fn accept(&self, socket: TcpStream) -> Result<Secured, String> {
         let start = LazyConfigAcceptor::new(Default::default(), socket)
             .await
@@ -108,7 +108,7 @@ impl Tls {
     }
 }
 
-/// What the client offers, and whether it is what AWS takes: nothing, or exactly the one value.
+/// What the client offers, and whether AWS accepts it: nothing, or exactly the one value.
 fn alpn(hello: &ClientHello) -> (Vec<String>, bool) {
     let offered: Vec<&[u8]> = hello
         .alpn()

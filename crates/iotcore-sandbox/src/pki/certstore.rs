@@ -1,4 +1,4 @@
-//! Writes certificates where a device looks for them: `endpoint.txt` and one directory for each certificate id.
+//! Writes certstores as a device reads them: `endpoint.txt` and one directory for each certificate id.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -23,7 +23,7 @@ impl Pki {
     }
 
     /// Makes `dir` a certstore like [`write_certstore`](Pki::write_certstore) does, with a new claim certificate in it:
-    /// one that many devices share and that may do nothing but ask for a certificate of their own.
+    /// one that many devices share, and that may only be used to request a certificate of their own.
     ///
     /// # Panics
     /// When `dir` cannot be written.

@@ -1,4 +1,4 @@
-//! Pure: certificate signing requests: which ones AWS signs, and for which key.
+//! Pure: certificate signing requests: which ones AWS accepts, and their keys.
 
 use rcgen::{
     PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, PublicKeyData,
@@ -17,7 +17,7 @@ pub(crate) struct SubjectKey {
 }
 
 impl SubjectKey {
-    /// The key that a signing request in PEM is for, which signed it. The error is the reason in words.
+    /// The key of a certificate signing request in PEM, whose signature is checked. The error is the reason as text.
     pub(crate) fn of_request(text: &str) -> Result<SubjectKey, String> {
         let block = pem::parse(text).map_err(|_| "not PEM".to_owned())?;
         if !matches!(

@@ -15,13 +15,13 @@ impl Pki {
     /// A new device certificate with an EC key in PKCS #8.
     ///
     /// # Panics
-    /// When the cryptography library refuses, which would be a defect of the sandbox, or the kind names a time that no
-    /// certificate can.
+    /// When the cryptography library fails, which would be a defect of the sandbox, or the kind has a time that no
+    /// certificate can have.
     pub fn issue(&self, kind: CertificateKind) -> Issued {
         self.issue_with(kind, KeyKind::EcPkcs8)
     }
 
-    /// A new device certificate with a key written down as `key` says.
+    /// A new device certificate with a key of this type and format.
     ///
     /// # Panics
     /// As [`issue`](Pki::issue).
@@ -30,8 +30,8 @@ impl Pki {
         issued.expect("fixed parameters can be signed")
     }
 
-    /// A certificate with a new key pair such as AWS makes them: RSA of 2048 bits in PKCS #1. There are eight, which take
-    /// turns.
+    /// A certificate with a new key pair such as AWS makes them: RSA of 2048 bits in PKCS #1. There are eight keys,
+    /// used in turn.
     pub(crate) fn issue_rsa(&self, kind: CertificateKind) -> anyhow::Result<Issued> {
         let (key, text) = keys::rsa(self.next_rsa())?;
         self.issued(kind, &key, text)
@@ -93,7 +93,7 @@ pub(crate) fn fingerprint(der: &[u8]) -> String {
     hex(digest.as_ref())
 }
 
-/// So many random bytes in hex.
+/// This many random bytes in hex.
 pub(crate) fn random_hex(count: usize) -> anyhow::Result<String> {
     let mut bytes = vec![0; count];
     let filled = SystemRandom::new().fill(&mut bytes);
@@ -123,7 +123,7 @@ fn validity(kind: CertificateKind) -> Validity {
     }
 }
 
-/// From 2000 to the last second of 2049, as AWS has it.
+/// From 2000 to the last second of 2049, as AWS does.
 fn long() -> Validity {
     (after_epoch(946_684_800), after_epoch(2_524_607_999))
 }
@@ -160,7 +160,7 @@ fn leaf(
         Err(before) => epoch - before.duration(),
     };
     (parameters.not_before, parameters.not_after) = (stamp(from), stamp(until));
-    // Otherwise all certificates of a key would have the same one.
+    // Otherwise all certificates of a key would have the same serial number.
     let mut serial = [0; 16];
     let filled = SystemRandom::new().fill(&mut serial);
     filled.map_err(|_| anyhow::anyhow!("no random numbers"))?;

@@ -1,4 +1,4 @@
-//! Private keys in the four ways in which people write them down.
+//! Private keys in the four common formats.
 
 use anyhow::Context;
 use rcgen::KeyPair;
@@ -29,7 +29,7 @@ pub(super) fn key(kind: KeyKind) -> anyhow::Result<(KeyPair, String)> {
     })
 }
 
-/// One of eight RSA keys, and its PEM in PKCS #1, in which AWS gives out the keys that it makes.
+/// One of eight RSA keys, and its PEM in PKCS #1, the format in which AWS delivers the keys that it generates.
 pub(super) fn rsa(which: usize) -> anyhow::Result<(KeyPair, String)> {
     let keys = pem::parse_many(RSA_KEYS)?;
     let key = &keys[which % keys.len()];

@@ -1,5 +1,5 @@
 //! A throw-away public key infrastructure: the CA that signs the server and the devices, a second CA that signs
-//! nothing the sandbox trusts, and certificates of every kind that a device may be given by mistake.
+//! nothing that the sandbox trusts, and certificates of every kind, valid and invalid.
 
 mod certstore;
 mod csr;
@@ -28,7 +28,7 @@ pub struct Issued {
     pub private_key_pem: String,
 }
 
-/// What is right or wrong with a certificate.
+/// The kinds of device certificates, valid and invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateKind {
     /// Signed by the sandbox's CA, valid until the end of 2049.
@@ -37,17 +37,17 @@ pub enum CertificateKind {
     Expired,
     /// Begins in 2090.
     NotYetValid,
-    /// In order, but signed by a CA that the sandbox does not know.
+    /// Valid, but signed by a CA that the sandbox does not trust.
     OtherCa,
-    /// In order, but for another key than the one beside it: who shows it cannot prove that it is his.
+    /// Valid, but for another key than the one issued with it: the TLS handshake fails.
     OtherKey,
-    /// Begins when it is issued, on this machine's clock, and ends so much later.
+    /// Begins when it is issued, on this machine's clock, and ends this much later.
     ValidFor(Duration),
     /// Begins and ends at these times, to the second.
     Between(SystemTime, SystemTime),
 }
 
-/// How a private key is written down. All RSA keys are one and the same test key.
+/// The type and format of a private key. All RSA keys are the same test key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
     EcPkcs8,
@@ -56,19 +56,19 @@ pub enum KeyKind {
     RsaPkcs1,
 }
 
-/// What is right or wrong with the certificate that the server shows.
+/// The kinds of server certificates, valid and invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerCertificate {
     /// For `localhost` and 127.0.0.1.
     Valid,
     Expired,
     NotYetValid,
-    /// In order, but for `elsewhere.example`.
+    /// Valid, but for `elsewhere.example`.
     OtherName,
 }
 
-/// The certificates of one sandbox, below one directory: a temporary one that ends with the sandbox, or one that was
-/// named, whose CA is used again at the next start.
+/// The certificates of one sandbox, in one directory: a temporary one that is removed with the sandbox, or a given one,
+/// whose CA is used again at the next start.
 pub struct Pki {
     dir: PathBuf,
     _temporary: Option<tempfile::TempDir>,
@@ -80,7 +80,7 @@ pub struct Pki {
 }
 
 impl Pki {
-    /// Opens the infrastructure in `dir`, creating what is missing.
+    /// Opens the infrastructure in `dir` and creates what is missing.
     pub(crate) fn open(dir: Option<&Path>) -> anyhow::Result<Pki> {
         let temporary = match dir {
             Some(_) => None,
@@ -94,7 +94,7 @@ impl Pki {
             .with_context(|| format!("cannot create {}", dir.display()))?;
         Ok(Pki {
             ca: Authority::open(&dir, "ca", "iotcore-sandbox CA")?,
-            other: Authority::open(&dir, "other-ca", "a CA that nobody asked")?,
+            other: Authority::open(&dir, "other-ca", "iotcore-sandbox other CA")?,
             statuses: Statuses::default(),
             claims: Claims::default(),
             rsa_keys: AtomicUsize::new(0),
@@ -113,7 +113,7 @@ impl Pki {
         self.other.file.clone()
     }
 
-    /// The directory that holds all of it.
+    /// The directory of the CAs.
     pub fn dir(&self) -> &Path {
         &self.dir
     }

@@ -1,10 +1,10 @@
-//! What the cloud knows about certificates, shared by the handle, the services and the connections.
+//! The status of certificates, shared by the handle, the services and the connections.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Whether a device certificate may connect: only an active one may. A certificate that was never mentioned is active, and
-/// nothing is remembered when a sandbox ends.
+/// Whether a device certificate may connect: only an active one may. A certificate whose status
+/// was never set is active, and all statuses are lost when the sandbox ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateStatus {
     Active,
@@ -12,7 +12,7 @@ pub enum CertificateStatus {
     Revoked,
     /// Issued to a device that has not registered a thing with it.
     PendingActivation,
-    /// It waited for that too long. The cloud does not know it any more.
+    /// Its device did not register in time. It is unknown to the cloud now.
     Deleted,
 }
 
@@ -31,7 +31,9 @@ impl Statuses {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, CertificateStatus>> {
-        self.0.lock().expect("nobody panics with this lock")
+        self.0
+            .lock()
+            .expect("no thread panics while it holds this lock")
     }
 }
 
@@ -49,6 +51,8 @@ impl Claims {
     }
 
     fn known(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.0.lock().expect("nobody panics with this lock")
+        self.0
+            .lock()
+            .expect("no thread panics while it holds this lock")
     }
 }

@@ -33,7 +33,7 @@ fn a_client_connects_and_is_recorded() {
         assert!(kinds[2].starts_with("CONNECT"), "{kinds:?}");
         assert_eq!(kinds[3], "CONNACK 0x00, session present false");
         assert_eq!(kinds[4], "DISCONNECT 0x00 received");
-        assert_eq!(kinds[5], "connection closed: the client said goodbye");
+        assert_eq!(kinds[5], "connection closed: the client disconnected");
         assert!(sandbox.connected().is_empty());
     }
 }

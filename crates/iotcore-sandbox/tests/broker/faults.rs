@@ -242,7 +242,7 @@ fn the_broker_falls_silent() {
         assert_eq!(device.next(), puback(1));
         device.publish("a", b"2", 1);
         device.ping();
-        // The first connection is read no more; another one is served as ever, and takes the name over.
+        // The first connection is not read any more; another one is served as usual, and takes over the client id.
         let mut second = Device::connect(&sandbox, version, "pump");
         second.sees_nothing();
         assert_eq!(device.next(), Seen::Closed);

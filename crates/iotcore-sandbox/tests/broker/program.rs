@@ -1,4 +1,4 @@
-//! The program that people run.
+//! The sandbox as a program.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -141,7 +141,7 @@ fn it_makes_shadows_of_files_and_complains_about_broken_ones() {
     (0..5).for_each(|_| drop(line(&mut output)));
     assert_eq!(
         line(&mut output),
-        "shadow t: update asked, 0 in flight (for an operator)\n"
+        "shadow t: update requested, 0 in flight (for an operator)\n"
     );
     let ignored = format!(
         "ignored {}: not JSON",

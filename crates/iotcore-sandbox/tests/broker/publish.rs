@@ -1,10 +1,10 @@
-//! What becomes of a PUBLISH: accepted, refused with a word, or refused without one.
+//! What happens to a PUBLISH: accepted, refused with an answer, or refused without one.
 
 use crate::common::{BOTH, Device, SOON, Seen, builder, recorded, sandbox};
 use iotcore_sandbox::{Deny, Event, Limits, Sandbox, Version};
 use rumqttc::v5::mqttbytes::v5;
 
-/// What a client sees of a publish that is not taken.
+/// What a client sees of a publish that is refused.
 #[derive(Clone, Copy)]
 enum Refusal {
     Nothing,

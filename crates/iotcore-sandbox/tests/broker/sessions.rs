@@ -171,7 +171,7 @@ fn a_session_survives_a_take_over() {
 
 #[test]
 fn stored_messages_come_at_their_pace() {
-    // Ten a second, on a clock that runs a hundred times too fast; the pace itself is tested where it is decided.
+    // Ten a second, on a clock that runs a hundred times faster; the pace itself is tested where it is decided.
     let limits = Limits {
         connect_interval: Duration::ZERO,
         ..Default::default()

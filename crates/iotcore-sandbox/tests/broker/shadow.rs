@@ -1,4 +1,4 @@
-//! The shadow service, as a device and as an operator see it, well-behaved and hostile.
+//! The shadow service, as a device and as an operator see it, without and with faults.
 
 use std::time::Duration;
 
@@ -392,7 +392,7 @@ fn a_late_answer_is_overtaken_and_outlives_its_connection() {
         .iter()
         .map(|event| event.in_flight)
         .collect();
-    assert_eq!(in_flight[..3], [1, 1, 0], "asked, documents, accepted");
+    assert_eq!(in_flight[..3], [1, 1, 0], "requested, documents, accepted");
 }
 
 #[test]

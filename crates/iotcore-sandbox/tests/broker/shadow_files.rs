@@ -1,4 +1,4 @@
-//! Shadows as files: what the sandbox writes, and what it makes of a person's edits.
+//! Shadows as files: what the sandbox writes, and what the edits of a person do.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ fn desired(shadow: &Shadow, expected: Value) {
     assert!(is, "{:?}", shadow.document());
 }
 
-/// Waits until so many things were told about a file.
+/// Waits until this many problems with files were recorded.
 fn told(sandbox: &Sandbox, file: &Path, count: usize) {
     let about = |record: &&Record| matches!(&record.event, Event::ShadowFile { file: told, .. } if told == file);
     let all = sandbox.wait_for(SOON, |records| {

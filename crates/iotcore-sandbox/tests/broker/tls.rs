@@ -131,7 +131,7 @@ fn a_server_name_may_be_required() {
     assert!(!error.contains("ertificate"), "{error}");
 }
 
-/// Shakes hands only. The error is in the client's words.
+/// The TLS handshake only. The error is the client's text.
 fn handshake(sandbox: &Sandbox, config: rustls::ClientConfig) -> Result<(), String> {
     let name = sandbox.host().to_owned().try_into().unwrap();
     let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();

@@ -79,7 +79,7 @@ impl Shadow {
         wanted: &Map<String, Value>,
     ) -> Result<Map<String, Value>, ShadowRejection> {
         let mut outcome = Ok(Map::new());
-        self.hub.broker().let_cloud(Instant::now(), |at| {
+        self.hub.broker().publish_for_service(Instant::now(), |at| {
             let mut handler = self.shadows.handler();
             let current = handler.desired(&self.name);
             let changes = changes(&current.clone().unwrap_or_default(), wanted);
@@ -168,7 +168,7 @@ impl Shadow {
     /// Publishes the delta message of this version once more, unchanged. False if there was none, or it is no longer stored.
     pub fn replay_delta(&self, version: u64) -> bool {
         let mut found = false;
-        self.hub.broker().let_cloud(Instant::now(), |at| {
+        self.hub.broker().publish_for_service(Instant::now(), |at| {
             let request = self.request(ShadowOperation::Update, Value::Null, at);
             let delta = self.shadows.handler().old_delta(&request, version);
             found = delta.is_some();
@@ -179,7 +179,7 @@ impl Shadow {
 
     fn ask(&self, operation: ShadowOperation, request: Value) -> Result<Value, ShadowRejection> {
         let mut outcome = Ok(Value::Null);
-        self.hub.broker().let_cloud(Instant::now(), |at| {
+        self.hub.broker().publish_for_service(Instant::now(), |at| {
             let request = self.request(operation, request, at);
             let (answer, messages) = self.shadows.handler().by_operator(&request);
             outcome = answer;

@@ -1,4 +1,4 @@
-//! What the tests share: sandboxes without patience-testing limits, and a device that speaks one packet at a time.
+//! What the tests share: sandboxes without the limits that slow tests down, and a device that speaks one packet at a time.
 
 pub mod claimant;
 mod device;
