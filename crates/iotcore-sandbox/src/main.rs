@@ -2,78 +2,88 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
+use clap::Parser;
 use iotcore_sandbox::{Event, Issued, Sandbox};
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str = "usage: iotcore-sandbox [--port PORT] [--dir DIR]
-
-A local AWS IoT Core on localhost. Writes its CA and a certstore for a device into DIR
-(default: ./iotcore-sandbox), listens on PORT (default: 8883), prints what happens, and
-ends on Ctrl-C.
-
-Keeps the shadows of things in DIR/shadow: THING.desired.json and THING.reported.json, or
-THING~NAME.desired.json and THING~NAME.reported.json for named ones. Edit a .desired.json,
-or make a new one, to change what is desired.
-
-New devices may be provisioned with the claim certificate in DIR/claim, a certstore too.
-The template is called 'fleet'. It wants the parameter SerialNumber and makes the thing
-device-SERIALNUMBER, with an empty configuration. Requests are JSON, not CBOR.";
-
+/// A local AWS IoT Core on localhost, to run and test devices against.
+///
+/// Writes its CA and a certstore for a device into DIR, listens on PORT,
+/// prints what happens, and ends on Ctrl-C.
+///
+/// Keeps the shadows of things in DIR/shadow: THING.desired.json and
+/// THING.reported.json, or THING~NAME.desired.json and
+/// THING~NAME.reported.json for named shadows. Edit a .desired.json, or
+/// create one, to change what is desired.
+///
+/// New devices can be provisioned with the claim certificate in DIR/claim,
+/// which is a certstore too. The template is called 'fleet'. It requires
+/// the parameter SerialNumber and registers the thing device-SERIALNUMBER,
+/// with an empty configuration. Requests are JSON, not CBOR.
+#[derive(Debug, Parser)]
+#[command(
+    name = "iotcore-sandbox",
+    // The last one of a repeated option counts.
+    args_override_self = true,
+    verbatim_doc_comment,
+    after_help = "Exit codes: 0 ended by Ctrl-C, 1 cannot start."
+)]
 struct Options {
+    /// Port of 127.0.0.1 to listen on, 0 for any free one
+    #[arg(long, value_name = "PORT", default_value_t = 8883)]
     port: u16,
+
+    /// Directory of certificates and shadows, created if necessary
+    #[arg(long, value_name = "DIR", default_value = "iotcore-sandbox")]
     dir: PathBuf,
 }
 
-fn main() -> anyhow::Result<()> {
-    let Some(options) = parse(std::env::args().skip(1))? else {
-        println!("{USAGE}");
-        return Ok(());
+fn main() -> ExitCode {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(usage) => {
+            let _ = usage.print();
+            return if usage.use_stderr() {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
     };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> anyhow::Result<()> {
+    let Options { port, dir } = options;
+    std::fs::create_dir_all(dir).map_err(|error| {
+        let dir = dir.display();
+        anyhow!("--dir={dir}: cannot create it: {error}; choose a directory that you may write to")
+    })?;
     let interrupted = interrupted()?;
     let sandbox = Sandbox::builder()
-        .port(options.port)
-        .dir(&options.dir)
-        .shadow_dir(options.dir.join("shadow"))
+        .port(*port)
+        .dir(dir)
+        .shadow_dir(dir.join("shadow"))
         .keep_records(10_000)
         .start()?;
-    greet(&sandbox, &options.dir)?;
+    announce(&sandbox, dir)?;
     follow(&sandbox, &interrupted);
     Ok(())
 }
 
-/// `None` if the user wants help.
-fn parse(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Option<Options>> {
-    let mut options = Options {
-        port: 8883,
-        dir: PathBuf::from("iotcore-sandbox"),
-    };
-    while let Some(argument) = arguments.next() {
-        let mut value = || {
-            arguments
-                .next()
-                .with_context(|| format!("{argument} needs a value\n{USAGE}"))
-        };
-        match argument.as_str() {
-            "--port" => {
-                let text = value()?;
-                options.port = text
-                    .parse()
-                    .with_context(|| format!("--port={text}: not a port"))?;
-            }
-            "--dir" => options.dir = value()?.into(),
-            "--help" | "-h" => return Ok(None),
-            other => bail!("unknown argument '{other}'\n{USAGE}"),
-        }
-    }
-    Ok(Some(options))
-}
-
-fn greet(sandbox: &Sandbox, dir: &Path) -> anyhow::Result<()> {
+fn announce(sandbox: &Sandbox, dir: &Path) -> anyhow::Result<()> {
     let (certstore, claim) = (dir.join("certstore"), dir.join("claim"));
     let id = certificate(sandbox, &certstore)?;
     let claim_id = certificate(sandbox, &claim)?;
@@ -86,7 +96,7 @@ fn greet(sandbox: &Sandbox, dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The certificate that an earlier run wrote, or a new one; `endpoint.txt` names this run's port in any case.
+/// The certificate that an earlier run wrote, or a new one; `endpoint.txt` has this run's port in both cases.
 fn certificate(sandbox: &Sandbox, certstore: &Path) -> anyhow::Result<String> {
     let directories = std::fs::read_dir(certstore).into_iter().flatten().flatten();
     let mut ids = directories.filter_map(|entry| entry.file_name().into_string().ok());
@@ -123,7 +133,7 @@ fn follow(sandbox: &Sandbox, interrupted: &AtomicBool) {
     while !interrupted.load(Ordering::Relaxed) {
         for record in sandbox.records_after(last, Duration::from_millis(200)) {
             last = record.sequence;
-            // Nobody reads any more: go on serving.
+            // If nobody reads the output any more, the sandbox still serves.
             let _ = match record.event {
                 Event::ShadowFile { .. } => writeln!(std::io::stderr(), "{record}"),
                 _ => writeln!(std::io::stdout(), "{record}"),

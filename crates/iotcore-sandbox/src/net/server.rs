@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::anyhow;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc as async_mpsc;
 
@@ -32,8 +32,8 @@ impl Server {
     /// Listens on this port of the loopback interface (0: any free one) and serves it in a thread of its own.
     pub(crate) fn start(port: u16, hub: Arc<Hub>) -> anyhow::Result<Server> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        let listener = listener.with_context(|| {
-            format!("cannot listen on port {port} of 127.0.0.1: stop what uses it, or choose another port")
+        let listener = listener.map_err(|error| {
+            anyhow!("cannot listen on port {port} of 127.0.0.1: {error}; choose another port")
         })?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();

@@ -155,24 +155,84 @@ fn it_makes_shadows_of_files_and_complains_about_broken_ones() {
     );
 }
 
+/// Runs it to its end: exit code, standard output and standard error.
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_iotcore-sandbox"));
+    let output = command.args(arguments).output().unwrap();
+    let [out, errors] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (output.status.code(), out, errors)
+}
+
 #[test]
 fn it_explains_itself() {
-    let run = |argument: &str| {
-        Command::new(env!("CARGO_BIN_EXE_iotcore-sandbox"))
-            .arg(argument)
-            .output()
-            .unwrap()
+    for option in ["--help", "-h"] {
+        let (code, help, errors) = run(&[option]);
+        assert_eq!((code, errors.as_str()), (Some(0), ""));
+        assert!(help.starts_with("A local AWS IoT Core"), "{help}");
+        assert!(
+            help.contains("\nUsage: iotcore-sandbox [OPTIONS]\n"),
+            "{help}"
+        );
+        let defaults = ["[default: 8883]", "[default: iotcore-sandbox]"];
+        for text in ["--port <PORT>", "--dir <DIR>"].iter().chain(&defaults) {
+            assert!(help.contains(text), "{text} in {help}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_named_with_the_reason_and_the_remedy() {
+    let check = |arguments: &[&str], expected: &str| {
+        let (code, out, errors) = run(arguments);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{arguments:?}");
+        assert!(
+            errors.starts_with(&format!("error: {expected}")),
+            "{errors}"
+        );
+        assert!(errors.contains("try '--help'"), "{errors}");
     };
-    assert!(
-        String::from_utf8(run("--help").stdout)
-            .unwrap()
-            .starts_with("usage: iotcore-sandbox")
+    check(&["--prot"], "unexpected argument '--prot' found");
+    check(&["cloud"], "unexpected argument 'cloud' found");
+    check(&["--port"], "a value is required for '--port <PORT>'");
+    check(
+        &["--port", "65536"],
+        "invalid value '65536' for '--port <PORT>': 65536 is not in 0..=65535",
     );
-    let unknown = run("--prot");
-    assert!(!unknown.status.success());
-    assert!(
-        String::from_utf8(unknown.stderr)
-            .unwrap()
-            .contains("unknown argument '--prot'")
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_named_with_the_reason_and_the_remedy() {
+    let check = |arguments: &[&str], expected: [&str; 3]| {
+        let (code, out, errors) = run(arguments);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{arguments:?}");
+        for text in expected {
+            assert!(errors.contains(text), "{text} in {errors}");
+        }
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    };
+    check(
+        &["--dir", "/dev/null/cloud"],
+        [
+            "--dir=/dev/null/cloud: ",
+            "Not a directory",
+            "; choose a directory",
+        ],
     );
+    let (dir, sandbox) = (tempfile::tempdir().unwrap(), Sandbox::start().unwrap());
+    let port = sandbox.port().to_string();
+    check(
+        &["--port", &port, "--dir", dir.path().to_str().unwrap()],
+        [&format!("port {port}"), "in use", "; choose another port"],
+    );
+}
+
+#[test]
+fn the_last_one_of_a_repeated_option_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = command(Path::new("/dev/null/cloud"));
+    let mut child = command.arg("--dir").arg(dir.path()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    assert!(line(&mut output).starts_with("listening on localhost:"));
+    interrupt(child);
 }
