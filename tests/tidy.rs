@@ -249,7 +249,8 @@ fn the_manual_lists_exactly_the_options_of_the_program() {
 fn headings_stand_apart_from_the_text_before_them() {
     let folder = fs::read_dir(root().join("docs")).expect("the documents");
     let documents = folder.map(|entry| entry.expect("an entry").path());
-    for path in documents.chain([root().join("README.md")]) {
+    let readmes = ["README.md", "crates/iotcore-sandbox/README.md"].map(|path| root().join(path));
+    for path in documents.chain(readmes) {
         if path.extension().is_none_or(|extension| extension != "md") {
             continue;
         }

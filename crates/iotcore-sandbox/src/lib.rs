@@ -92,3 +92,8 @@ pub use pki::{CertificateKind, CertificateStatus, Issued, KeyKind, Pki, ServerCe
 pub use policy::Deny;
 pub use record::{Event, Received, Record};
 pub use sandbox::Sandbox;
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
