@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_taken_over_before_it_has_a_name() {
+    fn no_connection_is_taken_over_before_its_client_id_is_known() {
         let mut script = script(vec![Fault::once(When::Always, What::TakeOver)]);
         assert_eq!(script.at(Stage::Handled(0), &Facts::default()), None);
         let named = Facts {

@@ -29,7 +29,7 @@ fn a_request_says_which_key_is_to_be_certified() {
 }
 
 #[test]
-fn a_request_that_aws_does_not_sign_is_told_why() {
+fn a_request_that_aws_does_not_sign_is_rejected_with_the_reason() {
     let check = |text: &str, why: &str| {
         assert_eq!(SubjectKey::of_request(text).unwrap_err(), why);
     };

@@ -39,7 +39,7 @@ fn a_client_connects_and_is_recorded() {
 }
 
 #[test]
-fn mqtt_5_is_told_the_terms_of_the_connection() {
+fn mqtt_5_gets_the_properties_of_the_connection() {
     let sandbox = sandbox();
     let hello = Hello {
         session_expiry: Some(86_400),
@@ -220,7 +220,7 @@ fn tests_may_allow_shorter_keep_alives() {
 }
 
 #[test]
-fn a_will_is_published_on_every_end_but_a_goodbye() {
+fn a_will_is_published_on_every_end_but_a_disconnect() {
     for version in BOTH {
         let wills = |end: &dyn Fn(&iotcore_sandbox::Sandbox, Device)| {
             let sandbox = sandbox();
@@ -253,7 +253,7 @@ fn a_will_is_published_on_every_end_but_a_goodbye() {
 }
 
 #[test]
-fn a_goodbye_with_will_publishes_the_will() {
+fn a_disconnect_with_will_publishes_the_will() {
     let sandbox = sandbox();
     let (mut device, _) = Device::hello(
         &sandbox,

@@ -128,7 +128,7 @@ fn pubacks_come_in_reverse() {
 }
 
 #[test]
-fn a_puback_comes_that_nobody_asked_for() {
+fn a_puback_comes_for_no_publish() {
     three_publishes(What::UnsolicitedPuback, |_, device| {
         assert_eq!([device.next(), device.next()], [puback(1), puback(2)]);
         assert_eq!([device.next(), device.next()], [puback(0x8002), puback(3)]);

@@ -129,7 +129,7 @@ fn it_provisions_new_devices() {
 }
 
 #[test]
-fn it_makes_shadows_of_files_and_complains_about_broken_ones() {
+fn it_makes_shadows_of_files_and_reports_invalid_ones() {
     let dir = tempfile::tempdir().unwrap();
     let shadows = dir.path().join("shadow");
     std::fs::create_dir(&shadows).unwrap();

@@ -28,7 +28,7 @@ fn story(sandbox: &Sandbox) -> Vec<(String, ProvisioningKind)> {
 }
 
 #[test]
-fn a_new_device_becomes_a_thing() {
+fn a_new_device_is_registered_as_a_thing() {
     for version in BOTH {
         let sandbox = sandbox();
         let mut new = Claimant::connect(&sandbox, version);
@@ -98,7 +98,7 @@ fn two_requests_of_one_device_are_two_certificates() {
 }
 
 #[test]
-fn the_owner_sees_who_became_what() {
+fn the_owner_sees_which_device_became_which_thing() {
     let sandbox = builder()
         .template(
             template("pumps")
@@ -345,7 +345,7 @@ fn who_has_not_subscribed_hears_nothing() {
 }
 
 #[test]
-fn a_hook_has_the_last_word() {
+fn a_hook_allows_changes_or_denies_a_registration() {
     let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
     let seen = Arc::clone(&asked);
     let hook = move |request: &iotcore_sandbox::HookRequest| {
@@ -423,7 +423,7 @@ fn a_template_says_what_becomes_of_certificates_and_things() {
 }
 
 #[test]
-fn nobody_answers_on_the_cbor_topics() {
+fn requests_on_the_cbor_topics_are_not_answered() {
     let sandbox = sandbox();
     let mut new = Claimant::connect(&sandbox, Version::V5);
     let id = new

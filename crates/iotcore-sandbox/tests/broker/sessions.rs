@@ -140,7 +140,7 @@ fn a_session_of_one_version_is_not_resumed_over_the_other() {
 }
 
 #[test]
-fn a_goodbye_of_mqtt_5_may_end_the_session_but_not_begin_one() {
+fn a_disconnect_of_mqtt_5_may_end_the_session_but_not_create_one() {
     let sandbox = sandbox();
     let goodbye = |expiry: u8| [0xe0, 0x07, 0x00, 0x05, 0x11, 0, 0, 0, expiry];
 

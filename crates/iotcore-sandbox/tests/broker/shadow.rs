@@ -123,7 +123,7 @@ fn timestamps_are_seconds_of_the_cloud_s_clock() {
 }
 
 #[test]
-fn an_operator_s_wish_reaches_the_device() {
+fn what_an_operator_desires_reaches_the_device() {
     let sandbox = sandbox();
     let mut twin = twin(&sandbox, Version::V5, CLASSIC);
     let shadow = sandbox.shadow("t");

@@ -130,7 +130,7 @@ fn an_edit_reaches_the_device() {
 }
 
 #[test]
-fn a_broken_edit_is_told_and_left_alone_until_it_is_mended() {
+fn an_invalid_edit_is_recorded_and_not_replaced_until_it_is_corrected() {
     let (sandbox, dir) = sandbox();
     let shadow = sandbox.shadow("t");
     let file = dir.path().join("t.desired.json");

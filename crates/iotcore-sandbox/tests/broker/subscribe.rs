@@ -34,7 +34,7 @@ fn messages_come_to_matching_filters_as_on_aws() {
 }
 
 #[test]
-fn the_specification_is_one_switch_away() {
+fn the_rules_of_the_specification_can_be_switched_on() {
     let sandbox = builder()
         .limit(|limits| limits.hash_matches_parent = true)
         .start()

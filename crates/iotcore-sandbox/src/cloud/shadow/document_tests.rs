@@ -132,7 +132,7 @@ fn members_are_merged_and_each_written_leaf_is_stamped() {
 }
 
 #[test]
-fn empty_objects_are_as_good_as_none_unless_told_otherwise() {
+fn empty_objects_are_removed_unless_configured_otherwise() {
     let check = |before: Value, incoming: Value, dropped: Value, kept: Value| {
         let after = |drops| apply(before.clone(), incoming.clone(), drops).0;
         assert_eq!(
