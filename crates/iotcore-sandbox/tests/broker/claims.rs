@@ -6,13 +6,13 @@ use iotcore_sandbox::{CertificateKind, DeniedSubscription, Deny, Sandbox, Versio
 use x509_parser::pem::parse_x509_pem;
 
 use crate::common::claimant::{Claimant, connects, shown};
-use crate::common::{BOTH, Device, Hello, Seen, builder, code, sandbox};
+use crate::common::{BOTH, ConnectPacket, Device, Seen, builder, code, sandbox};
 
 /// A device with a claim certificate, connected.
 fn claimant(sandbox: &Sandbox, version: Version) -> Device {
     let claim = sandbox.pki().issue_claim(CertificateKind::Valid);
     let mut device = Device::open_with(sandbox, version, &claim, &[]);
-    device.say_hello(&Hello::new(version, "new"));
+    device.send_connect(&ConnectPacket::new(version, "new"));
     assert!(matches!(device.next(), Seen::Connack { code: 0, .. }));
     device
 }
@@ -88,7 +88,7 @@ fn a_policy_may_be_about_one_certificate() {
     ));
     sandbox.certificate_policy(&issued.id, vec![Deny::Publish("a".to_owned())]);
     let mut device = Device::open_with(&sandbox, Version::V5, &issued, &[]);
-    device.say_hello(&Hello::new(Version::V5, "pump"));
+    device.send_connect(&ConnectPacket::new(Version::V5, "pump"));
     device.next();
     denied(&mut device, "a");
     device.publish("b", b"", 1);
@@ -105,10 +105,10 @@ fn a_device_does_not_inherit_what_its_claim_may_not() {
     let mut new = Claimant::connect(&sandbox, Version::V5);
     let (issued, token) = new.created();
     new.registered(&token, "42");
-    new.device.say_goodbye();
+    new.device.send_disconnect();
     assert_eq!(new.device.next(), Seen::Closed);
     let mut device = Device::open_with(&sandbox, Version::V5, &issued, &[]);
-    device.say_hello(&Hello::new(Version::V5, "new"));
+    device.send_connect(&ConnectPacket::new(Version::V5, "new"));
     device.next();
     assert_eq!(device.subscribe(&[("a", 1)]), [1]);
     device.publish("a", b"", 0);
@@ -125,7 +125,7 @@ fn a_claim_store_is_a_certstore_with_a_claim_in_it() {
     let written = std::fs::read_to_string(dir.path().join(file)).unwrap();
     assert_eq!(written, claim.certificate_pem);
     let mut device = Device::open_with(&sandbox, Version::V5, &claim, &[]);
-    device.say_hello(&Hello::new(Version::V5, "new"));
+    device.send_connect(&ConnectPacket::new(Version::V5, "new"));
     device.next();
     denied(&mut device, "a");
 }

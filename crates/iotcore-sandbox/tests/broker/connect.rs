@@ -1,8 +1,10 @@
-//! Who may connect, on which terms, and how connections end.
+//! Who may connect, with which properties, and how connections end.
 
 use std::time::Duration;
 
-use crate::common::{BOTH, Device, Hello, SOON, Seen, builder, closed, code, recorded, sandbox};
+use crate::common::{
+    BOTH, ConnectPacket, Device, SOON, Seen, builder, closed, code, recorded, sandbox,
+};
 use iotcore_sandbox::{Cut, Deny, Event, Version};
 use rumqttc::v5::mqttbytes::v5;
 
@@ -19,7 +21,7 @@ fn a_client_connects_and_is_recorded() {
         let sandbox = sandbox();
         let mut device = Device::connect(&sandbox, version, "pump");
         assert_eq!(sandbox.connected(), ["pump"]);
-        device.say_goodbye();
+        device.send_disconnect();
         assert_eq!(device.next(), Seen::Closed);
         recorded(&sandbox, |event| matches!(event, Event::Closed { .. }));
 
@@ -41,31 +43,35 @@ fn a_client_connects_and_is_recorded() {
 #[test]
 fn mqtt_5_gets_the_properties_of_the_connection() {
     let sandbox = sandbox();
-    let hello = Hello {
+    let packet = ConnectPacket {
         session_expiry: Some(86_400),
         keep_alive: 5,
-        ..Hello::new(Version::V5, "pump")
+        ..ConnectPacket::new(Version::V5, "pump")
     };
-    let (device, _) = Device::hello(&sandbox, &hello);
+    let (device, _) = Device::connect_with(&sandbox, &packet);
     let Ok(v5::Packet::ConnAck(connack)) = v5::Packet::read(&mut device.frame.clone(), None) else {
         panic!("no CONNACK");
     };
-    let terms = connack.properties.expect("properties");
-    assert_eq!(terms.session_expiry_interval, Some(3600), "an hour at most");
-    assert_eq!(terms.receive_max, Some(100));
-    assert_eq!(terms.max_qos, Some(1));
-    assert_eq!(terms.retain_available, Some(1));
-    assert_eq!(terms.max_packet_size, Some(149_504));
-    assert_eq!(terms.topic_alias_max, Some(8));
-    assert_eq!(terms.wildcard_subscription_available, Some(1));
-    assert_eq!(terms.subscription_identifiers_available, Some(0));
-    assert_eq!(terms.shared_subscription_available, Some(1));
+    let properties = connack.properties.expect("properties");
     assert_eq!(
-        terms.server_keep_alive,
+        properties.session_expiry_interval,
+        Some(3600),
+        "an hour at most"
+    );
+    assert_eq!(properties.receive_max, Some(100));
+    assert_eq!(properties.max_qos, Some(1));
+    assert_eq!(properties.retain_available, Some(1));
+    assert_eq!(properties.max_packet_size, Some(149_504));
+    assert_eq!(properties.topic_alias_max, Some(8));
+    assert_eq!(properties.wildcard_subscription_available, Some(1));
+    assert_eq!(properties.subscription_identifiers_available, Some(0));
+    assert_eq!(properties.shared_subscription_available, Some(1));
+    assert_eq!(
+        properties.server_keep_alive,
         Some(30),
         "no shorter than half a minute"
     );
-    assert_eq!(terms.assigned_client_identifier, None);
+    assert_eq!(properties.assigned_client_identifier, None);
 }
 
 #[test]
@@ -78,18 +84,18 @@ fn a_client_without_an_id_is_given_one_that_it_cannot_use_again() {
         };
         assert!(assigned.starts_with("$GEN/"), "{assigned}");
 
-        let (_, connack) = Device::hello(&sandbox, &Hello::new(version, assigned));
+        let (_, connack) = Device::connect_with(&sandbox, &ConnectPacket::new(version, assigned));
         assert_eq!(connack, refused(code(version, 2, 0x85)));
     }
 }
 
 #[test]
 fn a_session_cannot_be_kept_for_nobody() {
-    let hello = Hello {
+    let packet = ConnectPacket {
         clean: false,
-        ..Hello::new(Version::V311, "")
+        ..ConnectPacket::new(Version::V311, "")
     };
-    assert_eq!(Device::hello(&sandbox(), &hello).1, refused(2));
+    assert_eq!(Device::connect_with(&sandbox(), &packet).1, refused(2));
 }
 
 #[test]
@@ -97,7 +103,8 @@ fn a_client_id_has_128_bytes_at_most() {
     for version in BOTH {
         let sandbox = sandbox();
         let _fits = Device::connect(&sandbox, version, &"x".repeat(128));
-        let (mut device, connack) = Device::hello(&sandbox, &Hello::new(version, &"x".repeat(129)));
+        let (mut device, connack) =
+            Device::connect_with(&sandbox, &ConnectPacket::new(version, &"x".repeat(129)));
         assert_eq!(connack, refused(code(version, 2, 0x85)));
         assert_eq!(device.next(), Seen::Closed);
     }
@@ -108,7 +115,7 @@ fn a_denied_client_is_refused() {
     for version in BOTH {
         let sandbox = sandbox();
         sandbox.policy("pump", vec![Deny::Connect]);
-        let (_, connack) = Device::hello(&sandbox, &Hello::new(version, "pump"));
+        let (_, connack) = Device::connect_with(&sandbox, &ConnectPacket::new(version, "pump"));
         assert_eq!(connack, refused(code(version, 5, 0x87)));
         let _other = Device::connect(&sandbox, version, "valve");
     }
@@ -122,7 +129,7 @@ fn a_client_that_connects_too_often_is_refused() {
             .start()
             .unwrap();
         let _first = Device::connect(&sandbox, version, "pump");
-        let (_, connack) = Device::hello(&sandbox, &Hello::new(version, "pump"));
+        let (_, connack) = Device::connect_with(&sandbox, &ConnectPacket::new(version, "pump"));
         assert_eq!(connack, refused(code(version, 3, 0x97)));
         let _other = Device::connect(&sandbox, version, "valve");
     }
@@ -145,7 +152,7 @@ fn a_second_connect_ends_the_connection() {
     for version in BOTH {
         let sandbox = sandbox();
         let mut device = Device::connect(&sandbox, version, "pump");
-        device.say_hello(&Hello::new(version, "pump"));
+        device.send_connect(&ConnectPacket::new(version, "pump"));
         device.sees_end(0x82);
     }
 }
@@ -192,12 +199,12 @@ fn a_silent_client_is_closed_after_one_and_a_half_keep_alives() {
     for version in BOTH {
         // An hour takes two seconds: a keep-alive of 1200 s (0 asks for the longest) one.
         let sandbox = builder().clock_speed(1800.0).start().unwrap();
-        let hello = Hello {
+        let packet = ConnectPacket {
             keep_alive: 0,
-            ..Hello::new(version, "pump")
+            ..ConnectPacket::new(version, "pump")
         }
         .with_will("wills", 0);
-        let (mut device, _) = Device::hello(&sandbox, &hello);
+        let (mut device, _) = Device::connect_with(&sandbox, &packet);
         device.sees_end(0x8d);
         recorded(&sandbox, |event| {
             matches!(event, Event::WillPublished { .. })
@@ -211,11 +218,11 @@ fn tests_may_allow_shorter_keep_alives() {
         .limit(|limits| limits.min_keep_alive = Duration::ZERO)
         .start()
         .unwrap();
-    let hello = Hello {
+    let packet = ConnectPacket {
         keep_alive: 1,
-        ..Hello::new(Version::V311, "pump")
+        ..ConnectPacket::new(Version::V311, "pump")
     };
-    let (mut device, _) = Device::hello(&sandbox, &hello);
+    let (mut device, _) = Device::connect_with(&sandbox, &packet);
     assert_eq!(device.next(), Seen::Closed);
 }
 
@@ -226,8 +233,10 @@ fn a_will_is_published_on_every_end_but_a_disconnect() {
             let sandbox = sandbox();
             let mut watcher = Device::connect(&sandbox, version, "watcher");
             watcher.subscribe(&[("wills", 1)]);
-            let (device, _) =
-                Device::hello(&sandbox, &Hello::new(version, "pump").with_will("wills", 1));
+            let (device, _) = Device::connect_with(
+                &sandbox,
+                &ConnectPacket::new(version, "pump").with_will("wills", 1),
+            );
             end(&sandbox, device);
             recorded(&sandbox, |event| matches!(event, Event::Closed { .. }));
             let count = sandbox
@@ -241,7 +250,7 @@ fn a_will_is_published_on_every_end_but_a_disconnect() {
             watcher.sees_nothing();
             count
         };
-        assert_eq!(wills(&|_, mut device| device.say_goodbye()), 0);
+        assert_eq!(wills(&|_, mut device| device.send_disconnect()), 0);
         assert_eq!(wills(&|_, device| drop(device)), 1);
         assert_eq!(wills(&|sandbox, _| sandbox.cut("pump", Cut::Reset)), 1);
         assert_eq!(wills(&|_, mut device| device.send_raw(&[0xff, 0xff])), 1);
@@ -255,9 +264,9 @@ fn a_will_is_published_on_every_end_but_a_disconnect() {
 #[test]
 fn a_disconnect_with_will_publishes_the_will() {
     let sandbox = sandbox();
-    let (mut device, _) = Device::hello(
+    let (mut device, _) = Device::connect_with(
         &sandbox,
-        &Hello::new(Version::V5, "pump").with_will("wills", 0),
+        &ConnectPacket::new(Version::V5, "pump").with_will("wills", 0),
     );
     device.send_raw(&[0xe0, 0x01, 0x04]);
     recorded(&sandbox, |event| {
@@ -269,10 +278,10 @@ fn a_disconnect_with_will_publishes_the_will() {
 fn a_will_of_qos_2_or_to_a_bad_topic_is_refused() {
     let check = |topic: &str, qos, code| {
         let sandbox = sandbox();
-        let hello = Hello::new(Version::V5, "pump").with_will(topic, qos);
-        assert_eq!(Device::hello(&sandbox, &hello).1, refused(code));
-        let hello = Hello::new(Version::V311, "pump").with_will(topic, qos);
-        assert_eq!(Device::hello(&sandbox, &hello).1, Seen::Closed);
+        let packet = ConnectPacket::new(Version::V5, "pump").with_will(topic, qos);
+        assert_eq!(Device::connect_with(&sandbox, &packet).1, refused(code));
+        let packet = ConnectPacket::new(Version::V311, "pump").with_will(topic, qos);
+        assert_eq!(Device::connect_with(&sandbox, &packet).1, Seen::Closed);
     };
     check("wills", 2, 0x9b);
     check("a/#", 1, 0x90);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use iotcore_sandbox::{Event, Fault, Sandbox, Version, What, When};
 
-use crate::common::{BOTH, Device, Hello, SOON, Seen, code, recorded, sandbox};
+use crate::common::{BOTH, ConnectPacket, Device, SOON, Seen, code, recorded, sandbox};
 
 fn with(fault: Fault) -> Sandbox {
     let sandbox = sandbox();
@@ -37,7 +37,7 @@ fn three_publishes(what: What, check: impl Fn(&Sandbox, &mut Device)) {
 fn a_connection_is_refused_and_the_next_one_is_not() {
     let sandbox = with(Fault::once(When::Connection(1), What::RefuseConnection));
     let mut device = Device::open(&sandbox, Version::V311);
-    device.say_hello(&Hello::new(Version::V311, "pump"));
+    device.send_connect(&ConnectPacket::new(Version::V311, "pump"));
     assert!(matches!(device.next(), Seen::Closed | Seen::Reset));
     Device::connect(&sandbox, Version::V311, "pump");
 }
@@ -62,7 +62,7 @@ fn connack_stalls() {
             What::StallConnack,
         ));
         let mut device = Device::open(&sandbox, version);
-        device.say_hello(&Hello::new(version, "pump"));
+        device.send_connect(&ConnectPacket::new(version, "pump"));
         recorded(&sandbox, |event| matches!(event, Event::Connect { .. }));
         assert!(sandbox.connected().is_empty());
         sandbox.pause();
@@ -75,7 +75,8 @@ fn connack_refuses() {
     for version in BOTH {
         let refusal = code(version, 3, 0x88);
         let sandbox = with(Fault::once(When::Always, What::RefuseConnack(refusal)));
-        let (mut device, connack) = Device::hello(&sandbox, &Hello::new(version, "pump"));
+        let (mut device, connack) =
+            Device::connect_with(&sandbox, &ConnectPacket::new(version, "pump"));
         assert_eq!(
             connack,
             Seen::Connack {
@@ -254,7 +255,7 @@ fn the_broker_falls_silent() {
 fn the_broker_is_silent_from_the_start() {
     let sandbox = with(Fault::once(When::Always, What::SilentAfterPackets(0)));
     let mut device = Device::open(&sandbox, Version::V5);
-    device.say_hello(&Hello::new(Version::V5, "pump"));
+    device.send_connect(&ConnectPacket::new(Version::V5, "pump"));
     recorded(&sandbox, |event| {
         matches!(event, Event::TlsEstablished { .. })
     });
@@ -356,11 +357,11 @@ fn a_connection_is_cut_at_each_point_of_a_request() {
 #[test]
 fn an_answer_waits_in_a_persistent_session_that_was_cut_before_it() {
     let sandbox = with(Fault::once(When::Always, What::CloseBeforeAnswer));
-    let hello = Hello::persistent(Version::V5, "pump");
-    let (mut device, _) = Device::hello(&sandbox, &hello);
+    let packet = ConnectPacket::persistent(Version::V5, "pump");
+    let (mut device, _) = Device::connect_with(&sandbox, &packet);
     device.subscribe(&[("$aws/things/t/shadow/get/rejected", 1)]);
     device.publish("$aws/things/t/shadow/get", b"", 0);
     assert_eq!(device.next(), Seen::Closed);
-    let (mut device, _) = Device::hello(&sandbox, &hello);
+    let (mut device, _) = Device::connect_with(&sandbox, &packet);
     assert_eq!(device.message().0, "$aws/things/t/shadow/get/rejected");
 }

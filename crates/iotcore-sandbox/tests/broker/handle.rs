@@ -7,7 +7,7 @@ use std::time::Duration;
 use iotcore_sandbox::{CertificateKind, CloudMessage, Event, Moment, Sandbox, Service, Version};
 use rumqttc::{Client, MqttOptions, QoS, TlsConfiguration, Transport};
 
-use crate::common::{BOTH, Device, Hello, SOON, Seen, builder, config, recorded, sandbox};
+use crate::common::{BOTH, ConnectPacket, Device, SOON, Seen, builder, config, recorded, sandbox};
 
 fn refuses(sandbox: &Sandbox) -> bool {
     TcpStream::connect(("127.0.0.1", sandbox.port()))
@@ -18,7 +18,8 @@ fn refuses(sandbox: &Sandbox) -> bool {
 fn a_paused_sandbox_refuses_connections_and_keeps_sessions() {
     for version in BOTH {
         let sandbox = sandbox();
-        let (mut device, _) = Device::hello(&sandbox, &Hello::persistent(version, "pump"));
+        let (mut device, _) =
+            Device::connect_with(&sandbox, &ConnectPacket::persistent(version, "pump"));
         sandbox.pause();
         assert!(refuses(&sandbox));
         assert!(sandbox.connected().is_empty());
@@ -27,7 +28,8 @@ fn a_paused_sandbox_refuses_connections_and_keeps_sessions() {
 
         sandbox.resume();
         sandbox.resume();
-        let (_, connack) = Device::hello(&sandbox, &Hello::persistent(version, "pump"));
+        let (_, connack) =
+            Device::connect_with(&sandbox, &ConnectPacket::persistent(version, "pump"));
         assert_eq!(
             connack,
             Seen::Connack {
@@ -42,10 +44,12 @@ fn a_paused_sandbox_refuses_connections_and_keeps_sessions() {
 fn a_restarted_sandbox_has_lost_its_sessions() {
     for version in BOTH {
         let sandbox = sandbox();
-        let (mut device, _) = Device::hello(&sandbox, &Hello::persistent(version, "pump"));
+        let (mut device, _) =
+            Device::connect_with(&sandbox, &ConnectPacket::persistent(version, "pump"));
         sandbox.restart();
         assert_eq!(device.next(), Seen::Closed);
-        let (_, connack) = Device::hello(&sandbox, &Hello::persistent(version, "pump"));
+        let (_, connack) =
+            Device::connect_with(&sandbox, &ConnectPacket::persistent(version, "pump"));
         assert_eq!(
             connack,
             Seen::Connack {

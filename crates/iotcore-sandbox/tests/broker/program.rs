@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use iotcore_sandbox::{Issued, Sandbox, Version};
 use serde_json::{Value, json};
 
-use crate::common::{Device, Hello, Seen, config};
+use crate::common::{ConnectPacket, Device, Seen, config};
 
 fn command(dir: &Path) -> Command {
     let program = env!("CARGO_BIN_EXE_iotcore-sandbox");
@@ -104,7 +104,7 @@ fn it_provisions_new_devices() {
     let other = Sandbox::builder().dir(dir.path()).start().unwrap();
     let config = config(&other, &claim);
     let mut device = Device::open_at(port.parse().unwrap(), Version::V5, config);
-    device.say_hello(&Hello::new(Version::V5, "new"));
+    device.send_connect(&ConnectPacket::new(Version::V5, "new"));
     assert!(matches!(device.next(), Seen::Connack { code: 0, .. }));
     let topics = [
         "$aws/certificates/create/json",

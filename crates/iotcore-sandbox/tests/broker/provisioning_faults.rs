@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use x509_parser::pem::parse_x509_pem;
 
 use crate::common::claimant::{Claimant, OPERATIONS, connects, csr, shown};
-use crate::common::{BOTH, Hello, SOON, Seen, recorded, sandbox};
+use crate::common::{BOTH, ConnectPacket, SOON, Seen, recorded, sandbox};
 
 const CREATE: ProvisioningOperation = ProvisioningOperation::Create;
 const CREATE_FROM_CSR: ProvisioningOperation = ProvisioningOperation::CreateFromCsr;
@@ -327,10 +327,10 @@ fn a_device_whose_registration_was_not_answered_may_connect_all_the_same() {
 fn who_is_cut_off_with_a_persistent_session_finds_its_answer_there() {
     let sandbox = sandbox();
     let claim = sandbox.pki().issue_claim(CertificateKind::Valid);
-    let hello = Hello::persistent(Version::V311, "new");
+    let packet = ConnectPacket::persistent(Version::V311, "new");
     let open = || {
         let mut device = crate::common::Device::open_with(&sandbox, Version::V311, &claim, &[]);
-        device.say_hello(&hello);
+        device.send_connect(&packet);
         assert!(matches!(device.next(), Seen::Connack { code: 0, .. }));
         device
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use iotcore_sandbox::{Cut, Event, Limits, Sandbox, Version};
 
-use crate::common::{BOTH, Device, Hello, Seen, builder, recorded, sandbox};
+use crate::common::{BOTH, ConnectPacket, Device, Seen, builder, recorded, sandbox};
 
 fn connack(session_present: bool) -> Seen {
     Seen::Connack {
@@ -15,14 +15,15 @@ fn connack(session_present: bool) -> Seen {
 
 /// A client with a session that subscribes to `a` and then loses its connection.
 fn subscribed_and_gone(sandbox: &Sandbox, version: Version) {
-    let (mut device, seen) = Device::hello(sandbox, &Hello::persistent(version, "pump"));
+    let (mut device, seen) =
+        Device::connect_with(sandbox, &ConnectPacket::persistent(version, "pump"));
     assert_eq!(seen, connack(false));
     assert_eq!(device.subscribe(&[("a", 1)]), [1]);
     sandbox.cut("pump", Cut::Reset);
 }
 
 fn back(sandbox: &Sandbox, version: Version, session_present: bool) -> Device {
-    let (device, seen) = Device::hello(sandbox, &Hello::persistent(version, "pump"));
+    let (device, seen) = Device::connect_with(sandbox, &ConnectPacket::persistent(version, "pump"));
     assert_eq!(seen, connack(session_present));
     device
 }
@@ -74,20 +75,21 @@ fn a_clean_start_forgets_the_session() {
 #[test]
 fn mqtt_5_keeps_no_session_unless_asked() {
     let sandbox = sandbox();
-    let hello = Hello {
+    let packet = ConnectPacket {
         clean: false,
-        ..Hello::new(Version::V5, "pump")
+        ..ConnectPacket::new(Version::V5, "pump")
     };
-    drop(Device::hello(&sandbox, &hello));
+    drop(Device::connect_with(&sandbox, &packet));
     sandbox.cut("pump", Cut::Reset);
-    assert_eq!(Device::hello(&sandbox, &hello).1, connack(false));
+    assert_eq!(Device::connect_with(&sandbox, &packet).1, connack(false));
 }
 
 #[test]
 fn what_was_not_acknowledged_comes_again_with_a_new_id_and_without_dup() {
     for version in BOTH {
         let sandbox = sandbox();
-        let (mut device, _) = Device::hello(&sandbox, &Hello::persistent(version, "pump"));
+        let (mut device, _) =
+            Device::connect_with(&sandbox, &ConnectPacket::persistent(version, "pump"));
         device.subscribe(&[("a", 1)]);
         sandbox.publish("a", b"x", 1);
         let Seen::Publish {
@@ -142,18 +144,19 @@ fn a_session_of_one_version_is_not_resumed_over_the_other() {
 #[test]
 fn a_disconnect_of_mqtt_5_may_end_the_session_but_not_create_one() {
     let sandbox = sandbox();
-    let goodbye = |expiry: u8| [0xe0, 0x07, 0x00, 0x05, 0x11, 0, 0, 0, expiry];
+    let disconnect = |expiry: u8| [0xe0, 0x07, 0x00, 0x05, 0x11, 0, 0, 0, expiry];
 
-    let (mut device, _) = Device::hello(&sandbox, &Hello::persistent(Version::V5, "pump"));
-    device.send_raw(&goodbye(0));
+    let (mut device, _) =
+        Device::connect_with(&sandbox, &ConnectPacket::persistent(Version::V5, "pump"));
+    device.send_raw(&disconnect(0));
     assert_eq!(device.next(), Seen::Closed);
     let mut device = back(&sandbox, Version::V5, false);
-    device.send_raw(&goodbye(60));
+    device.send_raw(&disconnect(60));
     assert_eq!(device.next(), Seen::Closed);
     back(&sandbox, Version::V5, true);
 
     let mut device = Device::connect(&sandbox, Version::V5, "valve");
-    device.send_raw(&goodbye(60));
+    device.send_raw(&disconnect(60));
     assert_eq!(device.next(), Seen::Disconnect(0x82));
 }
 
@@ -161,7 +164,8 @@ fn a_disconnect_of_mqtt_5_may_end_the_session_but_not_create_one() {
 fn a_session_survives_a_take_over() {
     for version in BOTH {
         let sandbox = sandbox();
-        let (mut first, _) = Device::hello(&sandbox, &Hello::persistent(version, "pump"));
+        let (mut first, _) =
+            Device::connect_with(&sandbox, &ConnectPacket::persistent(version, "pump"));
         first.subscribe(&[("a", 1)]);
         let mut second = back(&sandbox, version, true);
         assert_eq!(sandbox.publish("a", b"x", 1), 1);
@@ -195,7 +199,8 @@ fn forgotten_sessions_are_not_there_when_their_clients_come_back() {
     for version in BOTH {
         let sandbox = sandbox();
         subscribed_and_gone(&sandbox, version);
-        let mut other = Device::hello(&sandbox, &Hello::persistent(version, "valve")).0;
+        let mut other =
+            Device::connect_with(&sandbox, &ConnectPacket::persistent(version, "valve")).0;
         other.subscribe(&[("b", 1)]);
         sandbox.forget_sessions();
         assert_eq!(
@@ -206,7 +211,7 @@ fn forgotten_sessions_are_not_there_when_their_clients_come_back() {
         assert_eq!(other.message().1, "x");
         sandbox.cut("valve", Cut::Reset);
         assert_eq!(
-            Device::hello(&sandbox, &Hello::persistent(version, "valve")).1,
+            Device::connect_with(&sandbox, &ConnectPacket::persistent(version, "valve")).1,
             connack(false)
         );
         back(&sandbox, version, false);

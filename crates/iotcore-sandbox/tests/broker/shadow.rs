@@ -363,7 +363,7 @@ fn the_eleventh_request_without_an_answer_is_one_too_many() {
     assert_eq!(sandbox.most_in_flight("u"), 0);
 
     sandbox.clear_shadow_faults();
-    first.device.say_goodbye();
+    first.device.send_disconnect();
     assert_eq!(first.device.next(), Seen::Closed);
     let mut second = twin(&sandbox, Version::V311, CLASSIC);
     second.ask("get", "");
@@ -386,7 +386,7 @@ fn a_late_answer_is_overtaken_and_outlives_its_connection() {
     other.subscribe(&[("$aws/things/t/shadow/update/accepted", 1)]);
     first.ask("update", REPORT);
     first.hears_in_turn(&["update/documents"]);
-    first.device.say_goodbye();
+    first.device.send_disconnect();
     assert_eq!(other.message().0, "$aws/things/t/shadow/update/accepted");
     let in_flight: Vec<usize> = shadow_events(&sandbox)
         .iter()

@@ -1,6 +1,6 @@
 //! Subscriptions: what is granted, what is not, and what is delivered to whom.
 
-use crate::common::{BOTH, Device, Hello, Seen, builder, code, recorded, sandbox};
+use crate::common::{BOTH, ConnectPacket, Device, Seen, builder, code, recorded, sandbox};
 use iotcore_sandbox::{CloudMessage, DeniedSubscription, Deny, Event, Sandbox, Version};
 use rumqttc::v5::mqttbytes::{QoS, v5};
 
@@ -300,11 +300,11 @@ fn at_most_a_hundred_deliveries_are_unacknowledged() {
 #[test]
 fn a_client_of_mqtt_5_may_want_fewer_deliveries_at_a_time() {
     let sandbox = sandbox();
-    let hello = Hello {
+    let packet = ConnectPacket {
         receive_maximum: Some(1),
-        ..Hello::new(Version::V5, "pump")
+        ..ConnectPacket::new(Version::V5, "pump")
     };
-    let (mut device, _) = Device::hello(&sandbox, &hello);
+    let (mut device, _) = Device::connect_with(&sandbox, &packet);
     device.subscribe(&[("a", 1)]);
     sandbox.publish("a", b"1", 1);
     sandbox.publish("a", b"2", 1);

@@ -8,12 +8,12 @@ use iotcore_sandbox::{
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::common::{Device, Hello, Seen, builder, config, recorded, sandbox};
+use crate::common::{ConnectPacket, Device, Seen, builder, config, recorded, sandbox};
 
 /// Connects with this certificate and ALPN; what comes back after the CONNECT.
 fn answer(sandbox: &Sandbox, issued: &Issued, alpn: &[&str]) -> Seen {
     let mut device = Device::open_with(sandbox, Version::V311, issued, alpn);
-    device.say_hello(&Hello::new(Version::V311, "pump"));
+    device.send_connect(&ConnectPacket::new(Version::V311, "pump"));
     device.next()
 }
 

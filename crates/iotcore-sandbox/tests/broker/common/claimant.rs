@@ -4,7 +4,7 @@ use iotcore_sandbox::{CertificateKind, Issued, ProvisioningOperation, Sandbox, T
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
-use super::{Device, Hello, Seen};
+use super::{ConnectPacket, Device, Seen};
 
 /// The three operations with a template.
 pub const OPERATIONS: [ProvisioningOperation; 3] = [
@@ -37,7 +37,9 @@ impl Claimant {
             claim,
             template: template.to_owned(),
         };
-        claimant.device.say_hello(&Hello::new(version, client_id));
+        claimant
+            .device
+            .send_connect(&ConnectPacket::new(version, client_id));
         let connack = Seen::Connack {
             code: 0,
             session_present: false,
@@ -131,7 +133,7 @@ pub fn csr(key: &KeyPair) -> String {
 /// What a device sees that connects with this certificate.
 pub fn shown(sandbox: &Sandbox, issued: &Issued) -> Seen {
     let mut device = Device::open_with(sandbox, Version::V311, issued, &[]);
-    device.say_hello(&Hello::new(Version::V311, "with-certificate"));
+    device.send_connect(&ConnectPacket::new(Version::V311, "with-certificate"));
     device.next()
 }
 

@@ -15,9 +15,9 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use super::SOON;
 use super::wire::{self, Seen};
 
-/// What a device says in its CONNECT.
+/// The CONNECT of a device.
 #[derive(Clone, Debug)]
-pub struct Hello {
+pub struct ConnectPacket {
     pub version: Version,
     pub client_id: String,
     pub clean: bool,
@@ -28,9 +28,9 @@ pub struct Hello {
     pub will: Option<(String, u8)>,
 }
 
-impl Hello {
-    pub fn new(version: Version, client_id: &str) -> Hello {
-        Hello {
+impl ConnectPacket {
+    pub fn new(version: Version, client_id: &str) -> ConnectPacket {
+        ConnectPacket {
             version,
             client_id: client_id.to_owned(),
             clean: true,
@@ -42,15 +42,15 @@ impl Hello {
     }
 
     /// With a session that is kept: for an hour, over MQTT 5.
-    pub fn persistent(version: Version, client_id: &str) -> Hello {
-        Hello {
+    pub fn persistent(version: Version, client_id: &str) -> ConnectPacket {
+        ConnectPacket {
             clean: false,
             session_expiry: Some(3600),
-            ..Hello::new(version, client_id)
+            ..ConnectPacket::new(version, client_id)
         }
     }
 
-    pub fn with_will(mut self, topic: &str, qos: u8) -> Hello {
+    pub fn with_will(mut self, topic: &str, qos: u8) -> ConnectPacket {
         self.will = Some((topic.to_owned(), qos));
         self
     }
@@ -70,7 +70,8 @@ pub struct Device {
 impl Device {
     /// Connected with a clean session.
     pub fn connect(sandbox: &Sandbox, version: Version, client_id: &str) -> Device {
-        let (device, connack) = Device::hello(sandbox, &Hello::new(version, client_id));
+        let (device, connack) =
+            Device::connect_with(sandbox, &ConnectPacket::new(version, client_id));
         assert_eq!(
             connack,
             Seen::Connack {
@@ -82,14 +83,14 @@ impl Device {
     }
 
     /// Sends the CONNECT; what came back.
-    pub fn hello(sandbox: &Sandbox, hello: &Hello) -> (Device, Seen) {
-        let mut device = Device::open(sandbox, hello.version);
-        device.say_hello(hello);
+    pub fn connect_with(sandbox: &Sandbox, packet: &ConnectPacket) -> (Device, Seen) {
+        let mut device = Device::open(sandbox, packet.version);
+        device.send_connect(packet);
         let seen = device.next();
         (device, seen)
     }
 
-    /// Connected with TLS and a new certificate, and nothing said yet.
+    /// Connected with TLS and a new certificate, before the CONNECT.
     pub fn open(sandbox: &Sandbox, version: Version) -> Device {
         Device::open_with(
             sandbox,
@@ -128,8 +129,8 @@ impl Device {
         }
     }
 
-    pub fn say_hello(&mut self, hello: &Hello) {
-        self.send_raw(&connect(hello));
+    pub fn send_connect(&mut self, packet: &ConnectPacket) {
+        self.send_raw(&connect(packet));
     }
 
     /// Sends these bytes. That the broker has closed already is seen later.
@@ -252,7 +253,7 @@ impl Device {
         self.send_raw(&[0xc0, 0x00]);
     }
 
-    pub fn say_goodbye(&mut self) {
+    pub fn send_disconnect(&mut self) {
         self.send_raw(&[0xe0, 0x00]);
     }
 
@@ -351,28 +352,28 @@ pub fn config(sandbox: &Sandbox, issued: &Issued) -> ClientConfig {
     config.expect("certificate and key fit")
 }
 
-fn connect(hello: &Hello) -> BytesMut {
+fn connect(packet: &ConnectPacket) -> BytesMut {
     let mut bytes = BytesMut::new();
-    match hello.version {
+    match packet.version {
         Version::V311 => {
-            let mut connect = v4::Connect::new(hello.client_id.clone());
-            (connect.keep_alive, connect.clean_session) = (hello.keep_alive, hello.clean);
-            let will = hello.will.as_ref();
+            let mut connect = v4::Connect::new(packet.client_id.clone());
+            (connect.keep_alive, connect.clean_session) = (packet.keep_alive, packet.clean);
+            let will = packet.will.as_ref();
             connect.last_will = will
                 .map(|(topic, qos)| v4::LastWill::new(topic.as_str(), "gone", qos4(*qos), false));
             connect.write(&mut bytes).expect("a CONNECT");
         }
         Version::V5 => {
             let mut properties = v5::ConnectProperties::new();
-            properties.session_expiry_interval = hello.session_expiry;
-            properties.receive_maximum = hello.receive_maximum;
+            properties.session_expiry_interval = packet.session_expiry;
+            properties.receive_maximum = packet.receive_maximum;
             let connect = v5::Connect {
-                keep_alive: hello.keep_alive,
-                client_id: hello.client_id.clone(),
-                clean_start: hello.clean,
+                keep_alive: packet.keep_alive,
+                client_id: packet.client_id.clone(),
+                clean_start: packet.clean,
                 properties: Some(properties),
             };
-            let will = hello.will.as_ref();
+            let will = packet.will.as_ref();
             let will = will.map(|(topic, qos)| {
                 v5::LastWill::new(topic.as_str(), "gone", qos5(*qos), false, None)
             });

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use iotcore_sandbox::{Builder, Event, Record, Sandbox, Version};
 
-pub use device::{Device, Hello, config};
+pub use device::{ConnectPacket, Device, config};
 pub use wire::Seen;
 
 /// Both protocol versions, for tests that are about both.
