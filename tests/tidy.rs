@@ -1,5 +1,5 @@
-//! What the compiler does not check: purity, the direction of imports, module comments, and that
-//! every option is documented. Read from the source text.
+//! What the compiler does not check: purity, the direction of imports, module comments, that every
+//! option is documented, and that documents are well formed. Read from the text of the files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -245,25 +245,63 @@ fn the_manual_lists_exactly_the_options_of_the_program() {
     );
 }
 
+/// The documents of both crates, with their text.
+fn documents() -> Vec<Source> {
+    let folders = ["", "docs", "crates/iotcore-sandbox"].map(|folder| root().join(folder));
+    let entries = folders
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).expect("a directory").flatten());
+    let paths = entries.map(|entry| entry.path());
+    let documents: Vec<Source> = paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .map(|path| Source {
+            text: fs::read_to_string(&path).expect("a document"),
+            path,
+        })
+        .collect();
+    assert!(documents.len() >= 6, "the documents are found");
+    documents
+}
+
+/// The lines of a document outside of its blocks of code, numbered.
+fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut code = false;
+    (1..).zip(text.lines()).filter(move |(_, line)| {
+        let fence = line.starts_with("```");
+        code ^= fence;
+        !code && !fence
+    })
+}
+
 #[test]
 fn headings_stand_apart_from_the_text_before_them() {
-    let folder = fs::read_dir(root().join("docs")).expect("the documents");
-    let documents = folder.map(|entry| entry.expect("an entry").path());
-    let readmes = ["README.md", "crates/iotcore-sandbox/README.md"].map(|path| root().join(path));
-    for path in documents.chain(readmes) {
-        if path.extension().is_none_or(|extension| extension != "md") {
-            continue;
-        }
-        let text = fs::read_to_string(&path).expect("a document");
-        let (mut code, mut before) = (false, "");
-        for (number, line) in (1..).zip(text.lines()) {
-            code ^= line.starts_with("```");
-            let heading = !code && line.starts_with('#');
-            let apart = !heading || before.is_empty();
-            assert!(apart, "{}:{number}: {line}", path.display());
-            before = line;
+    for document in documents() {
+        let lines: Vec<&str> = document.text.lines().collect();
+        for (number, line) in prose(&document.text).filter(|(_, line)| line.starts_with('#')) {
+            let apart = number == 1 || lines[number - 2].is_empty();
+            assert!(apart, "{}:{number}: {line}", document.path.display());
         }
     }
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut links = 0;
+    for document in documents() {
+        let folder = document.path.parent().expect("a folder");
+        for (number, line) in prose(&document.text) {
+            for link in line.split("](").skip(1) {
+                let target = link.split([')', '#']).next().unwrap_or_default();
+                if target.is_empty() || target.contains("://") {
+                    continue;
+                }
+                links += 1;
+                let found = folder.join(target).exists();
+                assert!(found, "{}:{number}: {target}", document.path.display());
+            }
+        }
+    }
+    assert!(links >= 10, "the links are found: {links}");
 }
 
 #[test]
