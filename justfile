@@ -2,7 +2,7 @@
 
 [private]
 default:
-    @just --list
+    @{{just_executable()}} --list
 
 # The checks that decide what lands, or only some: `just check format clippy`
 check *STEPS:
