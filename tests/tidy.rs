@@ -304,6 +304,31 @@ fn links_between_documents_lead_somewhere() {
     assert!(links >= 10, "the links are found: {links}");
 }
 
+/// The changelog and the decisions tell of files that may be gone.
+#[test]
+fn files_that_documents_name_are_there() {
+    let history = ["CHANGELOG.md", "DECISIONS.md"];
+    let mut files = 0;
+    for document in documents() {
+        if history.iter().any(|name| document.path.ends_with(name)) {
+            continue;
+        }
+        for (number, line) in prose(&document.text) {
+            for name in line.split('`').skip(1).step_by(2) {
+                let folder = name.split('/').next().unwrap_or_default();
+                let ours = ["src", "tests", "crates", "docs", "runit", ".ci"].contains(&folder);
+                if !ours || !name.contains('/') || name.contains(' ') {
+                    continue;
+                }
+                files += 1;
+                let found = root().join(name).exists();
+                assert!(found, "{}:{number}: {name}", document.path.display());
+            }
+        }
+    }
+    assert!(files >= 20, "the files are found: {files}");
+}
+
 #[test]
 fn the_map_has_one_row_of_features_and_names_all_of_them() {
     let map = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("the map");
