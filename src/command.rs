@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use crate::clock::reached;
 use crate::spool::Name;
-use crate::spool::desk::{Desk, without_priority};
+use crate::spool::action_dir::{ActionDir, without_priority};
 use crate::spool::disks::Disks;
-use crate::spool::opened::{Held, Opened};
-use crate::spool::opening::Taken;
+use crate::spool::opened::{HeldFile, Opened};
+use crate::spool::opening::Dispatched;
 use crate::spool::order::Order;
 use crate::spool::outcome::{Outcome, Readiness};
 use crate::spool::queue;
@@ -40,25 +40,25 @@ pub enum Command {
 
 /// A command that waits to be carried out. Without an answer it stays for the next start.
 #[derive(Debug)]
-pub struct Request {
+pub struct PendingCommand {
     pub command: Command,
     /// When its file was last written.
     pub modified: SystemTime,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<CommandReply>,
 }
 
 #[derive(Debug)]
-struct Answer {
+struct CommandReply {
     /// `Err` says why it cannot be carried out.
     outcome: Result<(), String>,
     settled: oneshot::Sender<()>,
 }
 
-impl Request {
+impl PendingCommand {
     /// Tells what became of it. Resolves when its file has been disposed of, or the disk hangs.
     pub async fn answer(self, outcome: Result<(), String>) {
         let (settled, done) = oneshot::channel();
-        if self.answer.send(Answer { outcome, settled }).is_ok() {
+        if self.answer.send(CommandReply { outcome, settled }).is_ok() {
             let _ = timeout(DISPOSAL, done).await;
         }
     }
@@ -69,10 +69,10 @@ const AT_A_TIME: usize = 4;
 
 /// Owns the directory of commands.
 pub struct Commands {
-    desk: Desk,
-    requests: mpsc::Sender<Request>,
+    action_dir: ActionDir,
+    requests: mpsc::Sender<PendingCommand>,
     /// Those that were handed to the daemon: a new certificate may take long, and nobody waits for it.
-    waiting: JoinSet<(Name, Opened, Result<Answer, String>)>,
+    waiting: JoinSet<(Name, Opened, Result<CommandReply, String>)>,
     /// Who wants to know that the files of answered commands have been disposed of.
     settled: Vec<oneshot::Sender<()>>,
 }
@@ -105,18 +105,19 @@ impl Commands {
     /// Prepares the directory.
     pub async fn open(
         dir: &Path,
-        requests: mpsc::Sender<Request>,
+        requests: mpsc::Sender<PendingCommand>,
         disks: &Disks,
     ) -> Result<Commands> {
-        let options = queue::Options {
+        let options = queue::QueueOptions {
             order: Order::Lexical,
             window: AT_A_TIME,
             retries: 0,
             jam: Duration::from_secs(u32::MAX.into()),
         };
-        let desk = Desk::open(dir, KEEP_FAILED, options, without_priority, disks).await?;
+        let action_dir =
+            ActionDir::open(dir, KEEP_FAILED, options, without_priority, disks).await?;
         Ok(Commands {
-            desk,
+            action_dir,
             requests,
             waiting: JoinSet::new(),
             settled: Vec::new(),
@@ -126,19 +127,19 @@ impl Commands {
     /// Hands out one command after the other, and answers each in its own time.
     pub async fn run(mut self) {
         loop {
-            while self.desk.readiness() != Readiness::Nothing {
-                if let Some(taken) = self.desk.take() {
+            while self.action_dir.readiness() != Readiness::Nothing {
+                if let Some(taken) = self.action_dir.take() {
                     self.hand_over(taken).await;
                 }
             }
-            if !self.desk.is_leaving() {
+            if !self.action_dir.is_leaving() {
                 for told in self.settled.drain(..) {
                     let _ = told.send(());
                 }
             }
-            let deadline = self.desk.deadline();
+            let deadline = self.action_dir.deadline();
             tokio::select! {
-                notice = self.desk.notice() => self.desk.noticed(notice),
+                notice = self.action_dir.notice() => self.action_dir.noticed(notice),
                 Some(Ok((name, opened, answer))) = self.waiting.join_next() => {
                     self.settle(&name, opened, answer);
                 }
@@ -148,13 +149,13 @@ impl Commands {
     }
 
     /// The daemon hears of commands in their order.
-    async fn hand_over(&mut self, taken: Taken) {
-        let Taken {
+    async fn hand_over(&mut self, taken: Dispatched) {
+        let Dispatched {
             name, mut opening, ..
         } = taken;
         let (opened, contents) = match self.attend(opening.opened()).await {
             Ok(opened) => opened,
-            Err((outcome, held)) => return self.desk.settle(&name, held, outcome, ""),
+            Err((outcome, held)) => return self.action_dir.settle(&name, held, outcome, ""),
         };
         let command = match Command::named(&name, contents) {
             Ok(command) => command,
@@ -162,7 +163,7 @@ impl Commands {
         };
         info!("command '{name}'");
         let (answer, answered) = oneshot::channel();
-        let request = Request {
+        let request = PendingCommand {
             command,
             modified: opened.modified,
             answer,
@@ -180,7 +181,7 @@ impl Commands {
         });
     }
 
-    fn settle(&mut self, name: &Name, opened: Opened, answer: Result<Answer, String>) {
+    fn settle(&mut self, name: &Name, opened: Opened, answer: Result<CommandReply, String>) {
         let outcome = match answer {
             Ok(answer) => {
                 self.settled.push(answer.settled);
@@ -193,7 +194,8 @@ impl Commands {
             Err(reason) => Outcome::Unusable(reason),
         };
         let done = format!("carried out the command '{name}'");
-        self.desk.settle(name, Held::Open(opened), outcome, &done);
+        self.action_dir
+            .settle(name, HeldFile::Open(opened), outcome, &done);
     }
 
     /// Waits for something while the directory goes on.
@@ -202,7 +204,7 @@ impl Commands {
         loop {
             tokio::select! {
                 done = &mut work => return done,
-                notice = self.desk.notice() => self.desk.noticed(notice),
+                notice = self.action_dir.notice() => self.action_dir.noticed(notice),
             }
         }
     }

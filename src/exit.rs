@@ -1,4 +1,4 @@
-//! Pure: why the process ends, and what that means for its exit code, its certificate and its farewell.
+//! Pure: why the process ends, and what that means for its exit code, its certificate and its DISCONNECT.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ impl Exit {
     }
 
     /// Whether a DISCONNECT is sent first. Without it the broker publishes the last will.
-    pub fn says_goodbye(&self) -> bool {
+    pub fn sends_disconnect(&self) -> bool {
         matches!(self, Exit::Stopped(_) | Exit::Provisioned)
     }
 }
@@ -118,10 +118,10 @@ mod tests {
             (Exit::Unready(anyhow::anyhow!("x")), 111, false, false),
             (Exit::Broken(anyhow::anyhow!("x")), 111, false, false),
         ];
-        for (exit, code, rotates, goodbye) in table {
+        for (exit, code, rotates, disconnect) in table {
             assert_eq!(
-                (exit.code(), exit.rotates(), exit.says_goodbye()),
-                (code, rotates, goodbye),
+                (exit.code(), exit.rotates(), exit.sends_disconnect()),
+                (code, rotates, disconnect),
                 "{exit}"
             );
         }

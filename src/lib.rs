@@ -16,13 +16,13 @@
 //! | [`inbox`] | `--subscribe-spool`: messages become files (a feature) |
 //! | [`subscribe`] | `--subscribe-write` and `--subscribe-exec`: what happens with received messages (a feature) |
 //! | [`tunnel`] | `--tunnelmappings`: secure tunnels (a feature) |
-//! | [`lifecycle`] | `--events`, `--on-event`, `--notify-fd`: who is told what becomes of the connection (a feature) |
+//! | [`supervision`] | `--events`, `--on-event`, `--notify-fd`: who is told what becomes of the connection (a feature) |
 //! | [`mqtt`] | the connection (an edge) |
 //! | [`spool`] | action directories (an edge) |
 //! | [`certstore`] | certificates on disk (an edge) |
 //! | [`process`] | child processes with a deadline (an edge) |
 //! | [`mod@format`] | JSON, SHELL and PLAINTEXT (an edge) |
-//! | [`clock`], [`exit`], [`mod@file`], [`identity`], [`json`], [`logging`], [`nearest`], [`offload`], [`pem`], [`repeats`], [`shortage`], [`x509`] | the ground |
+//! | [`clock`], [`exit`], [`mod@file`], [`identity`], [`json`], [`logging`], [`suggest`], [`offload`], [`pem`], [`log_throttle`], [`transient`], [`x509`] | the ground |
 //!
 //! The rule of direction: `main` and `daemon` use everything; features use edges and the ground, and
 //! never each other; edges use the ground. Files that begin with "Pure" use no clock, socket, file,
@@ -40,19 +40,19 @@ pub mod format;
 pub mod identity;
 pub mod inbox;
 pub mod json;
-pub mod lifecycle;
+pub mod log_throttle;
 pub mod logging;
 pub mod mqtt;
-pub mod nearest;
 pub mod offload;
 pub mod pem;
 pub mod process;
 pub mod provision;
 pub mod publish;
-pub mod repeats;
 pub mod shadow;
-pub mod shortage;
 pub mod spool;
 pub mod subscribe;
+pub mod suggest;
+pub mod supervision;
+pub mod transient;
 pub mod tunnel;
 pub mod x509;

@@ -19,7 +19,7 @@ const LONGEST: usize = 4096;
 const AT_THE_END: Duration = Duration::from_millis(200);
 
 /// What the thread is told.
-enum Order {
+enum LogRequest {
     Line(Vec<u8>),
     /// Everything before this is to be written.
     Flush(SyncSender<()>),
@@ -28,7 +28,7 @@ enum Order {
 /// The log at work.
 pub struct Log {
     /// The way to the thread. `None`: there is none, and lines are written by whoever has them.
-    orders: Option<SyncSender<Order>>,
+    orders: Option<SyncSender<LogRequest>>,
     /// What is wrong with `RUST_LOG`, which is then as if it were not set.
     pub problem: Option<String>,
 }
@@ -92,7 +92,7 @@ impl Log {
         let Some(orders) = &self.orders else { return };
         let until = Instant::now() + AT_THE_END;
         let (written, done) = sync_channel(1);
-        let mut flush = Order::Flush(written);
+        let mut flush = LogRequest::Flush(written);
         while let Err(TrySendError::Full(again)) = orders.try_send(flush) {
             if Instant::now() >= until {
                 return;
@@ -106,7 +106,7 @@ impl Log {
 
 /// What the logging library writes to: each record is one call.
 struct Pipe {
-    orders: SyncSender<Order>,
+    orders: SyncSender<LogRequest>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -116,7 +116,7 @@ impl Write for Pipe {
         if kept.len() < line.len() {
             kept.push(b'\n');
         }
-        if self.orders.try_send(Order::Line(kept)).is_err() {
+        if self.orders.try_send(LogRequest::Line(kept)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -128,12 +128,12 @@ impl Write for Pipe {
 }
 
 /// The thread: waits for the reader, so that nobody else does.
-fn write_all(to_do: &Receiver<Order>, dropped: &AtomicU64, to: &mut impl Write) {
+fn write_all(to_do: &Receiver<LogRequest>, dropped: &AtomicU64, to: &mut impl Write) {
     while let Ok(order) = to_do.recv() {
         match order {
             // A log that is gone is no reason to end.
-            Order::Line(line) => drop(to.write_all(&line)),
-            Order::Flush(written) => drop(written.try_send(())),
+            LogRequest::Line(line) => drop(to.write_all(&line)),
+            LogRequest::Flush(written) => drop(written.try_send(())),
         }
         let count = dropped.swap(0, Ordering::Relaxed);
         if count > 0 {
@@ -175,7 +175,7 @@ mod tests {
         let dropped = Arc::new(AtomicU64::new(0));
         let mut pipe = Pipe { orders, dropped };
         pipe.write_all(&[b'x'; 100_000]).unwrap();
-        let Ok(Order::Line(line)) = to_do.recv() else {
+        let Ok(LogRequest::Line(line)) = to_do.recv() else {
             panic!("a line")
         };
         assert_eq!((line.len(), line.last()), (LONGEST + 1, Some(&b'\n')));

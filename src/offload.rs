@@ -110,7 +110,7 @@ impl From<Lost> for io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shortage;
+    use crate::transient;
     use std::sync::mpsc;
 
     #[tokio::test]
@@ -137,10 +137,10 @@ mod tests {
     #[test]
     fn that_no_thread_can_be_made_passes() {
         let lost = || Lost::NoThread(nix::errno::Errno::EAGAIN.into());
-        assert!(shortage::is_in(
+        assert!(transient::chain_is_transient(
             &anyhow::Error::new(lost()).context("cannot write x")
         ));
-        assert!(shortage::passes(&lost().into()));
+        assert!(transient::is_transient(&lost().into()));
     }
 
     #[test]

@@ -88,16 +88,16 @@ impl Block<'_> {
 
 /// What a file is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum PemKind {
     Certificate,
     PrivateKey,
 }
 
-impl Wanted {
+impl PemKind {
     fn is(self, label: &str) -> bool {
         match self {
-            Wanted::Certificate => matches!(label, "CERTIFICATE" | "X509 CERTIFICATE"),
-            Wanted::PrivateKey => {
+            PemKind::Certificate => matches!(label, "CERTIFICATE" | "X509 CERTIFICATE"),
+            PemKind::PrivateKey => {
                 matches!(label, "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY")
             }
         }
@@ -105,16 +105,16 @@ impl Wanted {
 
     fn name(self) -> &'static str {
         match self {
-            Wanted::Certificate => "certificate",
-            Wanted::PrivateKey => "private key",
+            PemKind::Certificate => "certificate",
+            PemKind::PrivateKey => "private key",
         }
     }
 
     /// The command that makes PEM of DER.
     fn command(self) -> &'static str {
         match self {
-            Wanted::Certificate => "openssl x509 -inform der",
-            Wanted::PrivateKey => "openssl pkey -inform der",
+            PemKind::Certificate => "openssl x509 -inform der",
+            PemKind::PrivateKey => "openssl pkey -inform der",
         }
     }
 }
@@ -123,7 +123,7 @@ impl Wanted {
 ///
 /// # Errors
 /// Why it holds none, or which one is damaged, without a word of its contents.
-pub fn read(text: &[u8], wanted: Wanted) -> Result<Vec<(&str, Vec<u8>)>, String> {
+pub fn read(text: &[u8], wanted: PemKind) -> Result<Vec<(&str, Vec<u8>)>, String> {
     let blocks = blocks(text);
     let mut found = Vec::new();
     for block in blocks.iter().filter(|block| wanted.is(block.label)) {
@@ -142,7 +142,7 @@ pub fn read(text: &[u8], wanted: Wanted) -> Result<Vec<(&str, Vec<u8>)>, String>
     Ok(found)
 }
 
-fn missing(text: &[u8], blocks: &[Block<'_>], wanted: Wanted) -> String {
+fn missing(text: &[u8], blocks: &[Block<'_>], wanted: PemKind) -> String {
     let name = wanted.name();
     if text.iter().all(u8::is_ascii_whitespace) {
         return "is empty".to_owned();
@@ -167,13 +167,13 @@ fn missing(text: &[u8], blocks: &[Block<'_>], wanted: Wanted) -> String {
 }
 
 /// It holds something else.
-fn other(label: &str, wanted: Wanted) -> String {
+fn other(label: &str, wanted: PemKind) -> String {
     let name = wanted.name();
     let hint = match (label, wanted) {
-        ("CERTIFICATE", Wanted::PrivateKey) => {
+        ("CERTIFICATE", PemKind::PrivateKey) => {
             "a certificate; are the files of certificate and key swapped?"
         }
-        (label, Wanted::Certificate) if label.ends_with("PRIVATE KEY") => {
+        (label, PemKind::Certificate) if label.ends_with("PRIVATE KEY") => {
             "a private key; are the files of certificate and key swapped?"
         }
         ("OPENSSH PRIVATE KEY", _) => {
@@ -200,7 +200,7 @@ mod tests {
     const PEM: &str = "-----BEGIN CERTIFICATE-----\nAAEC\nAwQF\n-----END CERTIFICATE-----\n";
 
     fn read_one(text: &str) -> Vec<u8> {
-        read(text.as_bytes(), Wanted::Certificate).unwrap()[0]
+        read(text.as_bytes(), PemKind::Certificate).unwrap()[0]
             .1
             .clone()
     }
@@ -248,7 +248,7 @@ mod tests {
             (&key.replace("PRIVATE", "PUBLIC"), "a public key"),
             (&key.replace("PRIVATE", "OPENSSH PRIVATE"), "ssh-keygen"),
         ] {
-            let why = read(text.as_bytes(), Wanted::PrivateKey).unwrap_err();
+            let why = read(text.as_bytes(), PemKind::PrivateKey).unwrap_err();
             assert!(why.contains(words), "{text}: {why}");
             assert!(!why.contains("MIGH") && !why.contains("AgEA"), "{why}");
         }
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn the_damaged_one_of_several_is_named() {
         let text = format!("{PEM}{PEM}{}", PEM.replace("AAEC", "A!EC"));
-        let why = read(text.as_bytes(), Wanted::Certificate).unwrap_err();
+        let why = read(text.as_bytes(), PemKind::Certificate).unwrap_err();
         assert!(
             why.starts_with("its certificate number 3 is damaged"),
             "{why}"
@@ -277,8 +277,8 @@ mod tests {
                     _ => bytes.insert(at, b'-'),
                 }
             }
-            let _ = read(&bytes, Wanted::Certificate);
-            let _ = read(&bytes, Wanted::PrivateKey);
+            let _ = read(&bytes, PemKind::Certificate);
+            let _ = read(&bytes, PemKind::PrivateKey);
         }
     }
 }

@@ -26,9 +26,9 @@ const NULL: &str = "/dev/null";
 /// What a supervisor says to its own child alone, and grandchildren must not answer.
 pub const SUPERVISION: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
-/// A command to run in `/`, with nothing on its standard input unless [`Task::stdin`] says so.
+/// A command to run in `/`, with nothing on its standard input unless [`ChildCommand::stdin`] says so.
 #[derive(Debug)]
-pub struct Task {
+pub struct ChildCommand {
     /// What it is called in the log and in errors.
     label: String,
     command: Command,
@@ -37,12 +37,12 @@ pub struct Task {
 }
 
 /// A program without a shell and without arguments.
-pub fn program(path: &Path, limit: Duration) -> Task {
+pub fn program(path: &Path, limit: Duration) -> ChildCommand {
     task(path.display().to_string(), command(path), limit)
 }
 
 /// A line of a configuration file through `sh -c`. Nothing from the cloud may ever be in it.
-pub fn shell(label: &str, line: &str, limit: Duration) -> Task {
+pub fn shell(label: &str, line: &str, limit: Duration) -> ChildCommand {
     let mut command = command(Path::new("/bin/sh"));
     command.arg("-c").arg(line);
     task(label.to_owned(), command, limit)
@@ -98,9 +98,9 @@ fn group(child: &Child) -> Option<Pid> {
     id.map(Pid::from_raw)
 }
 
-fn task(label: String, mut command: Command, limit: Duration) -> Task {
+fn task(label: String, mut command: Command, limit: Duration) -> ChildCommand {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    Task {
+    ChildCommand {
         label,
         command,
         stdin: Vec::new(),
@@ -108,15 +108,15 @@ fn task(label: String, mut command: Command, limit: Duration) -> Task {
     }
 }
 
-impl Task {
+impl ChildCommand {
     /// Adds a variable to the environment.
-    pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Task {
+    pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> ChildCommand {
         self.command.env(name, value);
         self
     }
 
     /// What it may read. A command that does not read it is not to blame.
-    pub fn stdin(mut self, contents: Vec<u8>) -> Task {
+    pub fn stdin(mut self, contents: Vec<u8>) -> ChildCommand {
         self.stdin = contents;
         self.command.stdin(Stdio::piped());
         self

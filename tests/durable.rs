@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chariotd::mqtt::{Delivery, Durable, Mqtt, Options, SubscriptionState, Version};
+use chariotd::mqtt::{ConnectionOptions, Delivery, Durable, Mqtt, SubscriptionState, Version};
 use common::handle::{
     VERSIONS, active, open, options, received, subscribe, until, wait_for_records,
 };
@@ -25,11 +25,11 @@ fn sandbox() -> Sandbox {
 
 struct Running {
     mqtt: Mqtt,
-    task: JoinHandle<chariotd::mqtt::End>,
+    task: JoinHandle<chariotd::mqtt::SessionEnd>,
 }
 
 /// One reader on the connection `handle_1`, or on the only one.
-async fn start(sandbox: &Sandbox, options: Options, filter: &str) -> (Running, Durable) {
+async fn start(sandbox: &Sandbox, options: ConnectionOptions, filter: &str) -> (Running, Durable) {
     let connection = options.connections - 1;
     let (mqtt, mut sessions) = open(sandbox, options);
     let mut reader = sessions.durable(connection, &[filter]).unwrap();
@@ -44,8 +44,8 @@ async fn start(sandbox: &Sandbox, options: Options, filter: &str) -> (Running, D
     (Running { mqtt, task }, reader)
 }
 
-fn two(sandbox: &Sandbox, version: Version) -> Options {
-    Options {
+fn two(sandbox: &Sandbox, version: Version) -> ConnectionOptions {
+    ConnectionOptions {
         connections: 2,
         ..options(sandbox, version)
     }
@@ -158,7 +158,7 @@ async fn a_reader_that_takes_nothing_holds_up_neither_the_others_nor_the_keep_al
             .limit(|limits| limits.min_keep_alive = Duration::from_secs(1))
             .start()
             .unwrap();
-        let options = Options {
+        let options = ConnectionOptions {
             keep_alive: Duration::from_secs(5),
             ..two(&sandbox, version)
         };

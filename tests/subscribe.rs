@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use chariotd::mqtt::{Class, End, Options, QoS, SubscriptionState, Version};
+use chariotd::mqtt::{Class, ConnectionOptions, QoS, SessionEnd, SubscriptionState, Version};
 use common::handle::{
     CLEAN, VERSIONS, active, connect, open, options, packets, received, refused, subscribe,
     subscribers, wait_for_packets, wait_for_records,
@@ -117,7 +117,7 @@ async fn a_refused_filter_disables_only_its_own_feature() {
 async fn two_hundred_topics_are_spread_over_four_connections() {
     for version in VERSIONS {
         let sandbox = sandbox();
-        let options = Options {
+        let options = ConnectionOptions {
             connections: 4,
             ..options(&sandbox, version)
         };
@@ -147,7 +147,7 @@ async fn two_hundred_topics_are_spread_over_four_connections() {
 #[tokio::test]
 async fn the_topics_of_one_subscription_stay_on_one_connection() {
     let sandbox = sandbox();
-    let options = Options {
+    let options = ConnectionOptions {
         connections: 2,
         ..options(&sandbox, Version::V5)
     };
@@ -175,7 +175,7 @@ async fn the_topics_of_one_subscription_stay_on_one_connection() {
 #[tokio::test]
 async fn a_further_connection_comes_back_by_itself_and_its_readers_can_tell() {
     let sandbox = sandbox();
-    let options = Options {
+    let options = ConnectionOptions {
         connections: 2,
         ..options(&sandbox, Version::V5)
     };
@@ -211,7 +211,7 @@ async fn a_policy_that_forbids_further_client_ids_disables_what_is_on_them_only(
     for version in VERSIONS {
         let sandbox = sandbox();
         sandbox.policy("handle_1", vec![Deny::Connect]);
-        let options = Options {
+        let options = ConnectionOptions {
             connections: 2,
             attempts: 1,
             ..options(&sandbox, version)
@@ -242,7 +242,7 @@ async fn a_policy_that_forbids_further_client_ids_disables_what_is_on_them_only(
 #[tokio::test]
 async fn every_connection_says_goodbye() {
     let sandbox = sandbox();
-    let options = Options {
+    let options = ConnectionOptions {
         connections: 3,
         ..options(&sandbox, Version::V5)
     };
@@ -254,7 +254,10 @@ async fn every_connection_says_goodbye() {
     }
     active(&mut subscriptions[50]).await;
     mqtt.disconnect().await;
-    assert_eq!(timeout(LONG, running).await.unwrap().unwrap(), End::Stopped);
+    assert_eq!(
+        timeout(LONG, running).await.unwrap().unwrap(),
+        SessionEnd::Stopped
+    );
     wait_for_records(
         &sandbox,
         |event| matches!(event, Event::DisconnectReceived { .. }),
@@ -326,11 +329,17 @@ async fn a_session_ends_when_told_to_or_when_every_handle_is_gone() {
     let (mqtt, session) = connect(&sandbox, Version::V5, CLEAN);
     let subscription = subscribe(&mqtt, "a").await;
     mqtt.disconnect().await;
-    assert_eq!(timeout(LONG, session).await.unwrap().unwrap(), End::Stopped);
+    assert_eq!(
+        timeout(LONG, session).await.unwrap().unwrap(),
+        SessionEnd::Stopped
+    );
     drop(subscription);
     let (mqtt, session) = connect(&sandbox, Version::V5, CLEAN);
     drop(mqtt);
-    assert_eq!(timeout(LONG, session).await.unwrap().unwrap(), End::Stopped);
+    assert_eq!(
+        timeout(LONG, session).await.unwrap().unwrap(),
+        SessionEnd::Stopped
+    );
 }
 
 #[test]

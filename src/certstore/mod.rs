@@ -15,7 +15,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::file::{self, without_byte_order_mark};
 use crate::identity::{Credentials, Endpoint};
-use crate::pem::{self, Wanted};
+use crate::pem::{self, PemKind};
 use crate::x509::Validity;
 
 pub use staged::{Fresh, Registered, Staged};
@@ -40,7 +40,7 @@ pub struct Certificate {
     pub validity: Option<Validity>,
     /// From when it is valid, which tells the newer from the older; the file's time where that
     /// cannot be read.
-    born: SystemTime,
+    valid_from: SystemTime,
 }
 
 /// What the store holds.
@@ -90,7 +90,7 @@ impl Certstore {
         }
         contents
             .certificates
-            .sort_by(|a, b| (b.born, &a.id).cmp(&(a.born, &b.id)));
+            .sort_by(|a, b| (b.valid_from, &a.id).cmp(&(a.valid_from, &b.id)));
         Ok(contents)
     }
 
@@ -235,13 +235,13 @@ fn certificate(dir: &Path, id: &OsStr, problems: &mut Vec<String>) -> Result<Cer
         certificate_file,
         key_file,
         validity,
-        born: validity.map_or(modified, |validity| validity.not_before),
+        valid_from: validity.map_or(modified, |validity| validity.not_before),
     })
 }
 
 /// Of the first certificate in the file, which is the one that is shown to the broker.
 fn validity(text: &[u8]) -> Result<Validity, String> {
-    let certificates = pem::read(text, Wanted::Certificate)?;
+    let certificates = pem::read(text, PemKind::Certificate)?;
     let (_, first) = certificates.first().ok_or("holds no certificate")?;
     Validity::of(first)
 }

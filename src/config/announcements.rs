@@ -11,7 +11,7 @@ const LARGEST_WILL: usize = 65_535;
 const LARGEST_BIRTH: usize = 128 * 1024;
 
 pub fn last_will(cli: &Cli, problems: &mut Problems) -> Option<LastWill> {
-    let options = Options {
+    let options = AnnouncementOptions {
         name: "last-will",
         what: "a last will has a topic and a payload",
         topic: cli.last_will_topic.as_ref(),
@@ -28,7 +28,7 @@ pub fn last_will(cli: &Cli, problems: &mut Problems) -> Option<LastWill> {
 }
 
 pub fn birth(cli: &Cli, problems: &mut Problems) -> Option<Birth> {
-    let options = Options {
+    let options = AnnouncementOptions {
         name: "birth",
         what: "a birth message has a topic and a payload",
         topic: cli.birth_topic.as_ref(),
@@ -45,7 +45,7 @@ pub fn birth(cli: &Cli, problems: &mut Problems) -> Option<Birth> {
 }
 
 /// The options `--NAME-topic`, `--NAME-payload` and `--NAME-retain`.
-struct Options<'a> {
+struct AnnouncementOptions<'a> {
     name: &'a str,
     what: &'a str,
     topic: Option<&'a String>,
@@ -54,7 +54,7 @@ struct Options<'a> {
     largest: usize,
 }
 
-impl Options<'_> {
+impl AnnouncementOptions<'_> {
     fn read(&self, problems: &mut Problems) -> Option<(String, String)> {
         let option = |member: &str| format!("{}-{member}", self.name);
         let (Some(topic), Some(payload)) = (self.topic, self.payload) else {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::split::filter_and_path;
 use super::{Problems, count, number, resolved, trimmed};
 use crate::cli::Cli;
-use crate::inbox::Options;
+use crate::inbox::InboxOptions;
 use crate::mqtt::{FILTERS_PER_CONNECTION, share_out};
 
 /// What an inbox holds unless the options say otherwise: a quarter of a flash of 16 MB.
@@ -14,7 +14,7 @@ const MOST_BYTES: u32 = 4 * 1024 * 1024;
 
 /// Resolves `--subscribe-spool`: topics of the same directory go to one inbox. Wrong values become
 /// problems.
-pub fn resolve(cli: &Cli, connections: usize, problems: &mut Problems) -> Vec<Options> {
+pub fn resolve(cli: &Cli, connections: usize, problems: &mut Problems) -> Vec<InboxOptions> {
     let most_files = problems
         .optional("inbox-max-files", cli.inbox_max_files.as_ref(), |text| {
             count(text, 1, 100_000)
@@ -25,7 +25,7 @@ pub fn resolve(cli: &Cli, connections: usize, problems: &mut Problems) -> Vec<Op
             number(text, 1, u32::MAX)
         })
         .unwrap_or(MOST_BYTES);
-    let mut inboxes: Vec<Options> = Vec::new();
+    let mut inboxes: Vec<InboxOptions> = Vec::new();
     for value in &cli.subscribe_spool {
         let (filter, dir) = match filter_and_path(value) {
             Ok((filter, dir)) => (filter, PathBuf::from(trimmed(&dir))),
@@ -34,13 +34,13 @@ pub fn resolve(cli: &Cli, connections: usize, problems: &mut Problems) -> Vec<Op
                 continue;
             }
         };
-        let same = |it: &&mut Options| resolved(&it.dir) == resolved(&dir);
+        let same = |it: &&mut InboxOptions| resolved(&it.dir) == resolved(&dir);
         match inboxes.iter_mut().find(same) {
             Some(inbox) if inbox.filters.contains(&filter) => {
                 problems.add("subscribe-spool", value, "given twice");
             }
             Some(inbox) => inbox.filters.push(filter),
-            None => inboxes.push(Options {
+            None => inboxes.push(InboxOptions {
                 dir,
                 filters: vec![filter],
                 connection: 0,
@@ -54,7 +54,7 @@ pub fn resolve(cli: &Cli, connections: usize, problems: &mut Problems) -> Vec<Op
 }
 
 /// Gives each inbox its connection.
-fn connect(inboxes: &mut [Options], connections: usize, problems: &mut Problems) {
+fn connect(inboxes: &mut [InboxOptions], connections: usize, problems: &mut Problems) {
     let filters: Vec<usize> = inboxes.iter().map(|inbox| inbox.filters.len()).collect();
     let Some(shared_out) = share_out(&filters, connections) else {
         let topics: usize = filters.iter().sum();

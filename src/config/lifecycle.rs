@@ -2,10 +2,10 @@
 
 use super::{Problems, number};
 use crate::cli::Cli;
-use crate::lifecycle::Options;
+use crate::supervision::SupervisionOptions;
 
 /// Resolves `--events`, `--on-event` and `--notify-fd`. Wrong values become problems.
-pub fn resolve(cli: &Cli, problems: &mut Problems) -> Options {
+pub fn resolve(cli: &Cli, problems: &mut Problems) -> SupervisionOptions {
     let text = |text: &str| match text {
         "" => Err("is empty".to_owned()),
         _ => Ok(text.to_owned()),
@@ -13,7 +13,7 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Options {
     // A shell writes to it, and a POSIX shell knows descriptors of one digit only.
     let fd =
         |text: &str| number(text, 3, 9).and_then(|fd| fd.try_into().map_err(|_| String::new()));
-    Options {
+    SupervisionOptions {
         events: problems
             .optional("events", cli.events.as_ref(), text)
             .map(Into::into),

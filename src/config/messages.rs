@@ -8,7 +8,7 @@ use super::split::dir_and_value;
 use super::{Problems, number, seconds, trimmed};
 use crate::cli::Cli;
 use crate::mqtt::WINDOW_MESSAGES;
-use crate::publish::{Letterhead, Options};
+use crate::publish::{Letterhead, MessagesOptions};
 use crate::spool::order::Order;
 use crate::spool::queue;
 
@@ -16,13 +16,13 @@ use crate::spool::queue;
 const LONGEST_JAM: u32 = 604_800;
 
 /// Resolves all `--messages` directories. Wrong values become problems.
-pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<Options> {
+pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<MessagesOptions> {
     let dirs: Vec<String> = cli
         .messages
         .iter()
         .map(|dir| trimmed(dir).to_owned())
         .collect();
-    let mut settings = Settings {
+    let mut settings = PerDirectory {
         dirs: &dirs,
         problems,
     };
@@ -71,9 +71,9 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<Options> {
     let letterheads = letterheads(cli, &mut settings);
     dirs.iter()
         .enumerate()
-        .map(|(index, dir)| Options {
+        .map(|(index, dir)| MessagesOptions {
             dir: PathBuf::from(dir),
-            queue: queue::Options {
+            queue: queue::QueueOptions {
                 order: order.of(index).unwrap_or(Order::Lexical),
                 // The shared window is smaller than a hundred, and a jam is a full window.
                 window: (concurrency.of(index).unwrap_or(10) as usize).min(WINDOW_MESSAGES),
@@ -100,12 +100,12 @@ impl<T: Clone> Setting<T> {
     }
 }
 
-struct Settings<'a> {
+struct PerDirectory<'a> {
     dirs: &'a [String],
     problems: &'a mut Problems,
 }
 
-impl Settings<'_> {
+impl PerDirectory<'_> {
     fn read<T>(
         &mut self,
         option: &str,
@@ -142,7 +142,7 @@ impl Settings<'_> {
     }
 }
 
-fn letterheads(cli: &Cli, settings: &mut Settings<'_>) -> Setting<Letterhead> {
+fn letterheads(cli: &Cli, settings: &mut PerDirectory<'_>) -> Setting<Letterhead> {
     let mut files = settings.read(
         "letterhead-file",
         &cli.letterhead_file,

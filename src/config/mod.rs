@@ -1,5 +1,5 @@
 //! From the command line to a configuration in which everything is typed, resolved and known to be
-//! possible. All usage errors are born here, and all of them are told at once.
+//! possible. All usage errors come from here, and all of them are told at once.
 
 mod announcements;
 mod directories;
@@ -19,11 +19,11 @@ use self::directories::Directories;
 use crate::cli::Cli;
 use crate::identity::Endpoint;
 use crate::inbox;
-use crate::lifecycle::Options as Lifecycle;
 use crate::mqtt::{Birth, LastWill, MOST_CONNECTIONS, Version};
 use crate::publish;
 use crate::shadow;
 use crate::subscribe;
+use crate::supervision::SupervisionOptions as Lifecycle;
 use crate::tunnel;
 
 /// Everything that the daemon needs to know. Files and directories are not looked at yet.
@@ -48,12 +48,12 @@ pub struct Config {
     pub fleetprov: Option<PathBuf>,
     /// Renew the certificate when less time is left. `None`: never.
     pub renew_before: Option<Duration>,
-    pub messages: Vec<publish::Options>,
-    pub shadows: Vec<shadow::Options>,
-    pub inboxes: Vec<inbox::Options>,
-    pub subscriptions: Vec<subscribe::Options>,
+    pub messages: Vec<publish::MessagesOptions>,
+    pub shadows: Vec<shadow::ShadowOptions>,
+    pub inboxes: Vec<inbox::InboxOptions>,
+    pub subscriptions: Vec<subscribe::HandlerOptions>,
     /// One for each thing.
-    pub tunnels: Vec<tunnel::Options>,
+    pub tunnels: Vec<tunnel::TunnelOptions>,
     pub lifecycle: Lifecycle,
     /// The action directory of commands.
     pub commands: Option<PathBuf>,

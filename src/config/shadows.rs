@@ -3,10 +3,10 @@
 use super::split::shadow_and_path;
 use super::{Problems, trimmed};
 use crate::cli::Cli;
-use crate::shadow::{Options, Rules, ShadowId};
+use crate::shadow::{Rules, ShadowId, ShadowOptions};
 
 /// Resolves `--services`, `--updates` and `--defaultshadow`. Wrong values become problems.
-pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<Options> {
+pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<ShadowOptions> {
     let rules = Rules {
         empty_array_deletes: cli.empty_array_as_delete_request,
     };
@@ -28,14 +28,14 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<Options> {
 
 struct Shadows {
     rules: Rules,
-    all: Vec<Options>,
+    all: Vec<ShadowOptions>,
 }
 
 impl Shadows {
-    fn of(&mut self, id: ShadowId) -> &mut Options {
+    fn of(&mut self, id: ShadowId) -> &mut ShadowOptions {
         let index = self.all.iter().position(|shadow| shadow.id == id);
         let index = index.unwrap_or_else(|| {
-            self.all.push(Options {
+            self.all.push(ShadowOptions {
                 id,
                 services: Vec::new(),
                 updates: Vec::new(),

@@ -3,14 +3,14 @@
 use super::Problems;
 use super::split::{filter_and_command, filter_and_path};
 use crate::cli::Cli;
-use crate::subscribe::{Handling, Options};
+use crate::subscribe::{HandlerOptions, Handling};
 
 /// Resolves `--subscribe-write` and `--subscribe-exec`. Wrong values become problems.
-pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<Options> {
+pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<HandlerOptions> {
     let mut all = Vec::new();
     for value in &cli.subscribe_write {
         match filter_and_path(value) {
-            Ok((filter, path)) => all.push(Options {
+            Ok((filter, path)) => all.push(HandlerOptions {
                 filter,
                 handling: Handling::Write(path.into()),
             }),
@@ -19,7 +19,7 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<Options> {
     }
     for value in &cli.subscribe_exec {
         match filter_and_command(value) {
-            Ok((filter, command)) => all.push(Options {
+            Ok((filter, command)) => all.push(HandlerOptions {
                 filter,
                 handling: Handling::Exec(command),
             }),

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use super::split::tunnel_mapping;
 use super::{Problems, trimmed};
 use crate::cli::Cli;
-use crate::tunnel::{Options, PROXY};
+use crate::tunnel::{PROXY, TunnelOptions};
 
 /// Resolves `--tunnelmappings`, `--tunnelproxy` and `--tunnelcadir`. Wrong values become problems.
-pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<Options> {
+pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<TunnelOptions> {
     let proxy = path("tunnelproxy", cli.tunnelproxy.as_ref(), true, cli, problems);
     let ca_dir = path(
         "tunnelcadir",
@@ -17,7 +17,7 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<Options> {
         cli,
         problems,
     );
-    let mut all: Vec<Options> = Vec::new();
+    let mut all: Vec<TunnelOptions> = Vec::new();
     for value in &cli.tunnelmappings {
         let (thing, services) = match tunnel_mapping(value) {
             Ok((id, services)) => (id.thing, services),
@@ -28,7 +28,7 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<Options> {
         };
         let known = all.iter().position(|options| options.thing == thing);
         let index = known.unwrap_or_else(|| {
-            all.push(Options {
+            all.push(TunnelOptions {
                 thing,
                 services: Vec::new(),
                 proxy: proxy.clone().unwrap_or_else(|| PROXY.into()),

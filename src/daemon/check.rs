@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use super::birth;
 use super::certificates::{candidates, endpoint, none};
+use super::first_certificate;
 use crate::config::Config;
 use crate::identity::Endpoint;
 use crate::mqtt::Roots;
@@ -12,7 +12,7 @@ use crate::spool::layout;
 
 /// One sentence for each problem.
 pub fn check(config: &Config) -> Vec<String> {
-    let mut problems = Problems::default();
+    let mut problems = CheckReport::default();
     let endpoint = problems.of(endpoint(config));
     let roots = problems.of(Roots::read(&config.roots));
     if let Some(roots) = &roots {
@@ -33,7 +33,7 @@ pub fn check(config: &Config) -> Vec<String> {
             problems.of(candidate.tls(&roots, &endpoint));
         }
     }
-    if let Some(Some(settings)) = problems.of(birth::settings(config)) {
+    if let Some(Some(settings)) = problems.of(first_certificate::settings(config)) {
         problems.0.extend(provision::problems(&settings));
     }
     for options in &config.messages {
@@ -60,9 +60,9 @@ pub fn check(config: &Config) -> Vec<String> {
 }
 
 #[derive(Default)]
-struct Problems(Vec<String>);
+struct CheckReport(Vec<String>);
 
-impl Problems {
+impl CheckReport {
     fn of<T, E: Display>(&mut self, result: Result<T, E>) -> Option<T> {
         result
             .map_err(|problem| self.0.push(format!("{problem:#}")))

@@ -3,12 +3,12 @@
 use anyhow::{Result, anyhow};
 use log::warn;
 
-use crate::inbox::{Inbox, Options};
+use crate::inbox::{Inbox, InboxOptions};
 use crate::mqtt::Sessions;
 use crate::spool::disks::Disks;
 
 /// Starts all of them. To be called before the sessions run.
-pub async fn start(all: &[Options], sessions: &mut Sessions, disks: &Disks) -> Result<()> {
+pub async fn start(all: &[InboxOptions], sessions: &mut Sessions, disks: &Disks) -> Result<()> {
     for (index, options) in all.iter().enumerate() {
         warn_if_shared(options, &all[..index]);
     }
@@ -22,7 +22,7 @@ pub async fn start(all: &[Options], sessions: &mut Sessions, disks: &Disks) -> R
     Ok(())
 }
 
-fn warn_if_shared(options: &Options, earlier: &[Options]) {
+fn warn_if_shared(options: &InboxOptions, earlier: &[InboxOptions]) {
     let dir = options.dir.display();
     if options.connection == 0 {
         warn!(

@@ -1,9 +1,9 @@
 //! The composition root: reads certificates, makes the handles, starts the tasks, and waits for
 //! the first of them to end or for a signal.
 
-mod birth;
 mod certificates;
 mod check;
+mod first_certificate;
 mod hangups;
 mod inboxes;
 mod reaper;
@@ -20,28 +20,28 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::clock::{now, reached};
-use crate::command::{Command, Commands, Request};
+use crate::command::{Command, Commands, PendingCommand};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::identity::Endpoint;
-use crate::lifecycle::{Reporter, Supervisor};
-use crate::mqtt::{self, End, Mqtt, Rates};
+use crate::mqtt::{self, Mqtt, Rates, SessionEnd};
 use crate::publish::{self, Publisher};
-use crate::shadow::Agent;
-use crate::shortage;
+use crate::shadow::ShadowAgent;
 use crate::spool::disks::Disks;
 use crate::subscribe::Listener;
-use crate::tunnel::{self, Order, Tunnels};
+use crate::supervision::{Reporter, Supervisor};
+use crate::transient;
+use crate::tunnel::{self, CommandKind, Tunnels};
 
 pub use check::check;
 use hangups::Hangups;
-use renew::{Event, Renewer};
-use signals::{Signals, Told};
+use renew::{RenewalEvent, Renewer};
+use signals::{SignalRequest, Signals};
 
 /// For acknowledgements of what is in flight when the daemon is told to stop.
 const DRAIN: Duration = Duration::from_secs(1);
 /// For that and DISCONNECT together.
-const GOODBYE: Duration = Duration::from_millis(1400);
+const DISCONNECT_LIMIT: Duration = Duration::from_millis(1400);
 /// The disk has so long to remove what was acknowledged before the end.
 const LAST_ORDERS: Duration = Duration::from_millis(500);
 /// All of the way out, whoever does not answer; at least so long for what comes last.
@@ -72,11 +72,11 @@ pub fn run(config: Config) -> Exit {
 async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exit> {
     let mut signals = Signals::new().map_err(Exit::Broken)?;
     tokio::spawn(reaper::run());
-    let settings = birth::settings(config).map_err(Exit::Config)?;
+    let settings = first_certificate::settings(config).map_err(Exit::Config)?;
     let completed = match &settings {
         None => None,
         Some(settings) => tokio::select! {
-            completed = birth::complete(config, settings) => completed,
+            completed = first_certificate::complete(config, settings) => completed,
             signal = signals.stop() => return Ok(Exit::Stopped(signal)),
         },
     };
@@ -85,18 +85,20 @@ async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exi
     let (tls, certificate) = match certificates::choose(config, &options.endpoint) {
         Ok(chosen) => chosen,
         Err(none @ Exit::NoCertificate(_)) => {
-            let job = settings.and_then(|settings| birth::job(config, settings, options, false));
+            let job = settings
+                .and_then(|settings| first_certificate::job(config, settings, options, false));
             return match job {
                 None => Err(none),
                 Some(job) => tokio::select! {
-                    exit = birth::first(job) => Ok(exit),
+                    exit = first_certificate::first(job) => Ok(exit),
                     signal = signals.stop() => Ok(Exit::Stopped(signal)),
                 },
             };
         }
         Err(exit) => return Err(exit),
     };
-    let job = settings.and_then(|settings| birth::job(config, settings, options.clone(), true));
+    let job = settings
+        .and_then(|settings| first_certificate::job(config, settings, options.clone(), true));
     let renewer = Renewer::new(config, certificate.as_deref(), options.clock_floor);
     let mut renewer = renewer.with(job, completed);
     let (mqtt, mut sessions) = Mqtt::new(options, tls);
@@ -112,15 +114,19 @@ async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exi
         signal = signals.stop() => return Ok(Exit::Stopped(signal)),
     };
     drop(disks);
-    let reporter = Reporter::new(&config.lifecycle, supervisor.clone(), sessions.watcher());
+    let reporter = Reporter::new(
+        &config.lifecycle,
+        supervisor.clone(),
+        sessions.event_receiver(),
+    );
     let reports = reporter.map(Reporter::start);
     let mut session = tokio::spawn(sessions.run());
     let mut hangups = Hangups::default();
     let exit = loop {
         tokio::select! {
             told = signals.next() => match told {
-                Told::Stop(signal) => break Exit::Stopped(signal),
-                Told::Refetch => hangups.came(),
+                SignalRequest::Stop(signal) => break Exit::Stopped(signal),
+                SignalRequest::Refetch => hangups.came(),
             },
             () = reached(hangups.due(now())) => match (hangups.take(now()), tasks.refetch()) {
                 (1, Ok(())) => info!("SIGHUP: fetching every shadow again"),
@@ -131,19 +137,19 @@ async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exi
             Some(request) = tasks.requests.recv() => match &request.command {
                 Command::Reprovision => renewer.reprovision(request).await,
                 Command::Refetch => request.answer(tasks.refetch()).await,
-                Command::OpenTunnel(_) => tasks.tunnel(Order::Open, request),
-                Command::CloseTunnel(_) => tasks.tunnel(Order::Close, request),
+                Command::OpenTunnel(_) => tasks.tunnel(CommandKind::Open, request),
+                Command::CloseTunnel(_) => tasks.tunnel(CommandKind::Close, request),
             },
             event = renewer.next(&mqtt) => match event {
-                Event::Look => renewer.look(&mqtt),
-                Event::Good => renewer.good(),
-                Event::Ended(outcome) => if renewer.ended(outcome).await {
+                RenewalEvent::Look => renewer.look(&mqtt),
+                RenewalEvent::Good => renewer.good(),
+                RenewalEvent::Ended(outcome) => if renewer.ended(outcome).await {
                     break Exit::Provisioned;
                 },
             },
             Some(jammed) = tasks.publishers.join_next() => break match jammed {
-                Ok(publish::Ended::Jammed(dir)) => Exit::Jammed(dir),
-                Ok(publish::Ended::Drained) => {
+                Ok(publish::PublisherEnd::Jammed(dir)) => Exit::Jammed(dir),
+                Ok(publish::PublisherEnd::Drained) => {
                     Exit::Broken(anyhow::anyhow!("a publisher ended by itself"))
                 }
                 Err(fault) => broken(fault),
@@ -181,8 +187,8 @@ fn rates(config: &Config, endpoint: &Endpoint) -> Rates {
     }
 }
 
-fn connection(config: &Config, endpoint: Endpoint) -> mqtt::Options {
-    mqtt::Options {
+fn connection(config: &Config, endpoint: Endpoint) -> mqtt::ConnectionOptions {
+    mqtt::ConnectionOptions {
         rates: rates(config, &endpoint),
         client_id: config.client_id.clone(),
         endpoint,
@@ -193,13 +199,13 @@ fn connection(config: &Config, endpoint: Endpoint) -> mqtt::Options {
         birth: config.birth.clone(),
         connections: config.connections,
         attempts: config.attempts,
-        clock_floor: birth::clock_floor(config),
+        clock_floor: first_certificate::clock_floor(config),
     }
 }
 
 /// Everything that runs beside the session.
 struct Tasks {
-    publishers: JoinSet<publish::Ended>,
+    publishers: JoinSet<publish::PublisherEnd>,
     /// Tells the publishers to finish what is on its way.
     stop: watch::Sender<bool>,
     /// Shadows, subscriptions, tunnels and commands: they end only with a fault, or because
@@ -208,7 +214,7 @@ struct Tasks {
     shadows: usize,
     tunnels: Tunnels,
     refetch: watch::Sender<u64>,
-    requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<PendingCommand>,
 }
 
 impl Tasks {
@@ -220,7 +226,11 @@ impl Tasks {
             publishers: JoinSet::new(),
             stop: watch::Sender::new(false),
             others: JoinSet::new(),
-            shadows: config.shadows.iter().filter(|it| !it.is_blind()).count(),
+            shadows: config
+                .shadows
+                .iter()
+                .filter(|it| !it.is_updates_only())
+                .count(),
             tunnels: Tunnels::default(),
             refetch,
             requests,
@@ -233,7 +243,7 @@ impl Tasks {
         }
         for options in &config.shadows {
             let (mqtt, refetched) = (mqtt.clone(), refetched.clone());
-            let agent = Agent::new(options.clone(), mqtt, refetched, disks).await?;
+            let agent = ShadowAgent::new(options.clone(), mqtt, refetched, disks).await?;
             tasks.others.spawn(agent.run());
         }
         for options in &config.subscriptions {
@@ -241,8 +251,8 @@ impl Tasks {
             tasks.others.spawn(listener.run());
         }
         for options in &config.tunnels {
-            let door = tasks.tunnels.door(&options.thing);
-            let agent = tunnel::Agent::new(options.clone(), mqtt.clone(), door);
+            let commands = tasks.tunnels.receiver(&options.thing);
+            let agent = tunnel::TunnelAgent::new(options.clone(), mqtt.clone(), commands);
             tasks.others.spawn(agent.run());
         }
         if let Some(dir) = &config.commands {
@@ -253,7 +263,7 @@ impl Tasks {
     }
 
     /// Hands the request to the task of its tunnel, which answers in its own time.
-    fn tunnel(&mut self, order: Order, request: Request) {
+    fn tunnel(&mut self, order: CommandKind, request: PendingCommand) {
         let (answer, answered) = oneshot::channel();
         let contents = request.command.arguments();
         self.tunnels.carry_out(order, contents, answer);
@@ -275,7 +285,8 @@ impl Tasks {
 
 /// A directory that cannot be used: a person must act, or the machine has to recover.
 fn unusable(problem: anyhow::Error) -> Exit {
-    let passing = shortage::is_in(&problem) || shortage::is_of_disk(&problem);
+    let passing =
+        transient::chain_is_transient(&problem) || transient::chain_is_disk_error(&problem);
     if passing {
         Exit::Unready(problem)
     } else {
@@ -283,10 +294,10 @@ fn unusable(problem: anyhow::Error) -> Exit {
     }
 }
 
-fn ended(end: Result<End, JoinError>) -> Exit {
+fn ended(end: Result<SessionEnd, JoinError>) -> Exit {
     match end {
-        Ok(End::GivenUp { failures, rotate }) => Exit::LinkLost { failures, rotate },
-        Ok(End::Stopped) => Exit::Broken(anyhow::anyhow!("the session ended by itself")),
+        Ok(SessionEnd::GivenUp { failures, rotate }) => Exit::LinkLost { failures, rotate },
+        Ok(SessionEnd::Stopped) => Exit::Broken(anyhow::anyhow!("the session ended by itself")),
         Err(fault) => broken(fault),
     }
 }
@@ -295,19 +306,19 @@ fn broken(fault: JoinError) -> Exit {
     Exit::Broken(anyhow::Error::new(fault).context("a task failed"))
 }
 
-/// Stops taking requests; then says goodbye, or leaves the will to the broker. What is on its way has some
+/// Stops taking requests; then sends DISCONNECT, or leaves the will to the broker. What is on its way has some
 /// time to be acknowledged before that, or the next start would publish it again.
-async fn leave(exit: &Exit, mqtt: &Mqtt, mut tasks: Tasks, session: JoinHandle<End>) {
+async fn leave(exit: &Exit, mqtt: &Mqtt, mut tasks: Tasks, session: JoinHandle<SessionEnd>) {
     tasks.others.abort_all();
-    if exit.says_goodbye() {
+    if exit.sends_disconnect() {
         tasks.stop.send_replace(true);
-        let goodbye = async {
+        let disconnect = async {
             let drained = async { while tasks.publishers.join_next().await.is_some() {} };
             let _ = timeout(DRAIN, drained).await;
             tasks.publishers.abort_all();
             mqtt.disconnect().await;
         };
-        let _ = timeout(GOODBYE, goodbye).await;
+        let _ = timeout(DISCONNECT_LIMIT, disconnect).await;
     }
     tasks.publishers.abort_all();
     session.abort();

@@ -10,13 +10,13 @@ use log::{error, info, warn};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::renewal::{self, Verdict};
+use super::renewal::{self, RemainingDays};
 use crate::certstore::{Certstore, Staged};
 use crate::clock::{self, now, reached};
-use crate::command::Request;
+use crate::command::PendingCommand;
 use crate::config::Config;
 use crate::mqtt::{Link, Mqtt};
-use crate::provision::{self, Failed, Job};
+use crate::provision::{self, Provisioning, ProvisioningError};
 use crate::x509::{Age, Validity, date};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -27,11 +27,11 @@ const SOON: Duration = Duration::from_secs(10);
 const ATTEMPT: Duration = Duration::from_secs(15 * 60);
 
 /// What has happened to the certificate.
-pub enum Event {
+pub enum RenewalEvent {
     /// Time has passed: call [`Renewer::look`].
     Look,
     /// An attempt to get a new certificate has ended: call [`Renewer::ended`].
-    Ended(Result<Staged, Failed>),
+    Ended(Result<Staged, ProvisioningError>),
     /// The connection is good, and with it the clock.
     Good,
 }
@@ -43,14 +43,14 @@ pub struct Renewer {
     validity: Option<Validity>,
     floor: SystemTime,
     before: Option<Duration>,
-    job: Option<Arc<Job>>,
-    running: Option<JoinHandle<Result<Staged, Failed>>>,
+    job: Option<Arc<Provisioning>>,
+    running: Option<JoinHandle<Result<Staged, ProvisioningError>>>,
     /// The command that waits for the attempt to end.
-    asked: Option<Request>,
+    asked: Option<PendingCommand>,
     /// When the certificate was made that an earlier process did not bring to its end, but this one.
     completed: Option<SystemTime>,
     next_look: Instant,
-    warned: Option<Verdict>,
+    warned: Option<RemainingDays>,
     good: bool,
 }
 
@@ -81,21 +81,21 @@ impl Renewer {
     }
 
     /// How to get a new certificate.
-    pub fn with(mut self, job: Option<Job>, completed: Option<SystemTime>) -> Renewer {
+    pub fn with(mut self, job: Option<Provisioning>, completed: Option<SystemTime>) -> Renewer {
         self.job = job.map(Arc::new);
         self.completed = completed;
         self
     }
 
     /// Waits for the next event. May be dropped while it waits.
-    pub async fn next(&mut self, mqtt: &Mqtt) -> Event {
+    pub async fn next(&mut self, mqtt: &Mqtt) -> RenewalEvent {
         tokio::select! {
             ended = ended(&mut self.running) => {
                 self.running = None;
-                Event::Ended(ended)
+                RenewalEvent::Ended(ended)
             }
-            () = mqtt.proved(), if !self.good => Event::Good,
-            () = reached(Some(self.next_look)) => Event::Look,
+            () = mqtt.answered_once(), if !self.good => RenewalEvent::Good,
+            () = reached(Some(self.next_look)) => RenewalEvent::Look,
         }
     }
 
@@ -156,7 +156,7 @@ impl Renewer {
         }
         self.warned = Some(verdict);
         match (verdict, validity.age(wall)) {
-            (Verdict::Warn { .. }, Age::Valid { days }) => warn!(
+            (RemainingDays::Warn { .. }, Age::Valid { days }) => warn!(
                 "the certificate expires in {days} days, on {}",
                 date(validity.not_after)
             ),
@@ -169,7 +169,7 @@ impl Renewer {
                 date(validity.not_before),
                 date(wall)
             ),
-            (Verdict::Fine | Verdict::Useless, Age::Valid { .. }) => {}
+            (RemainingDays::Fine | RemainingDays::Useless, Age::Valid { .. }) => {}
         }
     }
 
@@ -188,7 +188,7 @@ impl Renewer {
     }
 
     /// The command `reprovision`.
-    pub async fn reprovision(&mut self, request: Request) {
+    pub async fn reprovision(&mut self, request: PendingCommand) {
         if self.job.is_none() {
             let why = "fleet provisioning is not configured, start with --fleetprov";
             return request.answer(Err(why.to_owned())).await;
@@ -208,7 +208,7 @@ impl Renewer {
     }
 
     /// An attempt has ended. `true`: there is a new certificate, start afresh.
-    pub async fn ended(&mut self, outcome: Result<Staged, Failed>) -> bool {
+    pub async fn ended(&mut self, outcome: Result<Staged, ProvisioningError>) -> bool {
         match outcome {
             Ok(staged) => {
                 if let Some(request) = self.asked.take() {
@@ -238,19 +238,23 @@ impl Renewer {
 /// reached is on disk, and the next one goes on from there.
 async fn limited(
     limit: Duration,
-    attempt: impl Future<Output = Result<Staged, Failed>>,
-) -> Result<Staged, Failed> {
+    attempt: impl Future<Output = Result<Staged, ProvisioningError>>,
+) -> Result<Staged, ProvisioningError> {
     timeout(limit, attempt).await.unwrap_or_else(|_| {
         let minutes = limit.as_secs() / 60;
-        Err(Failed::Other(anyhow!("not finished within {minutes} min")))
+        Err(ProvisioningError::Other(anyhow!(
+            "not finished within {minutes} min"
+        )))
     })
 }
 
-async fn ended(running: &mut Option<JoinHandle<Result<Staged, Failed>>>) -> Result<Staged, Failed> {
+async fn ended(
+    running: &mut Option<JoinHandle<Result<Staged, ProvisioningError>>>,
+) -> Result<Staged, ProvisioningError> {
     match running {
         None => std::future::pending().await,
         Some(running) => running.await.unwrap_or_else(|fault| {
-            Err(Failed::Other(
+            Err(ProvisioningError::Other(
                 anyhow::Error::new(fault).context("provisioning failed inside"),
             ))
         }),

@@ -12,7 +12,7 @@ const SPREAD: f64 = 0.25;
 
 /// What the days left mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RemainingDays {
     Fine,
     /// Not valid yet, or no more.
     Useless,
@@ -23,12 +23,12 @@ pub enum Verdict {
 }
 
 /// What to say about a certificate at this time.
-pub fn verdict(validity: Validity, now: SystemTime) -> Verdict {
+pub fn verdict(validity: Validity, now: SystemTime) -> RemainingDays {
     match validity.age(now) {
-        Age::NotYetValid | Age::Expired => Verdict::Useless,
+        Age::NotYetValid | Age::Expired => RemainingDays::Useless,
         Age::Valid { days } => match WARNINGS.iter().find(|limit| days < **limit) {
-            Some(limit) => Verdict::Warn { days: *limit },
-            None => Verdict::Fine,
+            Some(limit) => RemainingDays::Warn { days: *limit },
+            None => RemainingDays::Fine,
         },
     }
 }
@@ -85,13 +85,13 @@ mod tests {
     #[test]
     fn the_log_warns_at_thirty_seven_and_one_days() {
         for (day, expect) in [
-            (99.0, Verdict::Useless),
-            (100.0, Verdict::Fine),
-            (169.9, Verdict::Fine),
-            (170.5, Verdict::Warn { days: 30 }),
-            (193.5, Verdict::Warn { days: 7 }),
-            (199.5, Verdict::Warn { days: 1 }),
-            (200.5, Verdict::Useless),
+            (99.0, RemainingDays::Useless),
+            (100.0, RemainingDays::Fine),
+            (169.9, RemainingDays::Fine),
+            (170.5, RemainingDays::Warn { days: 30 }),
+            (193.5, RemainingDays::Warn { days: 7 }),
+            (199.5, RemainingDays::Warn { days: 1 }),
+            (200.5, RemainingDays::Useless),
         ] {
             assert_eq!(verdict(validity(), at(day)), expect, "day {day}");
         }

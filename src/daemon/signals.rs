@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum SignalRequest {
     /// The name of the signal.
     Stop(&'static str),
     Refetch,
@@ -28,18 +28,18 @@ impl Signals {
     }
 
     /// Waits for the next one. May be dropped while it waits.
-    pub async fn next(&mut self) -> Told {
+    pub async fn next(&mut self) -> SignalRequest {
         tokio::select! {
-            _ = self.terminate.recv() => Told::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Told::Stop("SIGINT"),
-            _ = self.hang_up.recv() => Told::Refetch,
+            _ = self.terminate.recv() => SignalRequest::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => SignalRequest::Stop("SIGINT"),
+            _ = self.hang_up.recv() => SignalRequest::Refetch,
         }
     }
 
     /// Waits until the daemon is asked to stop.
     pub async fn stop(&mut self) -> &'static str {
         loop {
-            if let Told::Stop(signal) = self.next().await {
+            if let SignalRequest::Stop(signal) = self.next().await {
                 return signal;
             }
         }

@@ -3,8 +3,8 @@
 //! wait in the broker.
 
 mod header;
-mod room;
-mod shelf;
+mod inbox_dir;
+mod quota;
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,11 +16,11 @@ use log::{error, info, warn};
 use tokio::task::yield_now;
 
 use self::header::header;
-use self::room::Room;
-use self::shelf::Shelf;
+use self::inbox_dir::InboxDir;
+use self::quota::Quota;
 use crate::clock::{now, reached};
+use crate::log_throttle::{LogThrottle, worth_a_line};
 use crate::mqtt::{Delivery, Durable};
-use crate::repeats::{Repeats, worth_a_line};
 use crate::spool::deposit::Item;
 use crate::spool::disks::Disks;
 use crate::spool::layout;
@@ -32,7 +32,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// One inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct InboxOptions {
     pub dir: PathBuf,
     /// The topics whose messages it keeps.
     pub filters: Vec<String>,
@@ -42,7 +42,7 @@ pub struct Options {
     pub most_bytes: u64,
 }
 
-impl Options {
+impl InboxOptions {
     /// What is wrong on disk, in a sentence. Changes nothing.
     pub fn problem(&self) -> Option<String> {
         let problem = layout::check_inbox(&self.dir).err()?;
@@ -52,14 +52,14 @@ impl Options {
 
 /// Owns one inbox.
 pub struct Inbox {
-    shelf: Shelf,
+    inbox_dir: InboxDir,
     messages: Durable,
     /// Taken from the subscription, in order, and not yet in the inbox.
     in_hand: VecDeque<Received>,
     /// The disk is not tried before.
     retry_at: Option<Instant>,
     failing: bool,
-    failures: Repeats,
+    failures: LogThrottle,
     dropped: u32,
 }
 
@@ -87,22 +87,22 @@ impl Inbox {
     ///
     /// # Errors
     /// The directory cannot be used, or there can be no thread.
-    pub async fn start(options: &Options, messages: Durable, disks: &Disks) -> Result<()> {
+    pub async fn start(options: &InboxOptions, messages: Durable, disks: &Disks) -> Result<()> {
         let own = options.clone();
         let open = move || Inbox::open(&own, messages);
         disks.start(&options.dir, open, Inbox::run).await
     }
 
     /// Must be called within the runtime that it is to run in.
-    fn open(options: &Options, messages: Durable) -> Result<Inbox> {
-        let room = Room::new(options.most_files, options.most_bytes);
+    fn open(options: &InboxOptions, messages: Durable) -> Result<Inbox> {
+        let room = Quota::new(options.most_files, options.most_bytes);
         Ok(Inbox {
-            shelf: Shelf::open(&options.dir, room)?,
+            inbox_dir: InboxDir::open(&options.dir, room)?,
             messages,
             in_hand: VecDeque::new(),
             retry_at: None,
             failing: false,
-            failures: Repeats::default(),
+            failures: LogThrottle::default(),
             dropped: 0,
         })
     }
@@ -119,7 +119,7 @@ impl Inbox {
                 goes_on = news(&mut self.messages, &mut self.in_hand) => if !goes_on {
                     return;
                 },
-                notice = self.shelf.notice() => self.shelf.noticed(notice),
+                notice = self.inbox_dir.notice() => self.inbox_dir.noticed(notice),
                 () = reached(self.retry_at) => self.retry_at = None,
             }
         }
@@ -130,7 +130,7 @@ impl Inbox {
     fn has_room(&mut self) -> bool {
         self.in_hand.retain(|it| !it.delivery.comes_again());
         while let Some(first) = self.in_hand.front() {
-            if self.shelf.fits(1, first.size()) {
+            if self.inbox_dir.fits(1, first.size()) {
                 return true;
             }
             if first.delivery.is_kept() {
@@ -139,7 +139,7 @@ impl Inbox {
             self.in_hand.pop_front();
             self.dropped = self.dropped.saturating_add(1);
             if worth_a_line(self.dropped) {
-                let (dir, count) = (self.shelf.dir().display(), self.dropped);
+                let (dir, count) = (self.inbox_dir.dir().display(), self.dropped);
                 warn!("dropped a message of QoS 0, {dir} is full ({count} so far)");
             }
         }
@@ -151,13 +151,13 @@ impl Inbox {
         let mut batch = self.batch();
         let now = since_1970();
         let items = batch.iter().map(|received| Item {
-            name: self.shelf.name(now),
+            name: self.inbox_dir.name(now),
             header: received.header.clone(),
             payload: received.delivery.message.payload.clone(),
         });
         let items: Vec<Item> = items.collect();
         let names: Vec<String> = items.iter().map(|item| item.name.clone()).collect();
-        let (count, problem) = self.shelf.put(&items);
+        let (count, problem) = self.inbox_dir.put(&items);
         for (received, name) in batch.drain(..count).zip(names) {
             info!("received '{name}' on {}", received.delivery.message.topic);
             received.delivery.done();
@@ -180,7 +180,7 @@ impl Inbox {
                 break;
             };
             bytes += next.size();
-            if !self.shelf.fits(batch.len() + 1, bytes) {
+            if !self.inbox_dir.fits(batch.len() + 1, bytes) {
                 self.in_hand.push_front(next);
                 break;
             }
@@ -191,7 +191,7 @@ impl Inbox {
 
     fn works(&mut self) {
         if std::mem::replace(&mut self.failing, false) {
-            let dir = self.shelf.dir().display();
+            let dir = self.inbox_dir.dir().display();
             info!("messages can be kept in {dir} again");
             self.failures.clear();
         }
@@ -200,9 +200,9 @@ impl Inbox {
     fn failed(&mut self, error: &io::Error) {
         self.failing = true;
         self.retry_at = Some(now() + RETRY);
-        self.shelf.repair();
+        self.inbox_dir.repair();
         let count = self.failures.count(&error.to_string());
-        let (dir, seconds) = (self.shelf.dir().display(), RETRY.as_secs());
+        let (dir, seconds) = (self.inbox_dir.dir().display(), RETRY.as_secs());
         if worth_a_line(count) {
             error!(
                 "cannot keep a message in {dir}, trying again every {seconds} s ({count} so far): {error}"

@@ -18,7 +18,7 @@ const TAKEN_OVER: Duration = Duration::from_secs(60);
 
 /// What follows a connection that failed or was lost.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextAttempt {
     RetryAt(Instant),
     /// So many failures in a row without progress. `rotate`: another certificate may help, because
     /// one of them may be about the one in use.
@@ -65,13 +65,13 @@ impl Backoff {
     }
 
     /// A connection failed or was lost at `now`. `jitter` is evenly spread over 0 to 1.
-    pub fn ended(&mut self, ending: &Ending, jitter: f64, now: Instant) -> Next {
+    pub fn ended(&mut self, ending: &Ending, jitter: f64, now: Instant) -> NextAttempt {
         if ending.class == Class::TlsClock {
             // Neither another certificate nor a new process can set the clock: it is waited for.
-            return Next::RetryAt(now + LONGEST);
+            return NextAttempt::RetryAt(now + LONGEST);
         }
         if ending.class == Class::Shortage {
-            return Next::RetryAt(now + SHORTAGE);
+            return NextAttempt::RetryAt(now + SHORTAGE);
         }
         if ending.over_messages {
             // The search for the message to blame goes on with the next connection, and neither a new
@@ -82,7 +82,7 @@ impl Backoff {
             self.certificate |= ending.certificate && !ending.blames_us;
         }
         if self.attempts > 0 && self.failures > self.attempts {
-            return Next::GiveUp {
+            return NextAttempt::GiveUp {
                 failures: self.failures,
                 rotate: self.certificate,
             };
@@ -94,7 +94,7 @@ impl Backoff {
         } else {
             ceiling.mul_f64(jitter).max(SHORTEST)
         };
-        Next::RetryAt(now + wait)
+        NextAttempt::RetryAt(now + wait)
     }
 }
 
@@ -102,14 +102,14 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    fn ended(backoff: &mut Backoff, class: Class, jitter: f64) -> Next {
+    fn ended(backoff: &mut Backoff, class: Class, jitter: f64) -> NextAttempt {
         backoff.ended(&Ending::new(class, "x"), jitter, Instant::now())
     }
 
-    fn wait(next: Next, now: Instant) -> Duration {
+    fn wait(next: NextAttempt, now: Instant) -> Duration {
         match next {
-            Next::RetryAt(at) => at - now,
-            Next::GiveUp { .. } => panic!("gave up"),
+            NextAttempt::RetryAt(at) => at - now,
+            NextAttempt::GiveUp { .. } => panic!("gave up"),
         }
     }
 
@@ -134,12 +134,12 @@ mod tests {
         for _ in 0..2 {
             assert!(matches!(
                 ended(&mut backoff, Class::Tcp, 0.5),
-                Next::RetryAt(_)
+                NextAttempt::RetryAt(_)
             ));
         }
         assert_eq!(
             ended(&mut backoff, Class::Tcp, 0.5),
-            Next::GiveUp {
+            NextAttempt::GiveUp {
                 failures: 3,
                 rotate: false
             }
@@ -152,7 +152,7 @@ mod tests {
         for _ in 0..10 {
             assert!(matches!(
                 ended(&mut backoff, Class::Server, 0.5),
-                Next::RetryAt(_)
+                NextAttempt::RetryAt(_)
             ));
             backoff.progress();
         }
@@ -164,7 +164,7 @@ mod tests {
         for _ in 0..1000 {
             assert!(matches!(
                 ended(&mut backoff, Class::Dns, 0.5),
-                Next::RetryAt(_)
+                NextAttempt::RetryAt(_)
             ));
         }
     }
@@ -175,11 +175,11 @@ mod tests {
         let now = Instant::now();
         for _ in 0..100 {
             let next = backoff.ended(&Ending::new(Class::TlsClock, "x"), 0.5, now);
-            assert_eq!(next, Next::RetryAt(now + LONGEST));
+            assert_eq!(next, NextAttempt::RetryAt(now + LONGEST));
         }
         assert!(matches!(
             ended(&mut backoff, Class::Tcp, 0.5),
-            Next::RetryAt(_)
+            NextAttempt::RetryAt(_)
         ));
     }
 
@@ -189,7 +189,7 @@ mod tests {
         let now = Instant::now();
         for _ in 0..100 {
             let next = backoff.ended(&Ending::new(Class::Shortage, "x"), 0.5, now);
-            assert_eq!(next, Next::RetryAt(now + SHORTAGE));
+            assert_eq!(next, NextAttempt::RetryAt(now + SHORTAGE));
         }
         assert_eq!(backoff.attempt(), 1);
     }
@@ -212,7 +212,7 @@ mod tests {
         ] {
             let mut backoff = Backoff::new(1);
             ended(&mut backoff, class, 0.5);
-            let Next::GiveUp { rotate, .. } = ended(&mut backoff, class, 0.5) else {
+            let NextAttempt::GiveUp { rotate, .. } = ended(&mut backoff, class, 0.5) else {
                 panic!("{class:?} goes on");
             };
             assert_eq!(rotate, expected, "{class:?}");
@@ -225,7 +225,7 @@ mod tests {
         ended(&mut backoff, Class::TlsCert, 0.5);
         ended(&mut backoff, Class::Tcp, 0.5);
         let next = ended(&mut backoff, Class::Dns, 0.5);
-        assert!(matches!(next, Next::GiveUp { rotate: true, .. }));
+        assert!(matches!(next, NextAttempt::GiveUp { rotate: true, .. }));
     }
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
         let blamed = Ending::new(Class::Server, "x").blaming_us();
         backoff.ended(&blamed, 0.5, Instant::now());
         let next = backoff.ended(&blamed, 0.5, Instant::now());
-        let given_up = Next::GiveUp {
+        let given_up = NextAttempt::GiveUp {
             failures: 2,
             rotate: false,
         };
@@ -257,7 +257,7 @@ mod tests {
         ended(&mut backoff, Class::Tcp, 0.5);
         assert!(matches!(
             ended(&mut backoff, Class::Tcp, 0.5),
-            Next::GiveUp { failures: 2, .. }
+            NextAttempt::GiveUp { failures: 2, .. }
         ));
     }
 

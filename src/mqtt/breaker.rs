@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Refusal;
+use super::RefusalClass;
 
 /// So many refusals in a row, without a message that was accepted, stop the messages. Doubled each
 /// time when that turns out to have been too early, up to `MOST_REFUSALS`: refused messages that come
@@ -36,7 +36,7 @@ pub enum Flow {
 
 /// What the log is to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum BreakerChange {
     /// Messages are held back after so many refusals, or connections that were ended, in a row.
     Held { refusals: u32, endings: u32 },
     /// The broker said that more was sent than it takes; messages pause for so long.
@@ -50,7 +50,7 @@ pub enum Change {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum BreakerState {
     Closed,
     /// Until then nothing is sent. `quota`: because of too much, so what is accepted meanwhile does
     /// not end it, but shows that no probe is needed afterwards.
@@ -65,7 +65,7 @@ enum State {
 /// The breaker of one link. Outlives connections.
 #[derive(Debug)]
 pub struct Breaker {
-    state: State,
+    state: BreakerState,
     /// Refusals and endings since a message was last accepted.
     refusals: u32,
     endings: u32,
@@ -83,7 +83,7 @@ pub struct Breaker {
 impl Default for Breaker {
     fn default() -> Self {
         Breaker {
-            state: State::Closed,
+            state: BreakerState::Closed,
             refusals: 0,
             endings: 0,
             calm: 0,
@@ -99,9 +99,9 @@ impl Default for Breaker {
 impl Breaker {
     pub fn flow(&self) -> Flow {
         match self.state {
-            State::Closed => Flow::Free,
-            State::Open { .. } => Flow::Held,
-            State::Probing => Flow::Probe,
+            BreakerState::Closed => Flow::Free,
+            BreakerState::Open { .. } => Flow::Held,
+            BreakerState::Probing => Flow::Probe,
         }
     }
 
@@ -112,13 +112,13 @@ impl Breaker {
     }
 
     /// The broker acknowledged a message.
-    pub fn accepted(&mut self, now: Instant) -> Option<Change> {
+    pub fn accepted(&mut self, now: Instant) -> Option<BreakerChange> {
         self.accepted += 1;
         self.calm = self.calm.saturating_add(1);
         if self.calm >= CALM {
             (self.tolerance, self.patience) = (REFUSALS, ENDINGS);
         }
-        if let State::Open {
+        if let BreakerState::Open {
             quota: true,
             accepted,
             ..
@@ -127,14 +127,14 @@ impl Breaker {
             *accepted = true;
             return None;
         }
-        self.state = State::Closed;
+        self.state = BreakerState::Closed;
         self.pause = FIRST_PAUSE;
         let (refusals, endings) = (self.refusals, self.endings);
         (self.refusals, self.endings) = (0, 0);
         let since = self.since.take()?;
         self.tolerance = self.tolerance.saturating_mul(2).min(MOST_REFUSALS);
         self.patience = self.patience.saturating_mul(2).min(MOST_ENDINGS);
-        Some(Change::Freed {
+        Some(BreakerChange::Freed {
             refusals,
             endings,
             after: now.saturating_duration_since(since),
@@ -142,63 +142,63 @@ impl Breaker {
     }
 
     /// The broker refused a message.
-    pub fn refused(&mut self, refusal: Refusal, now: Instant) -> Option<Change> {
-        let quota = refusal == Refusal::Quota;
+    pub fn refused(&mut self, refusal: RefusalClass, now: Instant) -> Option<BreakerChange> {
+        let quota = refusal == RefusalClass::Quota;
         self.calm = 0;
         if !quota {
             self.refusals = self.refusals.saturating_add(1);
         }
         match self.state {
-            State::Closed if quota => Some(self.over_quota(now)),
-            State::Closed if self.refusals >= self.tolerance => Some(self.hold(now)),
-            State::Closed => None,
+            BreakerState::Closed if quota => Some(self.over_quota(now)),
+            BreakerState::Closed if self.refusals >= self.tolerance => Some(self.hold(now)),
+            BreakerState::Closed => None,
             // What was on its way already.
-            State::Open { .. } => None,
-            State::Probing => self.again(quota, now),
+            BreakerState::Open { .. } => None,
+            BreakerState::Probing => self.again(quota, now),
         }
     }
 
     /// The broker ended the connection while messages were on their way.
-    pub fn ended(&mut self, now: Instant) -> Option<Change> {
+    pub fn ended(&mut self, now: Instant) -> Option<BreakerChange> {
         self.calm = 0;
         self.endings = self.endings.saturating_add(1);
         match self.state {
-            State::Closed if self.endings >= self.patience => Some(self.hold(now)),
-            State::Closed => None,
-            State::Open { .. } | State::Probing => self.again(false, now),
+            BreakerState::Closed if self.endings >= self.patience => Some(self.hold(now)),
+            BreakerState::Closed => None,
+            BreakerState::Open { .. } | BreakerState::Probing => self.again(false, now),
         }
     }
 
-    fn over_quota(&mut self, now: Instant) -> Change {
+    fn over_quota(&mut self, now: Instant) -> BreakerChange {
         self.open(true, now);
-        Change::Quota { pause: self.pause }
+        BreakerChange::Quota { pause: self.pause }
     }
 
-    fn hold(&mut self, now: Instant) -> Change {
+    fn hold(&mut self, now: Instant) -> BreakerChange {
         self.since = Some(now);
         self.open(false, now);
-        Change::Held {
+        BreakerChange::Held {
             refusals: self.refusals,
             endings: self.endings,
         }
     }
 
     /// The probe failed as well. Only the first one after a pause for too much is worth a line.
-    fn again(&mut self, quota: bool, now: Instant) -> Option<Change> {
+    fn again(&mut self, quota: bool, now: Instant) -> Option<BreakerChange> {
         self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
         self.open(quota, now);
         if self.since.is_some() {
             return None;
         }
         self.since = Some(now);
-        Some(Change::Held {
+        Some(BreakerChange::Held {
             refusals: self.refusals,
             endings: self.endings,
         })
     }
 
     fn open(&mut self, quota: bool, now: Instant) {
-        self.state = State::Open {
+        self.state = BreakerState::Open {
             until: now + self.pause,
             quota,
             accepted: false,
@@ -207,16 +207,16 @@ impl Breaker {
 
     /// A pause may be over. To be called when [`Breaker::deadline`] is reached and after a connect.
     pub fn resume(&mut self, now: Instant) {
-        if let State::Open {
+        if let BreakerState::Open {
             until, accepted, ..
         } = self.state
             && until <= now
         {
             if accepted && self.since.is_none() {
-                self.state = State::Closed;
+                self.state = BreakerState::Closed;
                 self.pause = FIRST_PAUSE;
             } else {
-                self.state = State::Probing;
+                self.state = BreakerState::Probing;
             }
         }
     }
@@ -224,8 +224,8 @@ impl Breaker {
     /// When [`Breaker::resume`] changes something.
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Open { until, .. } => Some(until),
-            State::Closed | State::Probing => None,
+            BreakerState::Open { until, .. } => Some(until),
+            BreakerState::Closed | BreakerState::Probing => None,
         }
     }
 }
@@ -242,13 +242,13 @@ mod tests {
     fn held(now: Instant) -> Breaker {
         let mut breaker = Breaker::default();
         for _ in 1..REFUSALS {
-            assert_eq!(breaker.refused(Refusal::Passing, now), None);
+            assert_eq!(breaker.refused(RefusalClass::Passing, now), None);
         }
-        let change = Change::Held {
+        let change = BreakerChange::Held {
             refusals: REFUSALS,
             endings: 0,
         };
-        assert_eq!(breaker.refused(Refusal::Permanent, now), Some(change));
+        assert_eq!(breaker.refused(RefusalClass::Permanent, now), Some(change));
         breaker
     }
 
@@ -257,7 +257,7 @@ mod tests {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
         for _ in 0..1000 {
             for _ in 1..REFUSALS {
-                assert_eq!(breaker.refused(Refusal::Permanent, now), None);
+                assert_eq!(breaker.refused(RefusalClass::Permanent, now), None);
             }
             assert_eq!(breaker.accepted(now), None);
             assert_eq!(breaker.flow(), Flow::Free);
@@ -279,7 +279,11 @@ mod tests {
             now = until;
             breaker.resume(now);
             assert_eq!((breaker.flow(), breaker.deadline()), (Flow::Probe, None));
-            assert_eq!(breaker.refused(Refusal::Permanent, now), None, "told once");
+            assert_eq!(
+                breaker.refused(RefusalClass::Permanent, now),
+                None,
+                "told once"
+            );
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
     }
@@ -289,9 +293,9 @@ mod tests {
         let start = Instant::now();
         let mut breaker = held(start);
         breaker.resume(start + seconds(1));
-        breaker.refused(Refusal::Permanent, start + seconds(1));
+        breaker.refused(RefusalClass::Permanent, start + seconds(1));
         breaker.resume(start + seconds(9));
-        let change = Change::Freed {
+        let change = BreakerChange::Freed {
             refusals: REFUSALS + 1,
             endings: 0,
             after: seconds(10),
@@ -305,7 +309,7 @@ mod tests {
     fn an_answer_that_was_on_its_way_frees_all_too() {
         let now = Instant::now();
         let mut breaker = held(now);
-        assert_eq!(breaker.refused(Refusal::Permanent, now), None);
+        assert_eq!(breaker.refused(RefusalClass::Permanent, now), None);
         assert!(breaker.accepted(now).is_some());
         assert_eq!(breaker.flow(), Flow::Free);
     }
@@ -319,7 +323,7 @@ mod tests {
             breaker.accepted(now);
             let mut count = 0;
             while breaker.flow() == Flow::Free {
-                breaker.refused(Refusal::Permanent, now);
+                breaker.refused(RefusalClass::Permanent, now);
                 count += 1;
             }
             refused.push(count);
@@ -329,19 +333,23 @@ mod tests {
             breaker.accepted(now);
         }
         for _ in 1..REFUSALS {
-            breaker.refused(Refusal::Permanent, now);
+            breaker.refused(RefusalClass::Permanent, now);
         }
         assert_eq!(breaker.flow(), Flow::Free);
-        breaker.refused(Refusal::Permanent, now);
+        breaker.refused(RefusalClass::Permanent, now);
         assert_eq!(breaker.flow(), Flow::Held, "it is an ordinary broker again");
     }
 
     #[test]
     fn too_much_pauses_at_once_and_goes_on_without_a_probe_if_others_were_accepted() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
-        let change = Change::Quota { pause: seconds(1) };
-        assert_eq!(breaker.refused(Refusal::Quota, now), Some(change));
-        assert_eq!(breaker.refused(Refusal::Quota, now), None, "the same burst");
+        let change = BreakerChange::Quota { pause: seconds(1) };
+        assert_eq!(breaker.refused(RefusalClass::Quota, now), Some(change));
+        assert_eq!(
+            breaker.refused(RefusalClass::Quota, now),
+            None,
+            "the same burst"
+        );
         assert_eq!(breaker.accepted(now), None);
         assert_eq!(breaker.flow(), Flow::Held);
         breaker.resume(now + seconds(1));
@@ -351,13 +359,13 @@ mod tests {
     #[test]
     fn too_much_again_and_again_makes_longer_pauses() {
         let (mut breaker, mut now) = (Breaker::default(), Instant::now());
-        breaker.refused(Refusal::Quota, now);
+        breaker.refused(RefusalClass::Quota, now);
         let mut pauses = Vec::new();
         for _ in 0..4 {
             now = breaker.deadline().expect("a pause has an end");
             breaker.resume(now);
             assert_eq!(breaker.flow(), Flow::Probe, "nothing was accepted");
-            breaker.refused(Refusal::Quota, now);
+            breaker.refused(RefusalClass::Quota, now);
             pauses.push((breaker.deadline().expect("a pause") - now).as_secs());
         }
         assert_eq!(pauses, [2, 4, 8, 16]);
@@ -369,7 +377,7 @@ mod tests {
         for _ in 1..ENDINGS {
             assert_eq!(breaker.ended(now), None);
         }
-        let change = Change::Held {
+        let change = BreakerChange::Held {
             refusals: 0,
             endings: ENDINGS,
         };

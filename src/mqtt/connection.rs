@@ -10,11 +10,14 @@ use super::durable::ANSWERS;
 use super::failure::{Class, Ending};
 use super::gate::Gate;
 use super::in_flight::{InFlight, Overdue, Patience};
-use super::pace::{Pace, Rates};
+use super::rate_limit::{RateLimiter, Rates};
 use super::receipts::Receipts;
-use super::subscriptions::{Batch, Verdict};
-use super::wire::{Accepted, Ack, Acknowledging, Client, PACKET_IDS};
-use super::{Blame, Origin, Publish, PublishError, QoS, REQUESTS, Refusal, Reply, WINDOW_MESSAGES};
+use super::subscriptions::{Batch, Routing};
+use super::wire::{Ack, Acknowledging, Client, Connack, PACKET_IDS};
+use super::{
+    Origin, PossibleCause, Publish, PublishError, QoS, REQUESTS, RefusalClass, Reply,
+    WINDOW_MESSAGES,
+};
 use crate::clock::now;
 
 const PUBLISH: Patience = Patience {
@@ -32,9 +35,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 pub struct Connection {
     client: Client,
-    accepted: Option<Accepted>,
-    acknowledged: InFlight<Reply>,
-    unacknowledged: InFlight<Reply>,
+    accepted: Option<Connack>,
+    qos1: InFlight<Reply>,
+    qos0: InFlight<Reply>,
     subscribes: InFlight<Batch>,
     /// Received messages that wait for their readers, and the readers' way to say that they are done;
     /// `None` where the client acknowledges by itself.
@@ -42,11 +45,11 @@ pub struct Connection {
     done: Option<mpsc::Sender<u16>>,
     /// Publishes that the broker's Receive Maximum has no room for yet. Never more than the window.
     backlog: VecDeque<(Publish, Reply)>,
-    pace: Pace,
+    pace: RateLimiter,
     /// When CONNACK must have come.
     connect_due: Option<Instant>,
     ping_due: Option<Instant>,
-    goodbye: Option<(Instant, oneshot::Sender<()>)>,
+    disconnect_sent: Option<(Instant, oneshot::Sender<()>)>,
     /// The event loop has ended: nothing more can be handed over.
     ended: bool,
 }
@@ -63,16 +66,16 @@ impl Connection {
         let connection = Connection {
             client,
             accepted: None,
-            acknowledged: InFlight::new(PUBLISH),
-            unacknowledged: InFlight::new(PUBLISH),
+            qos1: InFlight::new(PUBLISH),
+            qos0: InFlight::new(PUBLISH),
             subscribes: InFlight::new(SUBSCRIBE),
             receipts: Receipts::default(),
             done: (acknowledging == Acknowledging::ByHand).then_some(done),
             backlog: VecDeque::new(),
-            pace: Pace::new(rates, now()),
+            pace: RateLimiter::new(rates, now()),
             connect_due: Some(connect_due),
             ping_due: None,
-            goodbye: None,
+            disconnect_sent: None,
             ended: false,
         };
         (connection, answers)
@@ -84,14 +87,14 @@ impl Connection {
     }
 
     /// CONNACK: from now on requests are taken.
-    pub fn accepted(&mut self, accepted: Accepted) {
+    pub fn accepted(&mut self, accepted: Connack) {
         self.accepted = Some(accepted);
         self.connect_due = None;
     }
 
     /// Publishes now, or as soon as the broker's Receive Maximum allows it.
     pub fn publish(&mut self, publish: Publish, reply: Reply, gate: &mut Gate, now: Instant) {
-        let Some(accepted) = self.accepted.filter(|_| self.goodbye.is_none()) else {
+        let Some(accepted) = self.accepted.filter(|_| self.disconnect_sent.is_none()) else {
             return reply.disconnected();
         };
         match accepted.maximum_packet_size {
@@ -99,7 +102,7 @@ impl Connection {
             Some(most) if publish.packet_size() > most as usize => {
                 let reason =
                     format!("the packet is larger than the {most} bytes that the broker takes");
-                refuse(reply, Refusal::Permanent, reason, gate, now);
+                refuse(reply, RefusalClass::Permanent, reason, gate, now);
             }
             _ => {
                 self.backlog.push_back((publish, reply));
@@ -127,8 +130,8 @@ impl Connection {
                 continue;
             }
             match qos {
-                QoS::AtMostOnce => self.unacknowledged.queued(reply, now),
-                QoS::AtLeastOnce => self.acknowledged.queued(reply, now),
+                QoS::AtMostOnce => self.qos0.queued(reply, now),
+                QoS::AtLeastOnce => self.qos1.queued(reply, now),
             }
         }
     }
@@ -141,8 +144,8 @@ impl Connection {
             .and_then(|accepted| accepted.receive_maximum)
             .unwrap_or(PACKET_IDS)
             .min(PACKET_IDS);
-        let flying = self.acknowledged.len() + self.unacknowledged.len();
-        flying < self.limit() && self.acknowledged.span() + 1 < u64::from(ids.max(2))
+        let flying = self.qos1.len() + self.qos0.len();
+        flying < self.limit() && self.qos1.span() + 1 < u64::from(ids.max(2))
     }
 
     /// One less than the broker's Receive Maximum: a full one would hold back DISCONNECT too.
@@ -155,13 +158,13 @@ impl Connection {
     }
 
     pub fn sent(&mut self, packet_id: u16) {
-        self.acknowledged.sent(packet_id);
+        self.qos1.sent(packet_id);
     }
 
     /// So many of the QoS 0 publishes, the oldest ones, are written to the network and flushed.
     pub fn flushed(&mut self, count: u64, now: Instant) {
         for _ in 0..count {
-            if let Some(reply) = self.unacknowledged.written(now) {
+            if let Some(reply) = self.qos0.written(now) {
                 reply.send(Ok(()));
             }
         }
@@ -169,7 +172,7 @@ impl Connection {
     }
 
     pub fn acknowledged(&mut self, packet_id: u16, ack: Ack, gate: &mut Gate, now: Instant) {
-        if let Some(reply) = self.acknowledged.answered(packet_id, now) {
+        if let Some(reply) = self.qos1.answered(packet_id, now) {
             match ack {
                 Ack::Accepted => {
                     // First the gate: whoever hears of an answer finds it as it is after that.
@@ -218,11 +221,11 @@ impl Connection {
     }
 
     /// What is to become of a received message that is acknowledged by hand.
-    pub fn judged(&mut self, packet_id: u16, verdict: &Verdict) {
+    pub fn judged(&mut self, packet_id: u16, verdict: &Routing) {
         match verdict {
-            Verdict::Stray | Verdict::Taken => self.receipts.at_once(packet_id),
-            Verdict::Held(readers) => self.receipts.held(packet_id, *readers),
-            Verdict::Left => self.receipts.left(),
+            Routing::Unmatched | Routing::Taken => self.receipts.at_once(packet_id),
+            Routing::Held(readers) => self.receipts.held(packet_id, *readers),
+            Routing::Left => self.receipts.left(),
         }
         self.acknowledge();
     }
@@ -268,27 +271,27 @@ impl Connection {
         } else {
             now
         };
-        self.goodbye = Some((until, done));
+        self.disconnect_sent = Some((until, done));
     }
 
     pub fn is_leaving(&self) -> bool {
-        self.goodbye.is_some()
+        self.disconnect_sent.is_some()
     }
 
     /// Until when DISCONNECT and the end of the connection are waited for, once it is leaving.
     pub fn leaves_by(&self) -> Option<Instant> {
-        self.goodbye.as_ref().map(|(until, _)| *until)
+        self.disconnect_sent.as_ref().map(|(until, _)| *until)
     }
 
     /// When [`Connection::overdue`] must be asked at the latest.
     pub fn deadline(&self) -> Option<Instant> {
         [
-            self.acknowledged.deadline(),
-            self.unacknowledged.deadline(),
+            self.qos1.deadline(),
+            self.qos0.deadline(),
             self.subscribes.deadline(),
             self.connect_due,
             self.ping_due,
-            self.goodbye.as_ref().map(|(until, _)| *until),
+            self.disconnect_sent.as_ref().map(|(until, _)| *until),
         ]
         .into_iter()
         .flatten()
@@ -298,7 +301,7 @@ impl Connection {
     /// Why the connection must be replaced, if it must.
     pub fn overdue(&self, now: Instant) -> Option<Ending> {
         if self
-            .goodbye
+            .disconnect_sent
             .as_ref()
             .is_some_and(|(until, _)| *until <= now)
         {
@@ -328,10 +331,7 @@ impl Connection {
                 "SUBSCRIBE was not answered within 60 s",
             ));
         }
-        let publishes = self
-            .acknowledged
-            .overdue(now)
-            .or(self.unacknowledged.overdue(now))?;
+        let publishes = self.qos1.overdue(now).or(self.qos0.overdue(now))?;
         Some(match publishes {
             Overdue::Overtaken => Ending::new(
                 Class::Protocol,
@@ -348,15 +348,15 @@ impl Connection {
 
     /// Whether publishes are on the way to the broker.
     pub fn is_flying(&self) -> bool {
-        self.acknowledged.len() + self.unacknowledged.len() > 0
+        self.qos1.len() + self.qos0.len() > 0
     }
 
     /// The connection is gone: everyone who waits learns it. `blamed`: the broker ended it, perhaps
     /// because of what was sent. Whether messages were among that.
     pub fn lost(mut self, blamed: bool, gate: &mut Gate, now: Instant) -> bool {
         let subscribing = self.subscribes.len() > 0;
-        let qos_1 = self.acknowledged.lost().into_iter();
-        let qos_0 = self.unacknowledged.lost().into_iter();
+        let qos_1 = self.qos1.lost().into_iter();
+        let qos_0 = self.qos0.lost().into_iter();
         let (sent, kept): (Vec<_>, Vec<_>) = qos_1
             .chain(qos_0.map(|(reply, _)| (reply, true)))
             .partition(|(_, sent)| blamed && *sent);
@@ -367,7 +367,7 @@ impl Connection {
         let accepted = if messages { gate.ended(now) } else { 0 };
         let alone = sent.len() == 1 && !subscribing;
         for (place, (reply, _)) in sent.into_iter().enumerate() {
-            let blame = Some(Blame {
+            let blame = Some(PossibleCause {
                 alone,
                 oldest: place == 0,
                 accepted,
@@ -382,7 +382,7 @@ impl Connection {
 }
 
 /// The broker will not have it, or would not.
-fn refuse(reply: Reply, refusal: Refusal, reason: String, gate: &mut Gate, now: Instant) {
+fn refuse(reply: Reply, refusal: RefusalClass, reason: String, gate: &mut Gate, now: Instant) {
     let accepted = gate.refused(reply.origin(), refusal, &reason, now);
     reply.send(Err(PublishError::Refused {
         reason,

@@ -5,8 +5,8 @@ use std::time::Instant;
 use log::{info, warn};
 use tokio::sync::watch;
 
-use super::breaker::{Breaker, Change, Flow};
-use super::{Origin, Refusal};
+use super::breaker::{Breaker, BreakerChange, Flow};
+use super::{Origin, RefusalClass};
 
 /// The breaker of one link, with those who want to know.
 pub struct Gate {
@@ -31,7 +31,13 @@ impl Gate {
     }
 
     /// The broker refused this publish. How many messages it has accepted until now.
-    pub fn refused(&mut self, origin: Origin, refusal: Refusal, reason: &str, now: Instant) -> u64 {
+    pub fn refused(
+        &mut self,
+        origin: Origin,
+        refusal: RefusalClass,
+        reason: &str,
+        now: Instant,
+    ) -> u64 {
         if origin == Origin::Message {
             let change = self.breaker.refused(refusal, now);
             self.tell(change, reason);
@@ -58,18 +64,18 @@ impl Gate {
         self.breaker.deadline()
     }
 
-    fn tell(&mut self, change: Option<Change>, reason: &str) {
+    fn tell(&mut self, change: Option<BreakerChange>, reason: &str) {
         match change {
             None => {}
-            Some(Change::Held { refusals, endings }) => warn!(
+            Some(BreakerChange::Held { refusals, endings }) => warn!(
                 "the broker accepts no message ({}; last: {reason}): all are kept, and one at a time is tried until it does",
                 counts(refusals, endings)
             ),
-            Some(Change::Quota { pause }) => warn!(
+            Some(BreakerChange::Quota { pause }) => warn!(
                 "the broker takes less than is sent to it ({reason}): messages pause for {} s",
                 pause.as_secs()
             ),
-            Some(Change::Freed {
+            Some(BreakerChange::Freed {
                 refusals,
                 endings,
                 after,

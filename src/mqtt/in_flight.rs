@@ -30,14 +30,14 @@ pub struct Patience {
 #[derive(Debug)]
 pub struct InFlight<W> {
     patience: Patience,
-    queued: VecDeque<Request<W>>,
-    sent: HashMap<u16, Request<W>>,
+    queued: VecDeque<Unanswered<W>>,
+    sent: HashMap<u16, Unanswered<W>>,
     count: u64,
     last_answer: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Request<W> {
+struct Unanswered<W> {
     waiter: W,
     number: u64,
     since: Instant,
@@ -64,7 +64,7 @@ impl<W> InFlight<W> {
     /// The request was handed to the client.
     pub fn queued(&mut self, waiter: W, now: Instant) {
         self.count += 1;
-        self.queued.push_back(Request {
+        self.queued.push_back(Unanswered {
             waiter,
             number: self.count,
             since: now,
@@ -138,11 +138,11 @@ impl<W> InFlight<W> {
             .map(|(_, why)| why)
     }
 
-    fn requests(&self) -> impl Iterator<Item = &Request<W>> {
+    fn requests(&self) -> impl Iterator<Item = &Unanswered<W>> {
         self.queued.iter().chain(self.sent.values())
     }
 
-    fn due(&self, request: &Request<W>) -> (Instant, Overdue) {
+    fn due(&self, request: &Unanswered<W>) -> (Instant, Overdue) {
         if let Some(overtaken) = request.overtaken {
             return (overtaken + self.patience.overtaken, Overdue::Overtaken);
         }

@@ -6,27 +6,27 @@
 //! sends again from what it still has on disk, and the broker delivers again what was not
 //! acknowledged.
 
+mod assignment;
 mod backoff;
 mod breaker;
 mod connection;
+mod connection_events;
 mod dial;
 mod durable;
+mod event_sender;
 mod failure;
 mod gate;
-mod herald;
 mod in_flight;
-mod lifecycle;
 mod message;
-mod pace;
-mod plan;
 mod pool;
+mod rate_limit;
 mod receipts;
 mod relay;
-mod report;
 mod router;
 mod session;
+mod session_log;
 mod subscriptions;
-mod transport;
+mod tls;
 mod wire;
 
 use std::sync::Arc;
@@ -37,21 +37,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::identity::Endpoint;
 
+pub use assignment::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS, share_out};
 pub use breaker::Flow;
+pub use connection_events::{ConnectionEnd, ConnectionEvent};
 pub use durable::{Delivery, Durable};
+pub use event_sender::EventReceiver;
 pub use failure::{Class, Ending};
-pub use herald::Watcher;
-pub use lifecycle::{Ended, Event};
 pub use message::{Message, Properties, Publish, QoS};
-pub use pace::Rates;
-pub use plan::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS, share_out};
 pub use pool::Sessions;
+pub use rate_limit::Rates;
 pub use router::invalid as invalid_filter;
-pub use session::End;
+pub use session::SessionEnd;
 pub use subscriptions::{Subscription, SubscriptionState};
-pub use transport::{Roots, Tls};
+pub use tls::{Roots, Tls};
 
-use pool::Line;
+use pool::SessionHandle;
 use subscriptions::Subscriber;
 
 /// Publishes of all directories together that are on the way at one time. AWS IoT Core allows 100
@@ -68,7 +68,7 @@ const MAILBOX: usize = 256;
 
 /// What a connection needs to know, apart from certificates.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ConnectionOptions {
     pub client_id: String,
     pub endpoint: Endpoint,
     pub version: Version,
@@ -123,19 +123,19 @@ pub enum Link {
 pub enum PublishError {
     /// Says nothing about whether the broker got it: the caller still has the message and may send
     /// it again. `Some`: the broker ended the connection, perhaps because of this message.
-    Disconnected { blame: Option<Blame> },
+    Disconnected { blame: Option<PossibleCause> },
     /// The broker answered with a refusal. `accepted`: how many messages it has accepted until then,
     /// so whoever is refused twice can tell whether others were accepted in between.
     Refused {
         reason: String,
-        refusal: Refusal,
+        refusal: RefusalClass,
         accepted: u64,
     },
 }
 
 /// How a message stands to the end of a connection that the broker may have ended because of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Blame {
+pub struct PossibleCause {
     /// Nothing else was on its way.
     pub alone: bool,
     /// It was the oldest on its way: a broker that answers in order ended it over this one.
@@ -146,7 +146,7 @@ pub struct Blame {
 
 /// What a refusal says about the future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RefusalClass {
     /// The same message will be refused again.
     Permanent,
     /// The same message may be accepted later.
@@ -157,28 +157,28 @@ pub enum Refusal {
 
 /// One or more places in the window. Given back when dropped.
 #[derive(Debug)]
-pub struct Slot(OwnedSemaphorePermit);
+pub struct WindowPermit(OwnedSemaphorePermit);
 
-impl Slot {
+impl WindowPermit {
     /// Takes one place out of several. `None`: there is only one.
-    pub fn split(&mut self) -> Option<Slot> {
+    pub fn split(&mut self) -> Option<WindowPermit> {
         let more = self.0.num_permits() > 1;
-        more.then(|| self.0.split(1)).flatten().map(Slot)
+        more.then(|| self.0.split(1)).flatten().map(WindowPermit)
     }
 }
 
 /// A place in the window, with room for the bytes of a message.
 #[derive(Debug)]
-pub struct Place {
-    slot: Slot,
+pub struct PublishPermit {
+    slot: WindowPermit,
     /// `None`: it is taken when the size of the payload is known.
-    room: Option<Room>,
+    room: Option<BytesPermit>,
 }
 
-impl Place {
+impl PublishPermit {
     /// Without room: for the few that fly alone.
-    pub fn of(slot: Slot) -> Place {
-        Place { slot, room: None }
+    pub fn of(slot: WindowPermit) -> PublishPermit {
+        PublishPermit { slot, room: None }
     }
 
     /// Whether there is room for so many bytes.
@@ -191,10 +191,10 @@ impl Place {
 
 /// KiB of the window. Given back when dropped.
 #[derive(Debug)]
-struct Room(OwnedSemaphorePermit);
+struct BytesPermit(OwnedSemaphorePermit);
 
-impl Room {
-    fn shrunk(mut self, kib: usize) -> Room {
+impl BytesPermit {
+    fn shrunk(mut self, kib: usize) -> BytesPermit {
         let excess = self.0.num_permits().saturating_sub(kib);
         drop(self.0.split(excess));
         self
@@ -208,7 +208,7 @@ fn kib(bytes: u64) -> usize {
         .clamp(1, WINDOW_KIB)
 }
 
-pub(crate) enum Request {
+pub(crate) enum SessionRequest {
     Publish(Publish, Reply),
     Subscribe(Subscriber),
     Disconnect(oneshot::Sender<()>),
@@ -253,25 +253,25 @@ impl Reply {
 /// The handle on the connections: the first one, which publishes, and those for subscriptions.
 #[derive(Clone, Debug)]
 pub struct Mqtt {
-    lines: Arc<[Line]>,
+    lines: Arc<[SessionHandle]>,
     link: watch::Receiver<Link>,
     flow: watch::Receiver<Flow>,
     messages: Arc<Semaphore>,
     kib: Arc<Semaphore>,
     services: Arc<Semaphore>,
-    proofs: watch::Receiver<u64>,
+    answers_seen: watch::Receiver<u64>,
 }
 
 impl Mqtt {
     /// A handle, and the sessions that must be run for it to work.
-    pub fn new(options: Options, tls: Tls) -> (Mqtt, Sessions) {
+    pub fn new(options: ConnectionOptions, tls: Tls) -> (Mqtt, Sessions) {
         let (link_sender, link) = watch::channel(Link::Down);
         let (proof_sender, proofs) = watch::channel(0);
         let (flow_sender, flow) = watch::channel(Flow::Free);
-        let news = session::News {
+        let news = session::SessionChannels {
             link: link_sender,
             flow: flow_sender,
-            proofs: proof_sender,
+            answers_seen: proof_sender,
         };
         let sessions = Sessions::new(options, tls, news);
         let mqtt = Mqtt {
@@ -281,7 +281,7 @@ impl Mqtt {
             messages: Arc::new(Semaphore::new(WINDOW_MESSAGES)),
             kib: Arc::new(Semaphore::new(WINDOW_KIB)),
             services: Arc::new(Semaphore::new(REQUESTS)),
-            proofs,
+            answers_seen: proofs,
         };
         (mqtt, sessions)
     }
@@ -298,8 +298,8 @@ impl Mqtt {
 
     /// Waits until the broker has answered something: an acknowledgement, a message or a ping. A
     /// CONNACK is no such answer. Resolves only while the program works, so bound the wait.
-    pub async fn proved(&self) {
-        let mut proofs = self.proofs.clone();
+    pub async fn answered_once(&self) {
+        let mut proofs = self.answers_seen.clone();
         if *proofs.borrow() == 0 && proofs.changed().await.is_err() {
             std::future::pending().await
         }
@@ -308,24 +308,28 @@ impl Mqtt {
     /// Waits for a place in the window that all publishers share, with room for so many bytes: to be had
     /// before they are read, since the window bounds memory too. Resolves only while the program works,
     /// so wait for something else as well.
-    pub async fn place(&self, bytes: u64) -> Place {
-        let slot = Slot(acquire(&self.messages, 1).await);
-        Place {
+    pub async fn place(&self, bytes: u64) -> PublishPermit {
+        let slot = WindowPermit(acquire(&self.messages, 1).await);
+        PublishPermit {
             room: Some(self.room(bytes).await),
             slot,
         }
     }
 
     /// Waits for the whole window: nothing else flies beside what is published with this slot.
-    pub async fn slot_alone(&self) -> Slot {
-        Slot(acquire(&self.messages, WINDOW).await)
+    pub async fn slot_alone(&self) -> WindowPermit {
+        WindowPermit(acquire(&self.messages, WINDOW).await)
     }
 
     /// Resolves when the broker has acknowledged it (QoS 1) or TLS and the kernel have taken it (QoS 0).
     /// The broker's refusal, a lost connection or no connection at all are errors; each of them
     /// comes within the session's deadlines.
-    pub async fn publish(&self, publish: Publish, place: Place) -> Result<(), PublishError> {
-        let Place { slot, room } = place;
+    pub async fn publish(
+        &self,
+        publish: Publish,
+        place: PublishPermit,
+    ) -> Result<(), PublishError> {
+        let PublishPermit { slot, room } = place;
         let bytes = publish.payload.len() as u64;
         let room = match room {
             Some(room) if room.0.num_permits() >= kib(bytes) => room.shrunk(kib(bytes)),
@@ -341,9 +345,9 @@ impl Mqtt {
         answer
     }
 
-    async fn room(&self, bytes: u64) -> Room {
+    async fn room(&self, bytes: u64) -> BytesPermit {
         let kib = u32::try_from(kib(bytes)).unwrap_or(1);
-        Room(acquire(&self.kib, kib).await)
+        BytesPermit(acquire(&self.kib, kib).await)
     }
 
     /// Publishes a request to one of the cloud's services: small, with QoS 1, beside the window of
@@ -365,7 +369,7 @@ impl Mqtt {
     async fn send(&self, publish: Publish, origin: Origin) -> Result<(), PublishError> {
         let (reply, answer) = Reply::new(origin);
         let gone = PublishError::Disconnected { blame: None };
-        let request = Request::Publish(publish, reply);
+        let request = SessionRequest::Publish(publish, reply);
         if self.lines[0].requests.send(request).await.is_err() {
             return Err(gone);
         }
@@ -412,7 +416,10 @@ impl Mqtt {
         };
         let (subscriber, subscription) = subscriptions::pair(filters, qos, capacity, room);
         // Without a session the subscription ends at once, which its reader sees.
-        let _ = line.requests.send(Request::Subscribe(subscriber)).await;
+        let _ = line
+            .requests
+            .send(SessionRequest::Subscribe(subscriber))
+            .await;
         Ok(subscription)
     }
 
@@ -422,7 +429,12 @@ impl Mqtt {
         let mut goodbyes = Vec::new();
         for line in self.lines.iter() {
             let (done, finished) = oneshot::channel();
-            if line.requests.send(Request::Disconnect(done)).await.is_ok() {
+            if line
+                .requests
+                .send(SessionRequest::Disconnect(done))
+                .await
+                .is_ok()
+            {
                 goodbyes.push(finished);
             }
         }

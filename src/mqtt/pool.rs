@@ -9,19 +9,19 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::assignment::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS};
 use super::durable::Durable;
-use super::herald::Watcher;
-use super::plan::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS};
-use super::session::{End, News, Session};
-use super::{MAILBOX, Options, Request, Tls, invalid_filter};
+use super::event_sender::EventReceiver;
+use super::session::{Session, SessionChannels, SessionEnd};
+use super::{ConnectionOptions, MAILBOX, SessionRequest, Tls, invalid_filter};
 
-/// For the other sessions to say goodbye after the first one has.
+/// For the other sessions to send their DISCONNECT after the first one has.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The way to one session.
 #[derive(Clone, Debug)]
-pub struct Line {
-    pub requests: mpsc::Sender<Request>,
+pub struct SessionHandle {
+    pub requests: mpsc::Sender<SessionRequest>,
     /// Places for subscriptions. A durable subscription takes all of the others' places.
     pub room: Arc<Semaphore>,
 }
@@ -30,25 +30,25 @@ pub struct Line {
 pub struct Sessions {
     first: Session,
     others: Vec<Session>,
-    lines: Vec<Line>,
+    lines: Vec<SessionHandle>,
 }
 
 impl Sessions {
     /// As many sessions as the options allow. The first one has the client id of the options, the
     /// others `ID_1`, `ID_2` and so on; those connect when they have a subscription.
-    pub(super) fn new(options: Options, tls: Tls, news: News) -> Sessions {
+    pub(super) fn new(options: ConnectionOptions, tls: Tls, news: SessionChannels) -> Sessions {
         let count = options.connections.clamp(1, MOST_CONNECTIONS);
         let up = news.link.subscribe();
         let mut lines = Vec::new();
         let mut open = || {
             let (requests, mailbox) = mpsc::channel(MAILBOX);
             let room = Arc::new(Semaphore::new(FILTERS_PER_CONNECTION));
-            lines.push(Line { requests, room });
+            lines.push(SessionHandle { requests, room });
             mailbox
         };
         let first = Session::new(options.clone(), tls.clone(), open(), news, None);
         let others = (1..count).map(|number| {
-            let options = Options {
+            let options = ConnectionOptions {
                 client_id: format!("{}_{number}", options.client_id),
                 session_expiry: Duration::ZERO,
                 last_will: None,
@@ -59,7 +59,7 @@ impl Sessions {
                 options,
                 tls.clone(),
                 open(),
-                News::unheard(),
+                SessionChannels::unheard(),
                 Some(up.clone()),
             )
         });
@@ -71,13 +71,13 @@ impl Sessions {
         }
     }
 
-    pub(super) fn lines(&self) -> &[Line] {
+    pub(super) fn lines(&self) -> &[SessionHandle] {
         &self.lines
     }
 
     /// What happens to the first connection from now on. Whoever watches never holds it up.
-    pub fn watcher(&mut self) -> Watcher {
-        self.first.watcher()
+    pub fn event_receiver(&mut self) -> EventReceiver {
+        self.first.event_receiver()
     }
 
     /// A subscription whose messages are acknowledged when their reader says so, on the connection
@@ -114,7 +114,7 @@ impl Sessions {
     }
 
     /// Runs until the first session ends, and then tells how.
-    pub async fn run(self) -> End {
+    pub async fn run(self) -> SessionEnd {
         let mut others = JoinSet::new();
         for session in self.others {
             others.spawn(session.run());
@@ -131,7 +131,7 @@ impl Sessions {
                 }
             }
         };
-        if end == End::Stopped {
+        if end == SessionEnd::Stopped {
             let goodbyes = async { while others.join_next().await.is_some() {} };
             // Those that take longer are cut.
             let _ = timeout(GOODBYE, goodbyes).await;

@@ -10,20 +10,20 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::backoff::{Backoff, Next};
+use super::backoff::{Backoff, NextAttempt};
 use super::connection::Connection;
 use super::dial::{self, Dialer, Stream};
 use super::durable::{Durable, Receipt};
+use super::event_sender::{EventReceiver, EventSender};
 use super::failure::{Class, Ending, closed};
 use super::gate::Gate;
-use super::herald::{Herald, Watcher};
-use super::relay::{Ended, Relay};
-use super::report::Report;
-use super::subscriptions::{Subscriptions, Verdict, durable_pair};
-use super::wire::{self, Accepted, Acknowledging, Events, Fault, Seen};
+use super::relay::{Relay, RelayEnd};
+use super::session_log::SessionLog;
+use super::subscriptions::{Routing, Subscriptions, durable_pair};
+use super::wire::{self, Acknowledging, Connack, Events, Fault, Seen};
 use super::{
-    Flow, Link, Message, Options, Origin, Properties, Publish, PublishError, QoS, Reply, Request,
-    Tls, Version,
+    ConnectionOptions, Flow, Link, Message, Origin, Properties, Publish, PublishError, QoS, Reply,
+    SessionRequest, Tls, Version,
 };
 use crate::clock::{self, now, reached};
 
@@ -37,7 +37,7 @@ const DURABLE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Why the session ended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum End {
+pub enum SessionEnd {
     /// [`Mqtt::disconnect`](super::Mqtt::disconnect) was called, or every handle is gone.
     Stopped,
     /// So many failures in a row without progress. `rotate`: another certificate is worth a try.
@@ -45,44 +45,44 @@ pub enum End {
 }
 
 /// What the rest of the program is told of a session.
-pub struct News {
+pub struct SessionChannels {
     pub link: watch::Sender<Link>,
     pub flow: watch::Sender<Flow>,
     /// Counts the broker's answers.
-    pub proofs: watch::Sender<u64>,
+    pub answers_seen: watch::Sender<u64>,
 }
 
-impl News {
+impl SessionChannels {
     /// For a session that nobody asks.
-    pub fn unheard() -> News {
-        News {
+    pub fn unheard() -> SessionChannels {
+        SessionChannels {
             link: watch::Sender::new(Link::Down),
             flow: watch::Sender::new(Flow::Free),
-            proofs: watch::Sender::new(0),
+            answers_seen: watch::Sender::new(0),
         }
     }
 }
 
 /// Owns one connection. Does nothing until it is run.
 pub struct Session {
-    options: Options,
+    options: ConnectionOptions,
     dialer: Dialer,
-    mailbox: mpsc::Receiver<Request>,
+    mailbox: mpsc::Receiver<SessionRequest>,
     link: watch::Sender<Link>,
     gate: Gate,
     /// The link of the first session, for one that only helps it.
     first: Option<watch::Receiver<Link>>,
     backoff: Backoff,
     subscriptions: Subscriptions,
-    report: Report,
+    report: SessionLog,
     connections: u64,
     /// The answer to this connection's birth message.
-    born: Option<oneshot::Receiver<Result<(), PublishError>>>,
+    birth_reply: Option<oneshot::Receiver<Result<(), PublishError>>>,
     /// Durable messages of connections before this one come again.
     again: watch::Sender<u64>,
     /// Counts the broker's answers.
-    proofs: watch::Sender<u64>,
-    herald: Herald,
+    answers_seen: watch::Sender<u64>,
+    event_sender: EventSender,
 }
 
 /// A connection at work, apart from its event loop.
@@ -97,15 +97,15 @@ impl Session {
     /// `first`: this session is there for further subscriptions. It connects when there is one, and
     /// only while the first session is connected; it never gives up.
     pub fn new(
-        options: Options,
+        options: ConnectionOptions,
         tls: Tls,
-        mailbox: mpsc::Receiver<Request>,
-        news: News,
+        mailbox: mpsc::Receiver<SessionRequest>,
+        news: SessionChannels,
         first: Option<watch::Receiver<Link>>,
     ) -> Self {
         let backoff = Backoff::new(first.as_ref().map_or(options.attempts, |_| 0));
         Session {
-            report: Report::new(&options, first.is_some()),
+            report: SessionLog::new(&options, first.is_some()),
             dialer: Dialer::new(options.endpoint.clone(), tls),
             options,
             mailbox,
@@ -115,16 +115,16 @@ impl Session {
             backoff,
             subscriptions: Subscriptions::default(),
             connections: 0,
-            born: None,
+            birth_reply: None,
             again: watch::Sender::new(0),
-            proofs: news.proofs,
-            herald: Herald::default(),
+            answers_seen: news.answers_seen,
+            event_sender: EventSender::default(),
         }
     }
 
     /// What happens to the connection from now on. Whoever watches never holds up the session.
-    pub fn watcher(&mut self) -> Watcher {
-        self.herald.watcher()
+    pub fn event_receiver(&mut self) -> EventReceiver {
+        self.event_sender.receiver()
     }
 
     /// How many filters are subscribed.
@@ -142,23 +142,23 @@ impl Session {
     }
 
     /// Connects and stays connected until told to stop or given up.
-    pub async fn run(mut self) -> End {
+    pub async fn run(mut self) -> SessionEnd {
         loop {
             if self.wanted().await.is_none() {
-                return End::Stopped;
+                return SessionEnd::Stopped;
             }
-            self.herald.connecting(self.backoff.attempt());
+            self.event_sender.connecting(self.backoff.attempt());
             let (ending, was_up) = match self.connection().await {
-                Ok(()) => return End::Stopped,
+                Ok(()) => return SessionEnd::Stopped,
                 Err(ended) => ended,
             };
             match self.backoff.ended(&ending, fastrand::f64(), now()) {
-                Next::GiveUp { failures, rotate } => {
+                NextAttempt::GiveUp { failures, rotate } => {
                     self.report(&ending, was_up, "giving up");
-                    self.herald.ended(&ending.to_string(), None);
-                    return End::GivenUp { failures, rotate };
+                    self.event_sender.ended(&ending.to_string(), None);
+                    return SessionEnd::GivenUp { failures, rotate };
                 }
-                Next::RetryAt(at) => {
+                NextAttempt::RetryAt(at) => {
                     let wait = at.saturating_duration_since(now());
                     let clock = ending.class == Class::TlsClock;
                     let or = if clock {
@@ -168,7 +168,7 @@ impl Session {
                     };
                     let next = format!("next attempt in {:.0} s{or}", wait.as_secs_f64());
                     self.report(&ending, was_up, &next);
-                    self.herald.ended(&ending.to_string(), Some(wait));
+                    self.event_sender.ended(&ending.to_string(), Some(wait));
                     let rested = async {
                         tokio::select! {
                             () = reached(Some(at)) => {}
@@ -177,7 +177,7 @@ impl Session {
                     };
                     let rested = meanwhile(&mut self.mailbox, &mut self.subscriptions, rested);
                     if rested.await.is_none() {
-                        return End::Stopped;
+                        return SessionEnd::Stopped;
                     }
                 }
             }
@@ -191,9 +191,9 @@ impl Session {
         };
         while self.subscriptions.is_empty() {
             match self.mailbox.recv().await {
-                Some(Request::Subscribe(subscriber)) => self.subscriptions.add(subscriber),
-                Some(Request::Publish(_, reply)) => reply.disconnected(),
-                Some(Request::Disconnect(_)) | None => return None,
+                Some(SessionRequest::Subscribe(subscriber)) => self.subscriptions.add(subscriber),
+                Some(SessionRequest::Publish(_, reply)) => reply.disconnected(),
+                Some(SessionRequest::Disconnect(_)) | None => return None,
             }
         }
         let up = first.wait_for(|link| *link != Link::Down);
@@ -362,9 +362,9 @@ impl Session {
     async fn why_cut(&self, open: &mut Open) -> Ending {
         let connected = open.connection.is_up();
         let ending = match timeout(WHY_CUT, open.relay.ended()).await {
-            Ok(Ended::ByBroker | Ended::ByClient) | Err(_) => closed(connected),
-            Ok(Ended::Failed(error)) => dial::by_io(&error, connected, Class::Protocol),
-            Ok(Ended::Stalled) => wire::stalled(),
+            Ok(RelayEnd::ByBroker | RelayEnd::ByClient) | Err(_) => closed(connected),
+            Ok(RelayEnd::Failed(error)) => dial::by_io(&error, connected, Class::Protocol),
+            Ok(RelayEnd::Stalled) => wire::stalled(),
         };
         // MQTT 3.1.1 has no word for a refused publish: the broker ends the connection. So every end
         // by the broker may be about a packet of ours.
@@ -375,18 +375,18 @@ impl Session {
         }
     }
 
-    fn request(&mut self, connection: &mut Connection, request: Option<Request>) {
+    fn request(&mut self, connection: &mut Connection, request: Option<SessionRequest>) {
         match request {
-            Some(Request::Publish(publish, reply)) => {
+            Some(SessionRequest::Publish(publish, reply)) => {
                 connection.publish(publish, reply, &mut self.gate, now());
             }
-            Some(Request::Subscribe(subscriber)) => {
+            Some(SessionRequest::Subscribe(subscriber)) => {
                 self.subscriptions.add(subscriber);
                 if connection.is_up() {
                     self.subscribe(connection);
                 }
             }
-            Some(Request::Disconnect(done)) => connection.disconnect(done, now()),
+            Some(SessionRequest::Disconnect(done)) => connection.disconnect(done, now()),
             // Every handle is gone: leave as if told to.
             None => connection.disconnect(oneshot::channel().0, now()),
         }
@@ -442,24 +442,24 @@ impl Session {
         }
         let receipt = Receipt::new(packet_id, self.connections, answers, self.again.subscribe());
         let verdict = self.subscriptions.received(message, Some(&receipt));
-        if verdict == Verdict::Stray {
-            self.report.stray(&message.topic);
+        if verdict == Routing::Unmatched {
+            self.report.unmatched(&message.topic);
         }
         connection.judged(packet_id, &verdict);
     }
 
-    fn connected(&mut self, connection: &mut Connection, accepted: Accepted) {
+    fn connected(&mut self, connection: &mut Connection, accepted: Connack) {
         self.connections += 1;
         self.gate.resume(now());
         self.report.connected();
-        self.herald.connected(accepted.session_present);
+        self.event_sender.connected(accepted.session_present);
         if self.subscriptions.are_durable() {
             self.report.session(accepted, self.connections > 1);
         }
         if accepted.session_present {
             self.again.send_replace(self.connections);
         }
-        self.be_born(connection);
+        self.publish_birth(connection);
         let present = accepted.session_present;
         self.subscriptions.connected(self.connections, present);
         self.subscribe(connection);
@@ -468,12 +468,12 @@ impl Session {
     }
 
     /// Before anybody learns of the connection, so that this is the first message on it.
-    fn be_born(&mut self, connection: &mut Connection) {
+    fn publish_birth(&mut self, connection: &mut Connection) {
         let Some(birth) = self.options.birth.clone() else {
             return;
         };
         let (reply, answer) = Reply::new(Origin::Other);
-        self.born = Some(answer);
+        self.birth_reply = Some(answer);
         let publish = Publish {
             topic: birth.topic,
             payload: birth.payload.into(),
@@ -486,10 +486,13 @@ impl Session {
     }
 
     fn birth_answered(&mut self) {
-        let answer = self.born.as_mut().and_then(|born| born.try_recv().ok());
+        let answer = self
+            .birth_reply
+            .as_mut()
+            .and_then(|reply| reply.try_recv().ok());
         if let Some(answer) = answer {
-            self.born = None;
-            self.report.born(&answer);
+            self.birth_reply = None;
+            self.report.birth_answered(&answer);
         }
     }
 
@@ -501,12 +504,12 @@ impl Session {
 
     fn settle(&mut self) {
         if self.subscriptions.settled() {
-            self.herald.settled();
+            self.event_sender.settled();
         }
     }
 
     fn progress(&mut self) {
-        self.proofs.send_modify(|count| *count += 1);
+        self.answers_seen.send_modify(|count| *count += 1);
         self.backoff.progress();
         self.report.progress();
     }
@@ -514,7 +517,7 @@ impl Session {
 
 /// Awaits `work` and meanwhile serves requests without a connection. `None` means stop.
 async fn meanwhile<T>(
-    mailbox: &mut mpsc::Receiver<Request>,
+    mailbox: &mut mpsc::Receiver<SessionRequest>,
     subscriptions: &mut Subscriptions,
     work: impl Future<Output = T>,
 ) -> Option<T> {
@@ -523,9 +526,9 @@ async fn meanwhile<T>(
         tokio::select! {
             result = &mut work => return Some(result),
             request = mailbox.recv() => match request {
-                Some(Request::Publish(_, reply)) => reply.disconnected(),
-                Some(Request::Subscribe(subscriber)) => subscriptions.add(subscriber),
-                Some(Request::Disconnect(_)) | None => return None,
+                Some(SessionRequest::Publish(_, reply)) => reply.disconnected(),
+                Some(SessionRequest::Subscribe(subscriber)) => subscriptions.add(subscriber),
+                Some(SessionRequest::Disconnect(_)) | None => return None,
             },
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use super::durable::{self, Delivery, Durable, Receipt};
 use super::router::{FILTERS_PER_SUBSCRIBE, matches};
 use super::{Message, QoS};
-use crate::repeats::worth_a_line;
+use crate::log_throttle::worth_a_line;
 
 /// What became of a subscription on the present connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Subscription {
 pub(crate) struct Subscriber {
     filters: Vec<Filter>,
     qos: QoS,
-    reader: Reader,
+    reader: SubscriberChannel,
     state: watch::Sender<SubscriptionState>,
     missed: watch::Sender<u64>,
     connection: watch::Sender<u64>,
@@ -47,7 +47,7 @@ pub(crate) struct Subscriber {
     room: Option<OwnedSemaphorePermit>,
 }
 
-enum Reader {
+enum SubscriberChannel {
     /// What there is no room for is missed.
     Ordinary(mpsc::Sender<Message>),
     /// What there is no room for waits in the broker.
@@ -63,9 +63,9 @@ struct Filter {
 
 /// What is to be told to the broker about a message.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Routing {
     /// Nobody here wants it.
-    Stray,
+    Unmatched,
     /// Its readers need no time.
     Taken,
     /// So many readers will say when they are done with it.
@@ -78,7 +78,7 @@ impl Subscriber {
     fn new(
         filters: &[&str],
         qos: QoS,
-        reader: Reader,
+        reader: SubscriberChannel,
         room: Option<OwnedSemaphorePermit>,
     ) -> Subscriber {
         let filters = filters.iter().map(|filter| Filter {
@@ -98,30 +98,32 @@ impl Subscriber {
     }
 
     fn is_durable(&self) -> bool {
-        matches!(self.reader, Reader::Durable(_))
+        matches!(self.reader, SubscriberChannel::Durable(_))
     }
 
     fn is_closed(&self) -> bool {
         match &self.reader {
-            Reader::Ordinary(messages) => messages.is_closed(),
-            Reader::Durable(messages) => messages.is_closed(),
+            SubscriberChannel::Ordinary(messages) => messages.is_closed(),
+            SubscriberChannel::Durable(messages) => messages.is_closed(),
         }
     }
 
     /// Whether it can take one more message that the broker keeps.
     fn has_room(&self) -> bool {
         match &self.reader {
-            Reader::Ordinary(_) => true,
+            SubscriberChannel::Ordinary(_) => true,
             // A reader that is gone has not taken anything.
-            Reader::Durable(messages) => !messages.is_closed() && messages.capacity() > 0,
+            SubscriberChannel::Durable(messages) => {
+                !messages.is_closed() && messages.capacity() > 0
+            }
         }
     }
 
     /// Hands over a message. Whether the reader will acknowledge it.
     fn give(&self, message: &Message, receipt: Option<&Receipt>) -> bool {
         let taken = match &self.reader {
-            Reader::Ordinary(messages) => messages.try_send(message.clone()).is_ok(),
-            Reader::Durable(messages) => {
+            SubscriberChannel::Ordinary(messages) => messages.try_send(message.clone()).is_ok(),
+            SubscriberChannel::Durable(messages) => {
                 let delivery = Delivery::new(message.clone(), receipt.cloned());
                 (receipt.is_some() || durable::takes_unkept(messages))
                     && messages.try_send(delivery).is_ok()
@@ -171,7 +173,12 @@ pub(crate) fn pair(
     room: OwnedSemaphorePermit,
 ) -> (Subscriber, Subscription) {
     let (sender, messages) = mpsc::channel(capacity);
-    let subscriber = Subscriber::new(filters, qos, Reader::Ordinary(sender), Some(room));
+    let subscriber = Subscriber::new(
+        filters,
+        qos,
+        SubscriberChannel::Ordinary(sender),
+        Some(room),
+    );
     let subscription = Subscription {
         messages,
         state: subscriber.state.subscribe(),
@@ -184,7 +191,12 @@ pub(crate) fn pair(
 /// `again`: deliveries of connections before that one come again.
 pub(crate) fn durable_pair(filters: &[&str], again: watch::Receiver<u64>) -> (Subscriber, Durable) {
     let (sender, messages) = mpsc::channel(durable::MAILBOX);
-    let subscriber = Subscriber::new(filters, QoS::AtLeastOnce, Reader::Durable(sender), None);
+    let subscriber = Subscriber::new(
+        filters,
+        QoS::AtLeastOnce,
+        SubscriberChannel::Durable(sender),
+        None,
+    );
     let durable = Durable {
         messages,
         again,
@@ -297,20 +309,20 @@ impl Subscriptions {
     /// Hands a received message to every reader whose filter it fits. A reader never holds up the
     /// others: one that does not keep up misses it, or leaves it to the broker if it is durable and
     /// there is a `receipt`, so that all get it again.
-    pub fn received(&self, message: &Message, receipt: Option<&Receipt>) -> Verdict {
+    pub fn received(&self, message: &Message, receipt: Option<&Receipt>) -> Routing {
         let fitting = || {
             let all = self.subscribers.iter();
             all.filter(|one| one.matches(&message.topic))
         };
         if receipt.is_some() && !fitting().all(Subscriber::has_room) {
-            return Verdict::Left;
+            return Routing::Left;
         }
         if fitting().next().is_none() {
-            return Verdict::Stray;
+            return Routing::Unmatched;
         }
         match fitting().filter(|one| one.give(message, receipt)).count() {
-            0 => Verdict::Taken,
-            readers => Verdict::Held(readers),
+            0 => Routing::Taken,
+            readers => Routing::Held(readers),
         }
     }
 

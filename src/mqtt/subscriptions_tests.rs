@@ -144,10 +144,10 @@ fn only_durable_readers_hold_back_an_acknowledgement() {
     let mut first = durable(&mut all, "a/b");
     let mut second = durable(&mut all, "a/+");
     for (topic, verdict) in [
-        ("a/b", Verdict::Held(2)),
-        ("a/c", Verdict::Held(1)),
-        ("a/b/c", Verdict::Taken),
-        ("b", Verdict::Stray),
+        ("a/b", Routing::Held(2)),
+        ("a/c", Routing::Held(1)),
+        ("a/b/c", Routing::Taken),
+        ("b", Routing::Unmatched),
     ] {
         assert_eq!(
             all.received(&message(topic), Some(&receipt(1))),
@@ -166,14 +166,14 @@ fn what_a_durable_reader_has_no_room_for_reaches_nobody() {
     for n in 0..durable::MAILBOX {
         assert_eq!(
             all.received(&message("a"), Some(&receipt(1))),
-            Verdict::Held(1),
+            Routing::Held(1),
             "{n}"
         );
         let _ = ordinary[0].messages.try_recv();
     }
     assert_eq!(
         all.received(&message("a"), Some(&receipt(2))),
-        Verdict::Left
+        Routing::Left
     );
     assert!(
         ordinary[0].messages.try_recv().is_err(),
@@ -182,7 +182,7 @@ fn what_a_durable_reader_has_no_room_for_reaches_nobody() {
     durable.try_next();
     assert_eq!(
         all.received(&message("a"), Some(&receipt(2))),
-        Verdict::Held(1)
+        Routing::Held(1)
     );
 }
 
@@ -193,7 +193,7 @@ fn a_durable_reader_that_is_gone_takes_nothing() {
     all.connected(2, true);
     assert_eq!(
         all.received(&message("a"), Some(&receipt(1))),
-        Verdict::Left
+        Routing::Left
     );
 }
 
@@ -207,7 +207,7 @@ fn a_flood_of_qos_0_takes_no_places_of_what_the_broker_keeps() {
     assert_eq!(*reader.missed.borrow(), 200);
     assert_eq!(
         all.received(&message("a"), Some(&receipt(1))),
-        Verdict::Held(1)
+        Routing::Held(1)
     );
 }
 

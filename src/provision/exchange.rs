@@ -8,9 +8,11 @@ use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::failed::Failed;
+use super::failed::ProvisioningError;
 use crate::certstore::Registered;
-use crate::mqtt::{End, Link, Mqtt, PublishError, QoS, Subscription, SubscriptionState, Version};
+use crate::mqtt::{
+    Link, Mqtt, PublishError, QoS, SessionEnd, Subscription, SubscriptionState, Version,
+};
 
 /// The cloud's answers and the broker's acknowledgements take this long at most.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,7 +34,7 @@ pub struct Created {
 pub struct Exchange {
     version: Version,
     mqtt: Mqtt,
-    session: JoinHandle<End>,
+    session: JoinHandle<SessionEnd>,
 }
 
 impl Exchange {
@@ -40,8 +42,8 @@ impl Exchange {
     pub async fn connect(
         version: Version,
         mqtt: Mqtt,
-        mut session: JoinHandle<End>,
-    ) -> Result<Exchange, Failed> {
+        mut session: JoinHandle<SessionEnd>,
+    ) -> Result<Exchange, ProvisioningError> {
         let mut link = mqtt.link();
         let up = link.wait_for(|link| *link != Link::Down);
         let ended = tokio::select! {
@@ -54,23 +56,25 @@ impl Exchange {
                 mqtt,
                 session,
             }),
-            Some(Ok(End::GivenUp { failures, rotate })) => {
-                Err(Failed::Connection { failures, rotate })
+            Some(Ok(SessionEnd::GivenUp { failures, rotate })) => {
+                Err(ProvisioningError::Connection { failures, rotate })
             }
-            Some(_) => Err(Failed::Other(anyhow!("the session ended by itself"))),
+            Some(_) => Err(ProvisioningError::Other(anyhow!(
+                "the session ended by itself"
+            ))),
         }
     }
 
     /// A certificate and a key, both made by the cloud.
-    pub async fn create(&self) -> Result<Created, Failed> {
+    pub async fn create(&self) -> Result<Created, ProvisioningError> {
         read_created(&self.ask(CREATE, json!({})).await?, true)
     }
 
     /// A certificate for the key of this request.
-    pub async fn create_from_csr(&self, request: &str) -> Result<Created, Failed> {
+    pub async fn create_from_csr(&self, request: &str) -> Result<Created, ProvisioningError> {
         let body = json!({ "certificateSigningRequest": request });
         let answer = self.ask(CREATE_FROM_CSR, body).await.map_err(|failed| match failed {
-            Failed::Denied(why) => Failed::Denied(format!(
+            ProvisioningError::Denied(why) => ProvisioningError::Denied(format!(
                 "{why}; the policy of the claim certificate must allow {CREATE_FROM_CSR} and its answers, which {CREATE} does not include, or set \"csr\": false"
             )),
             failed => failed,
@@ -84,7 +88,7 @@ impl Exchange {
         template: &str,
         token: &str,
         parameters: &Map<String, Value>,
-    ) -> Result<Registered, Failed> {
+    ) -> Result<Registered, ProvisioningError> {
         let topic = format!("$aws/provisioning-templates/{template}/provision/json");
         let body = json!({ "certificateOwnershipToken": token, "parameters": parameters });
         let answer = self.ask(&topic, body).await?;
@@ -92,21 +96,22 @@ impl Exchange {
         let configuration = match answer.get("deviceConfiguration") {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(configuration)) => configuration.clone(),
-            Some(_) => return Err(nonsense("its 'deviceConfiguration' is not an object")),
+            Some(_) => return Err(malformed("its 'deviceConfiguration' is not an object")),
         };
         Ok(Registered {
             thing: thing
-                .ok_or_else(|| nonsense("it has no 'thingName'"))?
+                .ok_or_else(|| malformed("it has no 'thingName'"))?
                 .to_owned(),
             configuration,
         })
     }
 
-    async fn ask(&self, topic: &str, body: Value) -> Result<Map<String, Value>, Failed> {
+    async fn ask(&self, topic: &str, body: Value) -> Result<Map<String, Value>, ProvisioningError> {
         let (accepted, rejected) = (format!("{topic}/accepted"), format!("{topic}/rejected"));
         let filters = [accepted.as_str(), rejected.as_str()];
         let subscription = self.mqtt.subscribe_all(&filters, QoS::AtLeastOnce, 4).await;
-        let mut answers = subscription.map_err(|why| Failed::Other(anyhow!("{topic}: {why}")))?;
+        let mut answers =
+            subscription.map_err(|why| ProvisioningError::Other(anyhow!("{topic}: {why}")))?;
         let mut link = self.mqtt.link();
         link.mark_unchanged();
         tokio::select! {
@@ -115,8 +120,8 @@ impl Exchange {
                 if on == rejected { Err(refused(&payload)) } else { object(&payload) }
             }
             Ok(_) = link.wait_for(|link| *link == Link::Down) => Err(match self.version {
-                Version::V5 => Failed::Silent(format!("{topic}: the connection was lost")),
-                Version::V311 => Failed::Denied(format!(
+                Version::V5 => ProvisioningError::Silent(format!("{topic}: the connection was lost")),
+                Version::V311 => ProvisioningError::Denied(format!(
                     "the connection was lost while {topic} was asked; a broker that speaks MQTT 3.1.1 ends it when the policy forbids the request"
                 )),
             }),
@@ -128,9 +133,10 @@ impl Exchange {
         topic: &str,
         body: Value,
         answers: &mut Subscription,
-    ) -> Result<(String, Vec<u8>), Failed> {
-        let silent =
-            |what: &str| Failed::Silent(format!("{topic}: {what} within {} s", PATIENCE.as_secs()));
+    ) -> Result<(String, Vec<u8>), ProvisioningError> {
+        let silent = |what: &str| {
+            ProvisioningError::Silent(format!("{topic}: {what} within {} s", PATIENCE.as_secs()))
+        };
         let settled = answers
             .state
             .wait_for(|state| *state != SubscriptionState::Pending);
@@ -140,26 +146,34 @@ impl Exchange {
         {
             Ok(Ok(SubscriptionState::Active)) => {}
             Ok(Ok(SubscriptionState::Refused(why))) => {
-                return Err(Failed::Denied(format!(
+                return Err(ProvisioningError::Denied(format!(
                     "subscription to the answers of {topic}: {why}"
                 )));
             }
-            Ok(_) => return Err(Failed::Other(anyhow!("the session ended by itself"))),
+            Ok(_) => {
+                return Err(ProvisioningError::Other(anyhow!(
+                    "the session ended by itself"
+                )));
+            }
             Err(_) => return Err(silent("no SUBACK")),
         }
         match self.mqtt.request(topic, body.to_string().into()).await {
             Ok(()) => {}
             Err(PublishError::Refused { reason, .. }) => {
-                return Err(Failed::Denied(format!("{topic}: {reason}")));
+                return Err(ProvisioningError::Denied(format!("{topic}: {reason}")));
             }
             // What the cloud did with it is not known.
             Err(PublishError::Disconnected { .. }) => {
-                return Err(Failed::Silent(format!("{topic}: the connection was lost")));
+                return Err(ProvisioningError::Silent(format!(
+                    "{topic}: the connection was lost"
+                )));
             }
         }
         match timeout(PATIENCE, answers.messages.recv()).await {
             Ok(Some(message)) => Ok((message.topic, message.payload.to_vec())),
-            Ok(None) => Err(Failed::Other(anyhow!("the session ended by itself"))),
+            Ok(None) => Err(ProvisioningError::Other(anyhow!(
+                "the session ended by itself"
+            ))),
             Err(_) => Err(silent("no answer")),
         }
     }
@@ -167,7 +181,7 @@ impl Exchange {
     /// Waits until the broker has answered something: a CONNACK alone proves nothing. MQTT 5 answers a
     /// subscription, whether the policy allows it or not; MQTT 3.1.1 may end the connection instead,
     /// and is waited for until it answers a ping.
-    pub async fn proved(&self) -> Result<(), Failed> {
+    pub async fn proved(&self) -> Result<(), ProvisioningError> {
         let mut link = self.mqtt.link();
         let limit = match self.version {
             Version::V5 => PATIENCE,
@@ -175,10 +189,10 @@ impl Exchange {
         };
         tokio::select! {
             proved = timeout(limit, self.answered()) => proved.map_err(|_| {
-                Failed::Silent(format!("the broker answered nothing within {} s", limit.as_secs()))
+                ProvisioningError::Silent(format!("the broker answered nothing within {} s", limit.as_secs()))
             }),
             Ok(_) = link.wait_for(|link| *link == Link::Down) => {
-                Err(Failed::Denied("the broker closed the connection".to_owned()))
+                Err(ProvisioningError::Denied("the broker closed the connection".to_owned()))
             }
         }
     }
@@ -198,32 +212,32 @@ impl Exchange {
                     std::future::pending().await
                 }
             }
-            None => self.mqtt.proved().await,
+            None => self.mqtt.answered_once().await,
         }
     }
 
-    /// Says goodbye.
+    /// Sends DISCONNECT.
     pub async fn leave(self) {
         self.mqtt.disconnect().await;
         self.session.abort();
     }
 }
 
-fn nonsense(why: &str) -> Failed {
-    Failed::Nonsense(why.to_owned())
+fn malformed(why: &str) -> ProvisioningError {
+    ProvisioningError::Nonsense(why.to_owned())
 }
 
-fn object(payload: &[u8]) -> Result<Map<String, Value>, Failed> {
+fn object(payload: &[u8]) -> Result<Map<String, Value>, ProvisioningError> {
     match serde_json::from_slice(payload) {
         Ok(Value::Object(members)) => Ok(members),
-        _ => Err(nonsense("it is not a JSON object")),
+        _ => Err(malformed("it is not a JSON object")),
     }
 }
 
-fn read_created(answer: &Map<String, Value>, with_key: bool) -> Result<Created, Failed> {
+fn read_created(answer: &Map<String, Value>, with_key: bool) -> Result<Created, ProvisioningError> {
     let text = |name: &str| match answer.get(name).and_then(Value::as_str) {
         Some(text) if !text.is_empty() => Ok(text.to_owned()),
-        _ => Err(nonsense(&format!("it has no '{name}'"))),
+        _ => Err(malformed(&format!("it has no '{name}'"))),
     };
     Ok(Created {
         id: text("certificateId")?,
@@ -234,13 +248,13 @@ fn read_created(answer: &Map<String, Value>, with_key: bool) -> Result<Created, 
 }
 
 /// The cloud's words go to the log in one short line.
-fn refused(payload: &[u8]) -> Failed {
+fn refused(payload: &[u8]) -> ProvisioningError {
     let body = object(payload).unwrap_or_default();
     let short = |name: &str| {
         let text = body.get(name).and_then(Value::as_str).unwrap_or("nothing");
         text.chars().take(200).collect::<String>()
     };
-    Failed::Rejected {
+    ProvisioningError::Rejected {
         status: body.get("statusCode").and_then(Value::as_u64).unwrap_or(0),
         code: short("errorCode"),
         message: short("errorMessage"),

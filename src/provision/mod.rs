@@ -15,7 +15,7 @@ use anyhow::{Context, anyhow};
 use log::{error, info, warn};
 use serde_json::json;
 
-pub use failed::Failed;
+pub use failed::ProvisioningError;
 pub use settings::Settings;
 
 use crate::certstore::{Certificate, Certstore, Fresh, Staged, read_credentials, starting_with};
@@ -44,13 +44,13 @@ const TRIALS: u32 = 3;
 const MODE: u32 = 0o644;
 
 /// Everything that provisioning needs.
-pub struct Job {
+pub struct Provisioning {
     pub settings: Settings,
     /// Where the new certificate goes.
     pub store: Certstore,
     pub roots: PathBuf,
     /// How the device connects; its client id with `-fp` behind it is ours.
-    pub connection: mqtt::Options,
+    pub connection: mqtt::ConnectionOptions,
     /// Try the new certificate before it takes the place of the old one.
     pub trial: bool,
 }
@@ -60,7 +60,7 @@ pub struct Job {
 ///
 /// # Errors
 /// The store is as before, apart from a certificate that waits to be gone on with.
-pub async fn provision(job: &Job) -> Result<Staged, Failed> {
+pub async fn provision(job: &Provisioning) -> Result<Staged, ProvisioningError> {
     let mut staged = match resumable(job) {
         Some(staged) => staged,
         None => {
@@ -91,7 +91,7 @@ pub async fn provision(job: &Job) -> Result<Staged, Failed> {
 }
 
 /// What an earlier run has left, unless the cloud has forgotten it.
-fn resumable(job: &Job) -> Option<Staged> {
+fn resumable(job: &Provisioning) -> Option<Staged> {
     let staged = job.store.staged()?;
     let age = staged.age(clock::wall());
     let (life, what) = match staged.registered {
@@ -114,7 +114,7 @@ fn resumable(job: &Job) -> Option<Staged> {
     Some(staged)
 }
 
-async fn create(job: &Job, exchange: &Exchange) -> Result<Staged, Failed> {
+async fn create(job: &Provisioning, exchange: &Exchange) -> Result<Staged, ProvisioningError> {
     let fresh = match job.settings.own_key {
         None => {
             let created = exchange.create().await?;
@@ -148,7 +148,7 @@ async fn create(job: &Job, exchange: &Exchange) -> Result<Staged, Failed> {
 }
 
 /// The certificate must belong to the key, before anything depends on it.
-fn check(job: &Job, fresh: &Fresh) -> Result<(), Failed> {
+fn check(job: &Provisioning, fresh: &Fresh) -> Result<(), ProvisioningError> {
     let credentials = crate::identity::Credentials {
         certificate: fresh.certificate.clone().into_bytes(),
         private_key: fresh.private_key.clone().into_bytes(),
@@ -157,10 +157,14 @@ fn check(job: &Job, fresh: &Fresh) -> Result<(), Failed> {
     };
     Tls::new(&Roots::none(), &credentials, &job.connection.endpoint)
         .map(drop)
-        .map_err(|why| Failed::Nonsense(format!("{why:#}")))
+        .map_err(|why| ProvisioningError::Nonsense(format!("{why:#}")))
 }
 
-async fn register(job: &Job, exchange: &Exchange, staged: &mut Staged) -> Result<(), Failed> {
+async fn register(
+    job: &Provisioning,
+    exchange: &Exchange,
+    staged: &mut Staged,
+) -> Result<(), ProvisioningError> {
     let settings = &job.settings;
     let registered = exchange
         .register(&settings.template, &staged.token, &settings.parameters)
@@ -174,7 +178,7 @@ async fn register(job: &Job, exchange: &Exchange, staged: &mut Staged) -> Result
 }
 
 /// A certificate that was created, and perhaps registered: whether it was, the cloud knows.
-async fn resume(job: &Job, staged: &mut Staged) -> Result<(), Failed> {
+async fn resume(job: &Provisioning, staged: &mut Staged) -> Result<(), ProvisioningError> {
     let exchange = job.connect().await?;
     let outcome = register(job, &exchange, staged).await;
     exchange.leave().await;
@@ -196,8 +200,8 @@ async fn resume(job: &Job, staged: &mut Staged) -> Result<(), Failed> {
 }
 
 /// Connects with the new certificate and waits for one answer of the broker.
-async fn try_out(job: &Job, staged: &Staged) -> Result<(), Failed> {
-    let trial = |failed| Failed::Trial(Box::new(failed));
+async fn try_out(job: &Provisioning, staged: &Staged) -> Result<(), ProvisioningError> {
+    let trial = |failed| ProvisioningError::Trial(Box::new(failed));
     let endpoint = &job.connection.endpoint;
     let tls = job.tls(&staged.certificate_file(), &staged.key_file(), endpoint)?;
     let mut outcome = Ok(());
@@ -266,13 +270,13 @@ fn shown(staged: &Staged) -> String {
     staged.id.to_string_lossy().into_owned()
 }
 
-impl Job {
+impl Provisioning {
     fn claim_id(&self) -> String {
         format!("{}-fp", self.connection.client_id)
     }
 
     /// Connects with a claim certificate, the preferred one first.
-    async fn connect(&self) -> Result<Exchange, Failed> {
+    async fn connect(&self) -> Result<Exchange, ProvisioningError> {
         let claims = claims(&self.settings)?;
         // Never giving up would mean never trying the next one.
         let attempts = match self.connection.attempts {
@@ -283,7 +287,7 @@ impl Job {
         for claim in claims {
             let outcome = match self.tls(&claim.certificate_file, &claim.key_file, &self.endpoint())
             {
-                Err(unusable) => Err(Failed::Other(unusable)),
+                Err(unusable) => Err(ProvisioningError::Other(unusable)),
                 Ok(tls) => {
                     info!(
                         "using the claim certificate {}",
@@ -296,14 +300,17 @@ impl Job {
             match outcome {
                 Ok(exchange) => return Ok(exchange),
                 // Another one may be good; one that is refused again and again is rotated by the caller.
-                Err(problem @ (Failed::Other(_) | Failed::Connection { rotate: true, .. })) => {
+                Err(
+                    problem @ (ProvisioningError::Other(_)
+                    | ProvisioningError::Connection { rotate: true, .. }),
+                ) => {
                     error!("claim certificate skipped: {problem}");
                     failed = Some(problem);
                 }
                 Err(problem) => return Err(problem),
             }
         }
-        Err(failed.unwrap_or_else(|| Failed::Other(no_claim(&self.settings))))
+        Err(failed.unwrap_or_else(|| ProvisioningError::Other(no_claim(&self.settings))))
     }
 
     fn tls(&self, certificate: &Path, key: &Path, endpoint: &Endpoint) -> anyhow::Result<Tls> {
@@ -329,8 +336,8 @@ impl Job {
         tls: Tls,
         endpoint: Endpoint,
         attempts: u32,
-    ) -> Result<Exchange, Failed> {
-        let options = mqtt::Options {
+    ) -> Result<Exchange, ProvisioningError> {
+        let options = mqtt::ConnectionOptions {
             client_id,
             endpoint,
             connections: 1,

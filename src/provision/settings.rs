@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::keys::KeyType;
 use crate::file::{self, without_byte_order_mark};
 use crate::format::Format;
-use crate::nearest::nearest;
+use crate::suggest::nearest;
 
 const LARGEST: u64 = 64 * 1024;
 const KEYS: [&str; 8] = [
@@ -50,7 +50,7 @@ impl Settings {
             Ok(_) => bail!("{shown} is not a JSON object"),
             Err(error) => bail!("{shown} is not JSON: {error}"),
         };
-        let mut reader = Reader {
+        let mut reader = SettingsReader {
             members,
             problems: Vec::new(),
         };
@@ -63,12 +63,12 @@ impl Settings {
     }
 }
 
-struct Reader {
+struct SettingsReader {
     members: Map<String, Value>,
     problems: Vec<String>,
 }
 
-impl Reader {
+impl SettingsReader {
     fn settings(&mut self) -> Option<Settings> {
         self.unknown_keys();
         let (claimstore, template) = (self.mandatory("claimstore"), self.template());

@@ -5,17 +5,17 @@ use std::time::SystemTime;
 
 use log::warn;
 
-use super::Options;
+use super::MessagesOptions;
 use super::letterhead::About;
-use super::message::{Composed, Message};
+use super::message::{Composed, MessageFile};
 use crate::file::without_byte_order_mark;
-use crate::mqtt::{Mqtt, Place, PublishError, Refusal};
-use crate::shortage;
+use crate::mqtt::{Mqtt, PublishError, PublishPermit, RefusalClass};
 use crate::spool::Name;
-use crate::spool::opened::{Held, Opened};
-use crate::spool::opening::Taken;
+use crate::spool::opened::{HeldFile, Opened};
+use crate::spool::opening::Dispatched;
 use crate::spool::order::Facts;
 use crate::spool::outcome::{self, Blame, Outcome, RefusalKind};
+use crate::transient;
 
 /// An attempt that has ended.
 pub struct Attempt {
@@ -24,7 +24,7 @@ pub struct Attempt {
     /// What was published where, for the log.
     pub topic: String,
     /// Its file, kept open until it is disposed of, so that its identity stays unique.
-    pub held: Held,
+    pub held: HeldFile,
 }
 
 /// What the queue needs to know of a file. Only files that mention a priority are parsed for it.
@@ -49,13 +49,18 @@ pub fn facts(opened: &mut Opened) -> Facts {
     }
 }
 
-fn parsed(contents: &[u8]) -> Result<Message, String> {
-    Message::parse(without_byte_order_mark(contents))
+fn parsed(contents: &[u8]) -> Result<MessageFile, String> {
+    MessageFile::parse(without_byte_order_mark(contents))
 }
 
 /// One attempt, from the open file to the broker's answer.
-pub async fn attempt(options: Arc<Options>, mqtt: Mqtt, place: Place, taken: Taken) -> Attempt {
-    let Taken {
+pub async fn attempt(
+    options: Arc<MessagesOptions>,
+    mqtt: Mqtt,
+    place: PublishPermit,
+    taken: Dispatched,
+) -> Attempt {
+    let Dispatched {
         name,
         prioritised,
         mut opening,
@@ -86,14 +91,14 @@ pub async fn attempt(options: Arc<Options>, mqtt: Mqtt, place: Place, taken: Tak
         name,
         outcome,
         topic,
-        held: Held::Open(opened),
+        held: HeldFile::Open(opened),
     }
 }
 
 /// # Errors
 /// What becomes of a message that cannot be composed.
 async fn compose(
-    options: &Options,
+    options: &MessagesOptions,
     (name, modified, prioritised): (&Name, SystemTime, bool),
     contents: Vec<u8>,
 ) -> Result<Composed, Outcome> {
@@ -113,7 +118,7 @@ async fn compose(
             };
             Some(letterhead.fetch(&about).await.map_err(|error| {
                 let reason = format!("{error:#}");
-                if shortage::is_in(&error) {
+                if transient::chain_is_transient(&error) {
                     Outcome::Postponed(reason)
                 } else {
                     Outcome::Unusable(reason)
@@ -142,9 +147,9 @@ fn answered(answer: Result<(), PublishError>) -> Outcome {
             accepted,
         }) => {
             let kind = match refusal {
-                Refusal::Permanent => RefusalKind::Permanent,
-                Refusal::Passing => RefusalKind::Passing,
-                Refusal::Quota => RefusalKind::Quota,
+                RefusalClass::Permanent => RefusalKind::Permanent,
+                RefusalClass::Passing => RefusalKind::Passing,
+                RefusalClass::Quota => RefusalKind::Quota,
             };
             Outcome::Refused(outcome::Refusal {
                 reason,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::message::Message;
+use super::message::MessageFile;
 use crate::file::{self, without_byte_order_mark};
 use crate::json::Members;
 use crate::process;
@@ -30,7 +30,7 @@ pub enum Letterhead {
 pub struct About<'a> {
     pub name: &'a Name,
     pub modified: SystemTime,
-    pub message: &'a Message,
+    pub message: &'a MessageFile,
     /// The topic that the message names, with prefix and suffix, if it names one.
     pub topic: Option<String>,
     pub prioritised: bool,

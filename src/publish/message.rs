@@ -35,7 +35,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// A message file, parsed but not yet complete.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct MessageFile {
     members: Members,
     pub priority: Option<Priority>,
     /// The priority as it is written.
@@ -51,12 +51,12 @@ pub struct Composed {
     pub warnings: Vec<String>,
 }
 
-impl Message {
+impl MessageFile {
     /// Reads a message file; a byte order mark before it has been skipped.
     ///
     /// # Errors
     /// Why it can never be published.
-    pub fn parse(contents: &[u8]) -> Result<Message, String> {
+    pub fn parse(contents: &[u8]) -> Result<MessageFile, String> {
         let mut members = Members::parse(contents)?;
         let (priority, priority_text) = match members.remove(PRIORITY) {
             None => (None, None),
@@ -76,7 +76,7 @@ impl Message {
             Some(value) if kind(value) == Kind::String => Some(text("topic", value)?),
             _ => None,
         };
-        Ok(Message {
+        Ok(MessageFile {
             members,
             priority,
             priority_text,

@@ -3,12 +3,12 @@ use crate::mqtt::Properties;
 use serde_json::{Value, json};
 
 fn composed(file: &str) -> Result<Composed, String> {
-    Message::parse(file.as_bytes())?.compose(None, "", "")
+    MessageFile::parse(file.as_bytes())?.compose(None, "", "")
 }
 
 fn with_letterhead(letterhead: Value, file: &str) -> Result<Publish, String> {
     let letterhead = letterhead_of(&letterhead);
-    Message::parse(file.as_bytes())?
+    MessageFile::parse(file.as_bytes())?
         .compose(Some(letterhead), "", "")
         .map(|composed| composed.publish)
 }
@@ -131,12 +131,12 @@ fn what_can_never_be_published_is_refused_with_its_reason() {
         "recursion",
     );
     assert!(
-        Message::parse(b"\xff\xfe{}")
+        MessageFile::parse(b"\xff\xfe{}")
             .unwrap_err()
             .contains("not JSON")
     );
     assert!(
-        Message::parse(br#"{"topic":"\ud800","payload":1}"#)
+        MessageFile::parse(br#"{"topic":"\ud800","payload":1}"#)
             .unwrap_err()
             .contains("not JSON")
     );
@@ -192,7 +192,7 @@ fn what_other_languages_write_for_qos_retain_and_base64_is_taken() {
 fn numbers_survive_a_letterhead_digit_for_digit() {
     let letterhead = Members::parse(br#"{"topic":"t","payload":{"a":1E5,"n":{"x":1.0}}}"#).unwrap();
     let message =
-        Message::parse(br#"{"payload":{"b":100000000000000000001,"n":{"y":2e0}}}"#).unwrap();
+        MessageFile::parse(br#"{"payload":{"b":100000000000000000001,"n":{"y":2e0}}}"#).unwrap();
     let publish = message.compose(Some(letterhead), "", "").unwrap().publish;
     assert_eq!(
         &publish.payload[..],
@@ -267,12 +267,13 @@ fn of_two_forms_of_payload_the_message_chooses() {
 #[test]
 fn priorities_come_from_the_message_alone() {
     let message =
-        Message::parse(br#"{"priority":-3,"priority_slot":"s","topic":"t","payload":1}"#).unwrap();
+        MessageFile::parse(br#"{"priority":-3,"priority_slot":"s","topic":"t","payload":1}"#)
+            .unwrap();
     assert_eq!(
         (message.priority, message.slot.as_deref(), message.topic()),
         (Some(Priority::new(-3.0)), Some("s"), Some("t"))
     );
-    let message = Message::parse(br#"{"priority":0.50,"priority_slot":7}"#).unwrap();
+    let message = MessageFile::parse(br#"{"priority":0.50,"priority_slot":7}"#).unwrap();
     assert_eq!(
         (message.priority, message.slot.as_deref()),
         (Some(Priority::new(0.5)), Some("7"))
@@ -290,7 +291,7 @@ fn priorities_come_from_the_message_alone() {
 
 #[test]
 fn prefix_and_suffix_surround_the_topic_and_count() {
-    let message = || Message::parse(br#"{"topic":"b","payload":1}"#).unwrap();
+    let message = || MessageFile::parse(br#"{"topic":"b","payload":1}"#).unwrap();
     assert_eq!(
         message().compose(None, "a/", "/c").unwrap().publish.topic,
         "a/b/c"
@@ -322,7 +323,7 @@ fn no_file_makes_parsing_panic() {
                 bytes.push(b' ');
             }
         }
-        if let Ok(message) = Message::parse(&bytes) {
+        if let Ok(message) = MessageFile::parse(&bytes) {
             let _ = message.compose(None, "p", "s");
         }
     }

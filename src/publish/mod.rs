@@ -10,15 +10,15 @@ pub mod topic;
 use std::path::PathBuf;
 
 pub use letterhead::Letterhead;
-pub use publisher::{Ended, Publisher};
+pub use publisher::{Publisher, PublisherEnd};
 
 use crate::spool::{layout, queue};
 
 /// One messages directory, with defaults and its own settings resolved.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct MessagesOptions {
     pub dir: PathBuf,
-    pub queue: queue::Options,
+    pub queue: queue::QueueOptions,
     /// How many requests `failed/` holds.
     pub keep_failed: usize,
     pub topic_prefix: String,
@@ -26,7 +26,7 @@ pub struct Options {
     pub letterhead: Option<Letterhead>,
 }
 
-impl Options {
+impl MessagesOptions {
     /// What a start would stumble over. Changes nothing on disk.
     pub fn problems(&self) -> Vec<String> {
         let letterhead = self.letterhead.as_ref().map_or(Ok(()), Letterhead::check);

@@ -9,18 +9,18 @@ use anyhow::Result;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
-use super::Options;
+use super::MessagesOptions;
 use super::attempt::{Attempt, attempt, facts};
 use super::message::LARGEST_PAYLOAD;
 use crate::clock::reached;
-use crate::mqtt::{Flow, Link, Mqtt, Place, Slot};
-use crate::spool::desk::Desk;
+use crate::mqtt::{Flow, Link, Mqtt, PublishPermit, WindowPermit};
+use crate::spool::action_dir::ActionDir;
 use crate::spool::disks::Disks;
 use crate::spool::outcome::Readiness;
 
 /// Why a publisher ended.
 #[derive(Debug)]
-pub enum Ended {
+pub enum PublisherEnd {
     /// The window of this directory was full without any acknowledgement for too long.
     Jammed(PathBuf),
     /// It was told to stop, and everything that was on its way has been answered.
@@ -31,29 +31,29 @@ type Wait<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Owns one messages directory.
 pub struct Publisher {
-    options: Arc<Options>,
-    desk: Desk,
+    options: Arc<MessagesOptions>,
+    action_dir: ActionDir,
     mqtt: Mqtt,
     link: watch::Receiver<Link>,
     flow: watch::Receiver<Flow>,
     running: JoinSet<Attempt>,
     /// The wait for a place, which goes on while other things happen, or those with large files would
     /// always begin behind those with small ones.
-    place: Option<Wait<Place>>,
+    place: Option<Wait<PublishPermit>>,
     /// The same for the whole window.
-    alone: Option<Wait<Slot>>,
+    alone: Option<Wait<WindowPermit>>,
     /// What is left of the whole window, while those that must be alone are on their way.
-    exclusive: Option<Slot>,
+    exclusive: Option<WindowPermit>,
 }
 
 impl Publisher {
     /// Prepares the directory.
-    pub async fn new(options: Options, mqtt: Mqtt, disks: &Disks) -> Result<Publisher> {
+    pub async fn new(options: MessagesOptions, mqtt: Mqtt, disks: &Disks) -> Result<Publisher> {
         let (dir, keep) = (&options.dir, options.keep_failed);
-        let desk = Desk::open(dir, keep, options.queue, facts, disks).await?;
+        let action_dir = ActionDir::open(dir, keep, options.queue, facts, disks).await?;
         Ok(Publisher {
             options: Arc::new(options),
-            desk,
+            action_dir,
             link: mqtt.link(),
             flow: mqtt.flow(),
             mqtt,
@@ -66,19 +66,19 @@ impl Publisher {
 
     /// Publishes until the directory is jammed, or, once told to stop, until what is on its way has been
     /// answered. Dropping the future at any moment loses nothing.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Ended {
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> PublisherEnd {
         self.link_changed();
         loop {
             // Answers first: whoever is busy for long finds many things due at once.
             while let Some(attempt) = self.running.try_join_next() {
                 self.finished(attempt);
             }
-            if self.desk.jammed() {
-                return Ended::Jammed(self.options.dir.clone());
+            if self.action_dir.jammed() {
+                return PublisherEnd::Jammed(self.options.dir.clone());
             }
             let stopping = *stop.borrow_and_update();
             if stopping && self.running.is_empty() {
-                return Ended::Drained;
+                return PublisherEnd::Drained;
             }
             let readiness = if stopping {
                 Readiness::Nothing
@@ -86,9 +86,9 @@ impl Publisher {
                 self.start_alone()
             };
             self.ask_for_place(readiness);
-            let deadline = self.desk.deadline();
+            let deadline = self.action_dir.deadline();
             tokio::select! {
-                notice = self.desk.notice() => self.desk.noticed(notice),
+                notice = self.action_dir.notice() => self.action_dir.noticed(notice),
                 place = waited(&mut self.place) => {
                     self.place = None;
                     self.start_together(place);
@@ -112,22 +112,22 @@ impl Publisher {
 
     fn link_changed(&mut self) {
         match *self.link.borrow_and_update() {
-            Link::Down => self.desk.link_down(),
-            Link::Up(_) => self.desk.link_up(),
+            Link::Down => self.action_dir.link_down(),
+            Link::Up(_) => self.action_dir.link_up(),
         }
     }
 
     fn flow_changed(&mut self) {
         match *self.flow.borrow_and_update() {
-            Flow::Free => self.desk.accepts_again(),
+            Flow::Free => self.action_dir.accepts_again(),
             Flow::Held | Flow::Probe => {}
         }
     }
 
     fn readiness(&mut self) -> Readiness {
         let flow = *self.flow.borrow();
-        self.desk.probing(flow == Flow::Probe);
-        let waiting = self.desk.readiness();
+        self.action_dir.probing(flow == Flow::Probe);
+        let waiting = self.action_dir.readiness();
         if self.is_up() && flow != Flow::Held {
             waiting
         } else {
@@ -140,9 +140,9 @@ impl Publisher {
     fn start_alone(&mut self) -> Readiness {
         let mut readiness = self.readiness();
         while readiness == Readiness::Alone
-            && let Some(slot) = self.exclusive.as_mut().and_then(Slot::split)
+            && let Some(slot) = self.exclusive.as_mut().and_then(WindowPermit::split)
         {
-            self.start(Place::of(slot));
+            self.start(PublishPermit::of(slot));
             readiness = self.readiness();
         }
         if self.running.is_empty() {
@@ -170,11 +170,11 @@ impl Publisher {
     /// How much room the next message takes: what is larger than any payload is white space, or goes to
     /// `failed/`, or is compressed.
     fn next_size(&self) -> u64 {
-        self.desk.next_size().min(LARGEST_PAYLOAD as u64)
+        self.action_dir.next_size().min(LARGEST_PAYLOAD as u64)
     }
 
     /// Meanwhile another one may have become the next, or the broker may have had another thought.
-    fn start_together(&mut self, place: Place) {
+    fn start_together(&mut self, place: PublishPermit) {
         let fits = place.holds(self.next_size());
         if fits && self.readiness() == Readiness::Together {
             self.start(place);
@@ -182,8 +182,8 @@ impl Publisher {
     }
 
     /// Takes the next request, now that there is room for it.
-    fn start(&mut self, place: Place) {
-        if let Some(taken) = self.desk.take() {
+    fn start(&mut self, place: PublishPermit) {
+        if let Some(taken) = self.action_dir.take() {
             let (options, mqtt) = (self.options.clone(), self.mqtt.clone());
             self.running.spawn(attempt(options, mqtt, place, taken));
         }
@@ -204,7 +204,7 @@ impl Publisher {
             held,
         } = attempt;
         let done = format!("published '{name}' to {topic}");
-        self.desk.settle(&name, held, outcome, &done);
+        self.action_dir.settle(&name, held, outcome, &done);
     }
 }
 

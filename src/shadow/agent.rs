@@ -1,5 +1,5 @@
 //! The task of one shadow: hears what the cloud says, lets the services answer, and sends what is
-//! to be told. What to say when is decided by [`Thing`].
+//! to be told. What to say when is decided by [`Conversation`].
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -11,20 +11,20 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::Options;
+use super::ShadowOptions;
+use super::conversation::{Action, Conversation, ConversationEvent};
 use super::definitions::{self, Loaded, Unusable};
-use super::keeper::Keeper;
 use super::outbox::{FileId, GivenUp};
-use super::services::{Change, Services};
-use super::thing::{Action, News, Thing};
+use super::outfile::Outfile;
+use super::services::{ReadUpdate, Services};
 use super::topics::Channel;
-use super::updates::{Update, Updates};
+use super::updates::{UpdateFile, Updates};
 use crate::clock::{now, reached};
 use crate::file::without_byte_order_mark;
+use crate::log_throttle::{LogThrottle, worth_a_line};
 use crate::mqtt::{Link, Message, Mqtt, PublishError, QoS, Subscription, SubscriptionState};
 use crate::offload::{self, Lost};
 use crate::process;
-use crate::repeats::{Repeats, worth_a_line};
 use crate::spool::disks::Disks;
 use crate::spool::outcome::Outcome;
 use crate::spool::starts;
@@ -42,12 +42,12 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const SHORT_REST: Duration = Duration::from_secs(2);
 
 /// Owns one shadow: the conversation, its services and its update directories.
-pub struct Agent {
-    options: Options,
+pub struct ShadowAgent {
+    options: ShadowOptions,
     mqtt: Mqtt,
     link: watch::Receiver<Link>,
     refetch: watch::Receiver<u64>,
-    thing: Thing,
+    conversation: Conversation,
     services: Services,
     unusable: Vec<Unusable>,
     updates: Updates,
@@ -57,21 +57,21 @@ pub struct Agent {
     /// The newest request, to tell its failure from that of an older one.
     asked: Option<Value>,
     missed: u64,
-    retries: Repeats,
-    nonsense: Repeats,
+    retries: LogThrottle,
+    malformed: LogThrottle,
 }
 
-impl Agent {
+impl ShadowAgent {
     /// Prepares the directories. `refetch` changes when the document is to be fetched again.
     ///
     /// # Errors
     /// A directory cannot be used.
     pub async fn new(
-        options: Options,
+        options: ShadowOptions,
         mqtt: Mqtt,
         refetch: watch::Receiver<u64>,
         disks: &Disks,
-    ) -> Result<Agent> {
+    ) -> Result<ShadowAgent> {
         for dir in &options.services {
             let own = dir.clone();
             let read = offload::run(move || std::fs::read_dir(own).map(drop)).await;
@@ -82,9 +82,9 @@ impl Agent {
                 })?;
         }
         let updates = Updates::open(&options.updates, disks).await?;
-        let blind = options.is_blind();
-        Ok(Agent {
-            thing: Thing::new(&format!("{:016x}", fastrand::u64(..)), blind),
+        let updates_only = options.is_updates_only();
+        Ok(ShadowAgent {
+            conversation: Conversation::new(&format!("{:016x}", fastrand::u64(..)), updates_only),
             services: Services::new(Vec::new(), options.rules),
             unusable: Vec::new(),
             updates,
@@ -96,8 +96,8 @@ impl Agent {
             sending: JoinSet::new(),
             asked: None,
             missed: 0,
-            retries: Repeats::default(),
-            nonsense: Repeats::default(),
+            retries: LogThrottle::default(),
+            malformed: LogThrottle::default(),
         })
     }
 
@@ -109,7 +109,7 @@ impl Agent {
             return;
         };
         // A policy of old may not know of this one: without it the rest goes on.
-        let mut deletions = match self.thing.is_blind() {
+        let mut deletions = match self.conversation.is_updates_only() {
             false => self.subscribe(&[Channel::DeleteAccepted]).await,
             true => None,
         };
@@ -132,7 +132,7 @@ impl Agent {
                     self.sent(&request, answer).await;
                 }
                 ended = self.services.notified() => {
-                    let ended = self.services.settle(ended, &mut self.thing.outbox).await;
+                    let ended = self.services.settle(ended, &mut self.conversation.outbox).await;
                     if let Some((id, end)) = ended {
                         let done = format!("carried out '{}'", id.name);
                         let outcome = end.map_or_else(Outcome::Unusable, |()| Outcome::Delivered);
@@ -142,11 +142,11 @@ impl Agent {
                 notice = self.updates.notice() => self.updates.noticed(notice),
                 Ok(()) = self.refetch.changed() => {
                     self.services.enable();
-                    self.thing.start_afresh();
+                    self.conversation.start_afresh();
                 }
                 // An answer that is there already comes before its deadline.
                 () = reached(deadline), if subscription.messages.is_empty() => {
-                    let news = self.thing.overdue(now(), fastrand::f64());
+                    let news = self.conversation.overdue(now(), fastrand::f64());
                     self.learned(news.into_iter().collect()).await;
                 }
             }
@@ -156,7 +156,7 @@ impl Agent {
     /// However long it takes: a disk that is slow, and definitions that hang, hold up nobody else.
     async fn load(&mut self) {
         let mut shortages = 0;
-        let (loaded, keepers) = loop {
+        let (loaded, outfiles) = loop {
             let options = self.options.clone();
             match offload::run(move || loaded(&options))
                 .await
@@ -177,15 +177,18 @@ impl Agent {
             error!("{problem}");
         }
         self.unusable = loaded.unusable;
-        self.services = Services::new(keepers, self.options.rules);
+        self.services = Services::new(outfiles, self.options.rules);
     }
 
     /// When something is to be done, if nothing else happens.
     fn deadline(&mut self) -> Option<Instant> {
         // Update files are not taken before the first document, so they are not due.
-        let knows = self.thing.view().is_some();
+        let knows = self.conversation.view().is_some();
         let updates = knows.then(|| self.updates.deadline()).flatten();
-        [self.thing.deadline(), updates].into_iter().flatten().min()
+        [self.conversation.deadline(), updates]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     async fn subscribe(&self, channels: &[Channel]) -> Option<Subscription> {
@@ -208,7 +211,7 @@ impl Agent {
     }
 
     fn channels(&self) -> &'static [Channel] {
-        if self.thing.is_blind() {
+        if self.conversation.is_updates_only() {
             &Channel::UPDATE
         } else {
             &Channel::TALK
@@ -223,19 +226,19 @@ impl Agent {
         };
         if self.connection.is_some() && self.connection != present {
             self.connection = None;
-            self.thing.disconnected();
+            self.conversation.disconnected();
         }
         let active = *subscription.state.borrow() == SubscriptionState::Active;
         if present.is_some() && active && self.connection.is_none() {
             self.connection = present;
             self.updates.link_up();
-            self.thing.connected(now());
+            self.conversation.connected(now());
         }
     }
 
     /// Sends what there is to send.
     fn converse(&mut self) {
-        while let Some(action) = self.thing.next(now()) {
+        while let Some(action) = self.conversation.next(now()) {
             match action {
                 Action::Get(request) => self.send(self.options.id.get(), request),
                 Action::Update(request) => self.send(self.options.id.update(), request),
@@ -271,9 +274,11 @@ impl Agent {
             return;
         }
         match answer {
-            Ok(()) => self.thing.taken(token.as_str().unwrap_or_default(), now()),
+            Ok(()) => self
+                .conversation
+                .taken(token.as_str().unwrap_or_default(), now()),
             Err(PublishError::Refused { reason, .. }) => {
-                let news = self.thing.unsent(&reason, now(), fastrand::f64());
+                let news = self.conversation.unsent(&reason, now(), fastrand::f64());
                 self.learned(news.into_iter().collect()).await;
             }
             // The link tells, too.
@@ -285,58 +290,58 @@ impl Agent {
         let missed = *subscription.missed.borrow();
         if missed != self.missed {
             self.missed = missed;
-            self.thing.start_afresh();
+            self.conversation.start_afresh();
         }
         let channel = Channel::ALL
             .into_iter()
             .find(|it| self.options.id.topic(*it) == message.topic);
         if let Some(channel) = channel {
-            let news = self
-                .thing
-                .received(channel, &message.payload, now(), fastrand::f64());
+            let news =
+                self.conversation
+                    .received(channel, &message.payload, now(), fastrand::f64());
             self.learned(news).await;
         }
     }
 
-    async fn learned(&mut self, news: Vec<News>) {
+    async fn learned(&mut self, news: Vec<ConversationEvent>) {
         for news in news {
             match news {
-                News::Document => {
-                    self.consider(true).await;
-                    self.services.greet();
+                ConversationEvent::Document => {
+                    self.reconcile(true).await;
+                    self.services.initial_notify();
                 }
-                News::Wishes => self.consider(false).await,
-                News::Missing => {
+                ConversationEvent::DesiredChanged => self.reconcile(false).await,
+                ConversationEvent::Missing => {
                     self.seed().await;
-                    self.services.greet();
+                    self.services.initial_notify();
                 }
-                News::Settled(files) => {
+                ConversationEvent::Settled(files) => {
                     self.retries.clear();
                     self.delivered(&files);
-                    self.consider(false).await;
+                    self.reconcile(false).await;
                 }
-                News::Orders(orders) => self.services.fire(orders),
-                News::GivenUp { what, reason } => self.given_up(what, &reason),
-                News::Retry { reason, pause } => self.retry(&reason, pause),
-                News::Nonsense(why) => self.nonsense(&why),
+                ConversationEvent::Orders(orders) => self.services.run_one_shots(orders),
+                ConversationEvent::GivenUp { what, reason } => self.given_up(what, &reason),
+                ConversationEvent::Retry { reason, pause } => self.retry(&reason, pause),
+                ConversationEvent::Malformed(why) => self.tell_malformed(&why),
             }
         }
     }
 
-    async fn consider(&mut self, all: bool) {
-        let Some(view) = self.thing.view().cloned() else {
+    async fn reconcile(&mut self, all: bool) {
+        let Some(view) = self.conversation.view().cloned() else {
             return;
         };
         let well = self
             .services
-            .consider(&view, all, &mut self.thing.outbox)
+            .reconcile(&view, all, &mut self.conversation.outbox)
             .await;
         self.look_again_unless(well);
     }
 
     fn look_again_unless(&mut self, well: bool) {
         if !well {
-            self.thing.refetch_at(now() + LOOK_AGAIN);
+            self.conversation.refetch_at(now() + LOOK_AGAIN);
         }
     }
 
@@ -358,12 +363,12 @@ impl Agent {
                 error!("the default shadow of {id} stays empty: {fault:#}");
                 Map::new()
             });
-        let outbox = &mut self.thing.outbox;
+        let outbox = &mut self.conversation.outbox;
         let (rest, well) = self.services.seed(document, outbox).await;
         if make {
             let rest = self.options.rules.normalise(rest.into());
             let rest = super::document::without_nulls(rest);
-            self.thing
+            self.conversation
                 .outbox
                 .seed(rest.as_object().cloned().unwrap_or_default());
         }
@@ -372,10 +377,10 @@ impl Agent {
 
     /// Takes up update files as soon as it is known what the cloud holds.
     async fn take_updates(&mut self) {
-        let Some(view) = self.thing.view().cloned() else {
+        let Some(view) = self.conversation.view().cloned() else {
             return;
         };
-        let mut of_services: Vec<(String, Vec<Change>)> = Vec::new();
+        let mut of_services: Vec<(String, Vec<ReadUpdate>)> = Vec::new();
         for update in self.updates.take() {
             if let Some(obstacle) = self.obstacle(&update.key) {
                 self.updates.postpone(&update.id, &update.key, obstacle);
@@ -384,20 +389,20 @@ impl Agent {
             let Some(patch) = self.read(&update) else {
                 continue;
             };
-            let Update { id, key, .. } = update;
+            let UpdateFile { id, key, .. } = update;
             if self.services.of(&key).is_none() {
-                self.thing.outbox.patch(id, &key, patch);
+                self.conversation.outbox.patch(id, &key, patch);
                 continue;
             }
             let starts = self.updates.starts(&id);
-            let change = Change { id, patch, starts };
+            let change = ReadUpdate { id, patch, starts };
             match of_services.iter_mut().find(|(other, _)| *other == key) {
                 Some((_, changes)) => changes.push(change),
                 None => of_services.push((key, vec![change])),
             }
         }
         for (key, changes) in of_services {
-            let outbox = &mut self.thing.outbox;
+            let outbox = &mut self.conversation.outbox;
             let outcome = self.services.change(&key, changes, &view, outbox).await;
             for id in outcome.done {
                 let done = format!("nothing is to be done for '{}'", id.name);
@@ -425,7 +430,7 @@ impl Agent {
     }
 
     /// The patch in an update file. One that has none is given up.
-    fn read(&mut self, update: &Update) -> Option<Value> {
+    fn read(&mut self, update: &UpdateFile) -> Option<Value> {
         let format = self
             .services
             .of(&update.key)
@@ -476,8 +481,8 @@ impl Agent {
         );
     }
 
-    fn nonsense(&mut self, why: &str) {
-        if worth_a_line(self.nonsense.count(why)) {
+    fn tell_malformed(&mut self, why: &str) {
+        if worth_a_line(self.malformed.count(why)) {
             warn!(
                 "ignored a message about the shadow of {}: {why}",
                 self.options.id
@@ -487,11 +492,11 @@ impl Agent {
 }
 
 /// The definitions, and their services with what stands beside their outfiles.
-fn loaded(options: &Options) -> Result<(Loaded, Vec<Keeper>), Lost> {
+fn loaded(options: &ShadowOptions) -> Result<(Loaded, Vec<Outfile>), Lost> {
     options.updates.iter().for_each(|dir| starts::sweep(dir));
     let mut loaded = definitions::load_all(&options.services)?;
     let services = std::mem::take(&mut loaded.services);
-    Ok((loaded, services.into_iter().map(Keeper::new).collect()))
+    Ok((loaded, services.into_iter().map(Outfile::new).collect()))
 }
 
 /// For ever, when there is no such subscription.

@@ -10,7 +10,7 @@ const DEEPEST: u32 = 100;
 const REPLACEMENT: &[u8] = b"\\ufffd";
 
 /// The members of an object, unread.
-type Members<'a> = IndexMap<String, &'a RawValue>;
+type UnreadMembers<'a> = IndexMap<String, &'a RawValue>;
 
 /// The members of an object that have one of these names. Halves of characters become U+FFFD, and
 /// members that are nested too deeply are left out.
@@ -21,7 +21,7 @@ pub fn members(json: &[u8], wanted: &[&str]) -> Result<Map<String, Value>, Strin
     let text = mended(json);
     let whole: &RawValue =
         serde_json::from_str(&text).map_err(|error| format!("it is not JSON: {error}"))?;
-    let members: Members =
+    let members: UnreadMembers =
         serde_json::from_str(whole.get()).map_err(|_| "it is not a JSON object".to_owned())?;
     let wanted = members
         .into_iter()
@@ -47,7 +47,7 @@ fn value(raw: &RawValue, depth: u32) -> Option<Value> {
     }
     Some(match text.as_bytes().first()? {
         b'{' => {
-            let members: Members = serde_json::from_str(text).ok()?;
+            let members: UnreadMembers = serde_json::from_str(text).ok()?;
             Value::Object(read(members.into_iter(), depth + 1))
         }
         b'[' => {

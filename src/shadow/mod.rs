@@ -6,41 +6,41 @@
 //! | `agent` | the task of one shadow |
 //! | `thing`, `view`, `outbox`, `update`, `request`, `answer`, `lenient`, `topics` | the conversation with the cloud (pure) |
 //! | `wish`, `part`, `pace`, `suspects` | which wishes were answered, how often, and what fails alone (pure) |
-//! | `services`, `keeper`, `notices`, `marker`, `memory` | what a service does with its settings |
+//! | `services`, `outfile`, `notify`, `marker`, `known_file` | what a service does with its settings |
 //! | `plan`, `document` | settings compared and merged (pure) |
 //! | `updates` | update files |
 //! | `definitions`, `javascript`, `service`, `validate` | what a service is, and its last word |
 
 mod agent;
 mod answer;
+mod conversation;
 pub mod definitions;
+mod desired;
 pub mod document;
 mod javascript;
-mod keeper;
+mod known_file;
 mod lenient;
 mod marker;
-mod memory;
-mod notices;
+mod notify;
 mod outbox;
+mod outfile;
+mod outfile_plan;
 mod pace;
 mod part;
-mod plan;
-mod request;
 pub mod script;
 pub mod service;
 mod services;
 mod suspects;
-mod thing;
+mod tokens;
 mod topics;
 mod update;
 mod updates;
 mod validate;
 mod view;
-mod wish;
 
 use std::path::PathBuf;
 
-pub use agent::Agent;
+pub use agent::ShadowAgent;
 pub use document::Rules;
 pub use topics::ShadowId;
 
@@ -48,7 +48,7 @@ use crate::spool::layout;
 
 /// One shadow, and everything that concerns it.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ShadowOptions {
     pub id: ShadowId,
     /// Directories of service definitions.
     pub services: Vec<PathBuf>,
@@ -59,7 +59,7 @@ pub struct Options {
     pub rules: Rules,
 }
 
-impl Options {
+impl ShadowOptions {
     /// What a start would stumble over. Runs definitions, so blocks, and changes nothing on disk.
     pub fn problems(&self) -> Vec<String> {
         let directories = self.updates.iter().map(|dir| layout::check(dir));
@@ -79,7 +79,7 @@ impl Options {
     }
 
     /// Whether only updates are sent: the document is never fetched.
-    pub fn is_blind(&self) -> bool {
+    pub fn is_updates_only(&self) -> bool {
         self.services.is_empty() && self.default_shadow.is_none()
     }
 }

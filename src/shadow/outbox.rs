@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Map, Value};
 
+use super::desired::{DesiredAnswers, OneShot};
 use super::document::{diff, kept, same};
-use super::plan::only;
+use super::outfile_plan::only;
 use super::suspects::Suspects;
 use super::update::{SEED, Update};
 use super::view::View;
-use super::wish::{Order, Wishes};
 use crate::spool::Name;
 
 /// What a message can hold, with something to spare for the rest of the update.
@@ -48,7 +48,7 @@ enum Due {
 }
 
 #[derive(Debug)]
-struct Word {
+struct ReportState {
     report: Report,
     due: Option<Due>,
     /// The configuration that the cloud has accepted last.
@@ -57,7 +57,7 @@ struct Word {
 
 /// An update file that waits for the cloud.
 #[derive(Clone, Debug)]
-pub struct File {
+pub struct PendingFile {
     pub id: FileId,
     pub key: String,
     /// Goes into `reported` as it is; `None`: all of it is in the service's report.
@@ -79,9 +79,9 @@ pub struct GivenUp {
 #[derive(Debug, Default)]
 pub struct Outbox {
     /// Which wishes were answered, and are to be cleared.
-    pub wishes: Wishes,
-    words: BTreeMap<String, Word>,
-    files: VecDeque<File>,
+    pub desired: DesiredAnswers,
+    reports: BTreeMap<String, ReportState>,
+    files: VecDeque<PendingFile>,
     /// The default shadow's members that belong to no service.
     seed: Option<Map<String, Value>>,
     /// The shadow is to be made, even if there is nothing to say.
@@ -103,23 +103,23 @@ impl Outbox {
         if !fits {
             self.refused.insert(key.to_owned(), report.config.clone());
         }
-        let earlier = self.words.remove(key);
+        let earlier = self.reports.remove(key);
         let unchanged = earlier.as_ref().is_some_and(|word| {
             word.due != Some(Due::Changed) && same(&word.report.config, &report.config)
         });
         let due = if unchanged { Due::Looked } else { Due::Changed };
-        let word = Word {
+        let word = ReportState {
             report,
             due: Some(due),
             accepted: earlier.and_then(|word| word.accepted),
         };
-        self.words.insert(key.to_owned(), word);
+        self.reports.insert(key.to_owned(), word);
         fits
     }
 
     /// An update file for a key without service. Repetition is harmless.
     pub fn patch(&mut self, id: FileId, key: &str, patch: Value) {
-        self.add(File {
+        self.add(PendingFile {
             id,
             key: key.to_owned(),
             patch: Some(patch),
@@ -130,7 +130,7 @@ impl Outbox {
     /// An update file whose contents a service has taken up; `rest` is what the service neither
     /// writes nor reports by itself.
     pub fn taken_up(&mut self, id: FileId, key: &str, rest: Option<Value>) {
-        self.add(File {
+        self.add(PendingFile {
             id,
             key: key.to_owned(),
             patch: rest,
@@ -138,7 +138,7 @@ impl Outbox {
         });
     }
 
-    fn add(&mut self, file: File) {
+    fn add(&mut self, file: PendingFile) {
         self.files.retain(|other| other.id != file.id);
         self.files.push_back(file);
     }
@@ -160,7 +160,7 @@ impl Outbox {
                 file.of_service
                     && file.patch.is_none()
                     && !self.is_refused(&file.key)
-                    && !self.wishes.waits(&file.key)
+                    && !self.desired.waits(&file.key)
                     && self.change(&file.key, view).is_none()
             })
             .map(|file| file.id.clone())
@@ -171,14 +171,14 @@ impl Outbox {
 
     fn compare(&mut self, view: &View) {
         let said: Vec<String> = self
-            .words
+            .reports
             .keys()
             .filter(|key| self.change(key, view).is_none())
             .cloned()
             .collect();
         for key in said {
             let refused = self.is_refused(&key);
-            if let Some(word) = self.words.get_mut(&key).filter(|word| word.due.is_some()) {
+            if let Some(word) = self.reports.get_mut(&key).filter(|word| word.due.is_some()) {
                 word.due = None;
                 if !refused {
                     word.accepted = Some(word.report.config.clone());
@@ -203,7 +203,7 @@ impl Outbox {
 
     fn filled(&self, view: &View, clears: bool, goes: impl Fn(&str) -> bool) -> Option<Update> {
         let mut update = Update::default();
-        let keys: BTreeSet<&String> = self.words.keys().chain(self.wishes.keys()).collect();
+        let keys: BTreeSet<&String> = self.reports.keys().chain(self.desired.keys()).collect();
         for key in keys.into_iter().filter(|key| goes(key)) {
             if update.has_room(self.alone) {
                 self.add_report(key, view, clears, &mut update);
@@ -217,19 +217,19 @@ impl Outbox {
     }
 
     fn add_report(&self, key: &str, view: &View, clears: bool, update: &mut Update) {
-        let clears = clears && self.wishes.clears(key, view.desired().get(key));
-        let fits = clears || !(self.together.contains(key) && self.wishes.waits(key));
+        let clears = clears && self.desired.clears(key, view.desired().get(key));
+        let fits = clears || !(self.together.contains(key) && self.desired.waits(key));
         let change = self.change(key, view).filter(|_| fits);
         if change.is_none() && !clears {
             return;
         }
-        let word = self.words.get(key);
+        let word = self.reports.get(key);
         let changed = change.is_some() && word.is_some_and(|it| it.due == Some(Due::Changed));
-        let repeats = clears && self.wishes.repeats(key);
+        let repeats = clears && self.desired.repeats(key);
         let undone = change.is_some()
             && word.is_some_and(|it| it.accepted.as_ref() == Some(&it.report.config));
         update.prompted |= changed || (clears && !repeats);
-        update.again |= undone || (repeats && !self.wishes.is_command(key));
+        update.again |= undone || (repeats && !self.desired.is_command(key));
         let change = change.zip(word.map(|word| &word.report.config));
         update.report(key, change, clears);
     }
@@ -241,7 +241,7 @@ impl Outbox {
         for file in self.files.iter().filter(|file| goes(&file.key)) {
             let reported = file.of_service && update.reports.contains_key(&file.key);
             let early = file.of_service
-                && self.wishes.waits(&file.key)
+                && self.desired.waits(&file.key)
                 && !update.state.desired.contains_key(&file.key);
             if early || !(reported || update.has_room(self.alone)) {
                 continue;
@@ -254,13 +254,13 @@ impl Outbox {
 
     /// The configuration in force was refused as it is.
     fn is_refused(&self, key: &str) -> bool {
-        let word = self.words.get(key);
+        let word = self.reports.get(key);
         word.is_some_and(|word| self.refused.get(key) == Some(&word.report.config))
     }
 
     /// Files whose contents are in a configuration that was refused.
     pub fn hopeless(&mut self) -> Vec<FileId> {
-        let hopeless = |file: &File| file.of_service && self.is_refused(&file.key);
+        let hopeless = |file: &PendingFile| file.of_service && self.is_refused(&file.key);
         let files: Vec<FileId> = self
             .files
             .iter()
@@ -275,7 +275,7 @@ impl Outbox {
     pub fn forget_refusals(&mut self) {
         let too_large = |config: &Value| config.to_string().len() > LARGEST_REPORT;
         self.refused.retain(|_, config| too_large(config));
-        self.wishes.forget_refusals();
+        self.desired.forget_refusals();
     }
 
     /// The shadow has been made by somebody else.
@@ -286,15 +286,15 @@ impl Outbox {
 
     /// There is no shadow any more, so there is nothing that could be undone or cleared.
     pub fn forget_cloud(&mut self) {
-        self.wishes.forget();
-        for word in self.words.values_mut() {
+        self.desired.forget();
+        for word in self.reports.values_mut() {
             word.accepted = None;
         }
     }
 
     /// What the cloud must change to hold what the service says, if that is to be compared.
     fn change(&self, key: &str, view: &View) -> Option<Value> {
-        let word = self.words.get(key)?;
+        let word = self.reports.get(key)?;
         if word.due.is_none() || self.is_refused(key) {
             return None;
         }
@@ -316,17 +316,17 @@ impl Outbox {
     /// It is on its way.
     pub fn sent(&mut self, update: &Update) {
         for key in update.cleared() {
-            self.wishes.clearing(key);
+            self.desired.clearing(key);
         }
     }
 
     /// The cloud has accepted it, which made this version. Gives the commands whose wishes it has
     /// cleared.
-    pub fn accepted(&mut self, update: &Update, version: u64) -> Vec<Order> {
+    pub fn accepted(&mut self, update: &Update, version: u64) -> Vec<OneShot> {
         self.files.retain(|file| !update.files.contains(&file.id));
         for (key, config) in &update.reports {
             self.together.remove(key);
-            let word = self.words.get_mut(key);
+            let word = self.reports.get_mut(key);
             if let Some(word) = word.filter(|word| config.as_ref() == Some(&word.report.config)) {
                 word.due = None;
                 word.accepted.clone_from(config);
@@ -343,7 +343,7 @@ impl Outbox {
         }
         self.suspects.accepted(update.subjects.iter());
         let cleared = update.cleared();
-        let wishes = &mut self.wishes;
+        let wishes = &mut self.desired;
         cleared
             .filter_map(|key| wishes.cleared(key, version))
             .collect()
@@ -352,7 +352,7 @@ impl Outbox {
     /// The cloud has not carried it out.
     pub fn not_accepted(&mut self, update: &Update) {
         for key in update.cleared() {
-            self.wishes.not_cleared(key);
+            self.desired.not_cleared(key);
         }
     }
 
@@ -418,7 +418,7 @@ impl Outbox {
 
     /// A report that was too large beside its own wish is sent again together with the clearing.
     fn fits_without_wish(&mut self, update: &Update) -> bool {
-        let beside = |key: &&String| self.wishes.waits(key) && !update.clears();
+        let beside = |key: &&String| self.desired.waits(key) && !update.clears();
         match update.reports.keys().find(beside) {
             Some(key) => self.together.insert(key.clone()),
             None => false,
@@ -428,10 +428,10 @@ impl Outbox {
     /// Without its configuration the clearing of the wish may be accepted, and is tried next.
     fn report_refused(&mut self, key: &str, update: &Update) {
         if !update.state.reported.contains_key(key) {
-            self.wishes.refused(key);
+            self.desired.refused(key);
             return;
         }
-        self.wishes.not_cleared(key);
+        self.desired.not_cleared(key);
         if let Some(Some(config)) = update.reports.get(key) {
             self.refused.insert(key.to_owned(), config.clone());
         }

@@ -6,20 +6,20 @@ use std::collections::BTreeMap;
 use log::{Level, error, info, log, warn};
 use serde_json::{Map, Value};
 
+use super::desired::{DesiredAnswer, OneShot};
 use super::document::Rules;
-use super::keeper::{Keeper, Settled};
-use super::notices::{Ended, Notices, Run};
+use super::notify::{NotifyExit, NotifyRun, NotifyRunner};
 use super::outbox::{FileId, LARGEST_REPORT, Outbox, Report};
-use super::plan;
+use super::outfile::{Outfile, Settled};
+use super::outfile_plan;
 use super::service::Service;
 use super::view::View;
-use super::wish::{Answer, Order};
-use crate::repeats::{Repeats, worth_a_line};
+use crate::log_throttle::{LogThrottle, worth_a_line};
 use crate::spool::starts::Starts;
 
 /// An update file, read.
 #[derive(Debug)]
-pub struct Change {
+pub struct ReadUpdate {
     pub id: FileId,
     pub patch: Value,
     /// Counts how often its command is started, if it is one of an ephemeral service.
@@ -28,7 +28,7 @@ pub struct Change {
 
 /// What became of update files of one service.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct UpdateOutcome {
     /// Validation left nothing to be done.
     pub done: Vec<FileId>,
     pub rejected: Vec<(FileId, String)>,
@@ -37,18 +37,18 @@ pub struct Outcome {
 }
 
 #[derive(Debug)]
-struct Served {
-    keeper: Keeper,
-    troubles: Repeats,
+struct ServiceState {
+    outfile: Outfile,
+    troubles: LogThrottle,
     /// Notified at the first fetch, if it asks for that.
-    greeted: bool,
+    initially_notified: bool,
     /// Told to the cloud when the notify command has ended, because there is no outfile that would
     /// remember the change.
-    held: Option<Held>,
+    held: Option<HeldReport>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct HeldReport {
     report: Report,
     files: Vec<(FileId, Option<Value>)>,
 }
@@ -56,51 +56,51 @@ struct Held {
 /// All services of one shadow.
 #[derive(Debug)]
 pub struct Services {
-    served: BTreeMap<String, Served>,
-    notices: Notices,
+    states: BTreeMap<String, ServiceState>,
+    notify: NotifyRunner,
     rules: Rules,
 }
 
 impl Services {
     /// Begins with the notifications that are owed. Must be called within the runtime.
-    pub fn new(keepers: Vec<Keeper>, rules: Rules) -> Services {
-        let mut notices = Notices::default();
-        let mut served = BTreeMap::new();
-        for keeper in keepers {
-            if let (Some(outfile), Some(starts)) = (keeper.outfile(), keeper.owed()) {
-                notices.catch_up(&keeper.service, outfile, starts);
+    pub fn new(outfiles: Vec<Outfile>, rules: Rules) -> Services {
+        let mut runner = NotifyRunner::default();
+        let mut state = BTreeMap::new();
+        for outfile in outfiles {
+            if let (Some(path), Some(starts)) = (outfile.path(), outfile.owed()) {
+                runner.catch_up(&outfile.service, path, starts);
             }
-            let key = keeper.service.key.clone();
-            served.insert(key, Served::new(keeper));
+            let key = outfile.service.key.clone();
+            state.insert(key, ServiceState::new(outfile));
         }
         Services {
-            served,
-            notices,
+            states: state,
+            notify: runner,
             rules,
         }
     }
 
     /// A person asks to try again what was given up.
     pub fn enable(&mut self) {
-        for served in self.served.values_mut() {
-            served.keeper.enable();
+        for state in self.states.values_mut() {
+            state.outfile.enable();
         }
     }
 
     /// The service that a key belongs to.
     pub fn of(&self, key: &str) -> Option<&Service> {
-        Some(&self.served.get(key)?.keeper.service)
+        Some(&self.states.get(key)?.outfile.service)
     }
 
     /// Answers the wishes of the document; with `all`, brings every service in line with it.
     /// `false`: something is in the way, look again later.
-    pub async fn consider(&mut self, view: &View, all: bool, outbox: &mut Outbox) -> bool {
+    pub async fn reconcile(&mut self, view: &View, all: bool, outbox: &mut Outbox) -> bool {
         let mut well = true;
-        for (key, served) in &mut self.served {
+        for (key, state) in &mut self.states {
             let desired = view.desired().get(key);
-            let fresh = outbox.wishes.fresh(key, desired);
-            let nothing = fresh.is_none() && (!all || served.keeper.is_ephemeral());
-            if nothing || served.keeper.is_disabled() {
+            let fresh = outbox.desired.fresh(key, desired);
+            let nothing = fresh.is_none() && (!all || state.outfile.is_ephemeral());
+            if nothing || state.outfile.is_disabled() {
                 continue;
             }
             let reported = view.reported().get(key).unwrap_or(&Value::Null);
@@ -109,17 +109,17 @@ impl Services {
                 .into_iter()
                 .map(|fresh| self.rules.normalise(fresh))
                 .collect();
-            match served.keeper.settle(&patches, reported).await {
+            match state.outfile.settle(&patches, reported).await {
                 Ok(settled) => {
-                    served.troubles.clear();
-                    let answer = served.answer(settled, outbox, &mut self.notices);
+                    state.troubles.clear();
+                    let answer = state.answer(settled, outbox, &mut self.notify);
                     if let Some(wish) = wish {
                         let version = view.version().unwrap_or_default();
-                        outbox.wishes.answer(key, wish, version, answer);
+                        outbox.desired.answer(key, wish, version, answer);
                     }
                 }
                 Err(trouble) => {
-                    served.tell(&trouble);
+                    state.tell(&trouble);
                     well = false;
                 }
             }
@@ -128,14 +128,14 @@ impl Services {
     }
 
     /// The first document is known: services that ask for it are notified once.
-    pub fn greet(&mut self) {
-        for served in self.served.values_mut() {
-            let asks = served.keeper.service.initial_notify && !served.keeper.is_ephemeral();
-            let busy = self.notices.is_busy(&served.keeper.service.key);
-            if asks && !served.greeted && !busy {
-                self.notices.notify(served.run(None));
+    pub fn initial_notify(&mut self) {
+        for state in self.states.values_mut() {
+            let asks = state.outfile.service.initial_notify && !state.outfile.is_ephemeral();
+            let busy = self.notify.is_busy(&state.outfile.service.key);
+            if asks && !state.initially_notified && !busy {
+                self.notify.notify(state.run(None));
             }
-            served.greeted = true;
+            state.initially_notified = true;
         }
     }
 
@@ -147,28 +147,28 @@ impl Services {
         outbox: &mut Outbox,
     ) -> (Map<String, Value>, bool) {
         let mut well = true;
-        for (key, served) in &mut self.served {
+        for (key, state) in &mut self.states {
             let patches: Vec<Value> = document
                 .remove(key)
                 .map(|patch| self.rules.normalise(patch))
                 .into_iter()
                 .collect();
-            if served.keeper.is_ephemeral() || served.keeper.is_disabled() {
+            if state.outfile.is_ephemeral() || state.outfile.is_disabled() {
                 continue;
             }
-            match served.keeper.settle(&patches, &Value::Null).await {
+            match state.outfile.settle(&patches, &Value::Null).await {
                 Ok(settled) => {
-                    let service = &served.keeper.service;
+                    let service = &state.outfile.service;
                     let beyond = patches
                         .first()
-                        .and_then(|patch| plan::beyond(service, patch, &settled.config));
+                        .and_then(|patch| outfile_plan::beyond(service, patch, &settled.config));
                     if let Some(beyond) = beyond {
                         document.insert(key.clone(), beyond);
                     }
-                    served.answer(settled, outbox, &mut self.notices);
+                    state.answer(settled, outbox, &mut self.notify);
                 }
                 Err(trouble) => {
-                    served.tell(&trouble);
+                    state.tell(&trouble);
                     well = false;
                 }
             }
@@ -180,61 +180,61 @@ impl Services {
     pub async fn change(
         &mut self,
         key: &str,
-        changes: Vec<Change>,
+        changes: Vec<ReadUpdate>,
         view: &View,
         outbox: &mut Outbox,
-    ) -> Outcome {
-        let Some(served) = self.served.get_mut(key) else {
-            return Outcome::default();
+    ) -> UpdateOutcome {
+        let Some(state) = self.states.get_mut(key) else {
+            return UpdateOutcome::default();
         };
-        if served.keeper.is_ephemeral() {
-            return served.carry_out(changes, &mut self.notices).await;
+        if state.outfile.is_ephemeral() {
+            return state.carry_out(changes, &mut self.notify).await;
         }
         let reported = view.reported().get(key).unwrap_or(&Value::Null);
         let (ids, patches): (Vec<FileId>, Vec<Value>) = changes
             .into_iter()
             .map(|change| (change.id, change.patch))
             .unzip();
-        match served.keeper.settle(&patches, reported).await {
-            Ok(settled) => served.changed(ids, &patches, settled, outbox, &mut self.notices),
-            Err(trouble) => Outcome {
+        match state.outfile.settle(&patches, reported).await {
+            Ok(settled) => state.changed(ids, &patches, settled, outbox, &mut self.notify),
+            Err(trouble) => UpdateOutcome {
                 postponed: ids
                     .into_iter()
                     .map(|id| (id, format!("{trouble:#}")))
                     .collect(),
-                ..Outcome::default()
+                ..UpdateOutcome::default()
             },
         }
     }
 
     /// Carries out commands whose wishes the cloud has cleared at our request.
-    pub fn fire(&mut self, orders: Vec<Order>) {
+    pub fn run_one_shots(&mut self, orders: Vec<OneShot>) {
         for (key, config) in orders {
-            if let Some(served) = self.served.get(&key) {
-                self.notices.notify(served.run(Some(config)));
+            if let Some(state) = self.states.get(&key) {
+                self.notify.notify(state.run(Some(config)));
             }
         }
     }
 
     /// Waits for a notify command to end. May be dropped while it waits.
-    pub async fn notified(&mut self) -> Ended {
-        self.notices.ended().await
+    pub async fn notified(&mut self) -> NotifyExit {
+        self.notify.ended().await
     }
 
     /// A notify command has ended. Gives the update file that asked for it, and why its command is
     /// not started any more if that is so.
     pub async fn settle(
         &mut self,
-        ended: Ended,
+        ended: NotifyExit,
         outbox: &mut Outbox,
     ) -> Option<(FileId, Result<(), String>)> {
         let key = ended.key.clone();
-        let over = self.notices.settle(ended).await;
+        let over = self.notify.settle(ended).await;
         if over.quiet
-            && let Some(held) = self.served.get_mut(&key).and_then(|it| it.held.take())
+            && let Some(held) = self.states.get_mut(&key).and_then(|it| it.held.take())
         {
             tell_cloud(&key, held.report, held.files, outbox);
-            outbox.wishes.release(&key);
+            outbox.desired.release(&key);
         }
         over.file
     }
@@ -252,12 +252,12 @@ fn tell_cloud(key: &str, report: Report, files: Vec<(FileId, Option<Value>)>, ou
     }
 }
 
-impl Served {
-    fn new(keeper: Keeper) -> Served {
-        Served {
-            keeper,
-            troubles: Repeats::default(),
-            greeted: false,
+impl ServiceState {
+    fn new(outfile: Outfile) -> ServiceState {
+        ServiceState {
+            outfile: outfile,
+            troubles: LogThrottle::default(),
+            initially_notified: false,
             held: None,
         }
     }
@@ -270,32 +270,37 @@ impl Served {
         } else {
             Level::Debug
         };
-        log!(level, "{}: {text}", self.keeper.service.key);
+        log!(level, "{}: {text}", self.outfile.service.key);
     }
 
-    fn run(&self, stdin: Option<Value>) -> Run {
-        Run::new(&self.keeper.service, self.keeper.outfile(), stdin)
+    fn run(&self, stdin: Option<Value>) -> NotifyRun {
+        NotifyRun::new(&self.outfile.service, self.outfile.path(), stdin)
     }
 
     fn report(&self, config: Value) -> Report {
         Report {
             config,
-            scope: self.keeper.scope(),
+            scope: self.outfile.scope(),
         }
     }
 
     /// A wish, if there was one, was taken up or turned down.
-    fn answer(&mut self, settled: Settled, outbox: &mut Outbox, notices: &mut Notices) -> Answer {
-        let key = &self.keeper.service.key;
+    fn answer(
+        &mut self,
+        settled: Settled,
+        outbox: &mut Outbox,
+        runner: &mut NotifyRunner,
+    ) -> DesiredAnswer {
+        let key = &self.outfile.service.key;
         for (_, reason) in &settled.rejected {
             warn!("{key}: what the cloud wants is turned down: {reason}");
         }
-        if self.keeper.is_ephemeral() {
+        if self.outfile.is_ephemeral() {
             let good = settled.rejected.is_empty() && !settled.config.is_null();
-            return Answer::Command(good.then_some(settled.config));
+            return DesiredAnswer::Command(good.then_some(settled.config));
         }
         let report = self.report(settled.config);
-        self.put(report, Vec::new(), settled.notify, outbox, notices)
+        self.put(report, Vec::new(), settled.notify, outbox, runner)
     }
 
     /// Tells the service and the cloud.
@@ -305,39 +310,43 @@ impl Served {
         files: Vec<(FileId, Option<Value>)>,
         notify: bool,
         outbox: &mut Outbox,
-        notices: &mut Notices,
-    ) -> Answer {
-        let key = self.keeper.service.key.clone();
+        runner: &mut NotifyRunner,
+    ) -> DesiredAnswer {
+        let key = self.outfile.service.key.clone();
         if notify {
             info!("{key}: the configuration has changed");
-            self.greeted = true;
-            notices.notify(self.run(None));
+            self.initially_notified = true;
+            runner.notify(self.run(None));
         }
-        let remembered = self.keeper.outfile().is_some();
+        let remembered = self.outfile.path().is_some();
         if let Some(held) = &mut self.held {
             held.report = report;
             held.files.extend(files);
         } else if notify && !remembered {
-            self.held = Some(Held { report, files });
+            self.held = Some(HeldReport { report, files });
         } else {
             tell_cloud(&key, report, files, outbox);
-            return Answer::InForce;
+            return DesiredAnswer::InForce;
         }
-        Answer::Held
+        DesiredAnswer::Held
     }
 
     /// Each file of an ephemeral service is a command of its own.
-    async fn carry_out(&mut self, changes: Vec<Change>, notices: &mut Notices) -> Outcome {
-        let mut outcome = Outcome::default();
-        for Change { id, patch, starts } in changes {
-            match self.keeper.settle(&[patch], &Value::Null).await {
+    async fn carry_out(
+        &mut self,
+        changes: Vec<ReadUpdate>,
+        runner: &mut NotifyRunner,
+    ) -> UpdateOutcome {
+        let mut outcome = UpdateOutcome::default();
+        for ReadUpdate { id, patch, starts } in changes {
+            match self.outfile.settle(&[patch], &Value::Null).await {
                 Err(trouble) => outcome.postponed.push((id, format!("{trouble:#}"))),
                 Ok(mut settled) => match settled.rejected.pop() {
                     Some((_, reason)) => outcome.rejected.push((id, reason)),
                     None if settled.config.is_null() => outcome.done.push(id),
                     None => {
                         let run = self.run(Some(settled.config));
-                        notices.notify(run.of_file(id, starts));
+                        runner.notify(run.of_file(id, starts));
                     }
                 },
             }
@@ -351,21 +360,21 @@ impl Served {
         patches: &[Value],
         settled: Settled,
         outbox: &mut Outbox,
-        notices: &mut Notices,
-    ) -> Outcome {
-        let mut outcome = Outcome::default();
+        runner: &mut NotifyRunner,
+    ) -> UpdateOutcome {
+        let mut outcome = UpdateOutcome::default();
         let mut files = Vec::new();
         for (index, (id, patch)) in ids.into_iter().zip(patches).enumerate() {
             let reason = settled.rejected.iter().find(|(at, _)| *at == index);
             if let Some((_, reason)) = reason {
                 outcome.rejected.push((id, reason.clone()));
             } else {
-                let rest = plan::beyond(&self.keeper.service, patch, &settled.config);
+                let rest = outfile_plan::beyond(&self.outfile.service, patch, &settled.config);
                 files.push((id, rest));
             }
         }
         let report = self.report(settled.config);
-        self.put(report, files, settled.notify, outbox, notices);
+        self.put(report, files, settled.notify, outbox, runner);
         outcome
     }
 }

@@ -33,7 +33,7 @@ fn null() -> Service {
 
 fn all(service: Service) -> Services {
     Services::new(
-        vec![Keeper::new(service)],
+        vec![Outfile::new(service)],
         Rules {
             empty_array_deletes: false,
         },
@@ -61,12 +61,12 @@ fn view(version: u64, state: Value) -> View {
 }
 use serde_json::Value;
 
-fn change(name: &str, patch: Value) -> Vec<Change> {
+fn change(name: &str, patch: Value) -> Vec<ReadUpdate> {
     let id = FileId {
         dir: 0,
         name: Name::new(name.as_ref()),
     };
-    vec![Change {
+    vec![ReadUpdate {
         id,
         patch,
         starts: None,
@@ -101,7 +101,7 @@ async fn a_wish_for_dev_null_is_not_cleared_by_an_update_file_that_overtakes_its
         3,
         json!({"reported": {"net": {"a": 1, "b": 1}}, "desired": {"net": {"a": 2}}}),
     );
-    services.consider(&known, true, &mut outbox).await;
+    services.reconcile(&known, true, &mut outbox).await;
     services
         .change("net", change("net.2", json!({"b": 7})), &known, &mut outbox)
         .await;
@@ -127,19 +127,19 @@ async fn an_update_file_outlives_an_answered_wish_whose_clearing_is_late() {
         let mut services = all(it);
         let mut outbox = Outbox::default();
         let known = view(3, json!({"desired": {"net": {"a": 1}}}));
-        services.consider(&known, true, &mut outbox).await;
+        services.reconcile(&known, true, &mut outbox).await;
         services
             .change("net", change("net.1", json!({"a": 2})), &known, &mut outbox)
             .await;
         // Whatever the cloud answers, the wish is still there.
         for all in [false, true, true] {
-            services.consider(&known, all, &mut outbox).await;
+            services.reconcile(&known, all, &mut outbox).await;
         }
-        while services.notices.is_busy("net") {
+        while services.notify.is_busy("net") {
             let ended = services.notified().await;
             services.settle(ended, &mut outbox).await;
         }
-        services.consider(&known, true, &mut outbox).await;
+        services.reconcile(&known, true, &mut outbox).await;
         let update = outbox.next(&known, true).unwrap();
         let state = json!({"reported": {"net": {"a": 2}}, "desired": {"net": null}});
         assert_eq!((update.sections(), update.files.len()), (state, 1));
@@ -160,15 +160,15 @@ async fn a_hand_edit_outlives_an_answered_wish_whose_clearing_is_late() {
     }));
     let mut outbox = Outbox::default();
     let known = view(3, json!({"desired": {"net": {"a": 1}}}));
-    services.consider(&known, true, &mut outbox).await;
+    services.reconcile(&known, true, &mut outbox).await;
     std::fs::write(&path, r#"{"a":3}"#).unwrap();
-    services.consider(&known, true, &mut outbox).await;
+    services.reconcile(&known, true, &mut outbox).await;
     let update = outbox.next(&known, true).unwrap();
     let state = json!({"reported": {"net": {"a": 3}}, "desired": {"net": null}});
     assert_eq!(update.sections(), state);
     // Only what is added to the wish is new.
     let more = view(4, json!({"desired": {"net": {"a": 1, "b": 4}}}));
-    services.consider(&more, true, &mut outbox).await;
+    services.reconcile(&more, true, &mut outbox).await;
     let update = outbox.next(&more, true).unwrap();
     let state = json!({"reported": {"net": {"a": 3, "b": 4}}, "desired": {"net": null}});
     assert_eq!(update.sections(), state);
@@ -183,20 +183,20 @@ async fn a_command_is_carried_out_once_when_another_is_added_before_it_is_cleare
     let mut services = all(it);
     let mut outbox = Outbox::default();
     let first = view(3, json!({"desired": {"net": {"a": 1}}}));
-    services.consider(&first, true, &mut outbox).await;
+    services.reconcile(&first, true, &mut outbox).await;
     let update = outbox.next(&first, true).unwrap();
     outbox.sent(&update);
     // No answer; then the document, in which a command was added.
     let more = view(4, json!({"desired": {"net": {"a": 1, "b": 2}}}));
-    services.fire(outbox.wishes.look(&more, true));
-    services.consider(&more, true, &mut outbox).await;
+    services.run_one_shots(outbox.desired.look(&more, true));
+    services.reconcile(&more, true, &mut outbox).await;
     let update = outbox.next(&more, true).unwrap();
     outbox.sent(&update);
-    services.fire(outbox.accepted(&update, 5));
+    services.run_one_shots(outbox.accepted(&update, 5));
     services
-        .consider(&view(5, json!({})), true, &mut outbox)
+        .reconcile(&view(5, json!({})), true, &mut outbox)
         .await;
-    while services.notices.is_busy("net") {
+    while services.notify.is_busy("net") {
         let ended = services.notified().await;
         services.settle(ended, &mut outbox).await;
     }
@@ -233,7 +233,7 @@ async fn a_wish_beyond_outkeys_is_cleared_and_not_reported() {
         3,
         json!({"reported": {"net": {"rssi": -70}}, "desired": {"net": {"rssi": 1}}}),
     );
-    services.consider(&known, true, &mut outbox).await;
+    services.reconcile(&known, true, &mut outbox).await;
     let update = outbox.next(&known, true).unwrap();
     assert_eq!(update.sections(), json!({"desired": {"net": null}}));
 }
@@ -250,8 +250,8 @@ async fn dev_null_is_notified_once_for_one_wish() {
     let known = view(3, json!({"desired": {"net": {"a": 2}}}));
     for _ in 0..5 {
         // The update is refused (429) each time, and the document is looked at again.
-        services.consider(&known, true, &mut outbox).await;
-        if services.notices.is_busy("net") {
+        services.reconcile(&known, true, &mut outbox).await;
+        if services.notify.is_busy("net") {
             let ended = services.notified().await;
             services.settle(ended, &mut outbox).await;
         }
@@ -264,7 +264,7 @@ async fn a_withdrawn_one_shot_is_not_carried_out() {
     let mut services = all(service(Output::Ephemeral));
     let mut outbox = Outbox::default();
     services
-        .consider(
+        .reconcile(
             &view(3, json!({"desired": {"net": {"a": 2}}})),
             false,
             &mut outbox,
@@ -272,9 +272,9 @@ async fn a_withdrawn_one_shot_is_not_carried_out() {
         .await;
     // Our clearing was never accepted (we rest after a 429): the operator takes it back, of which an echo tells.
     let gone = view(4, json!({}));
-    services.fire(outbox.wishes.look(&gone, true));
-    services.consider(&gone, false, &mut outbox).await;
-    assert!(!services.notices.is_busy("net"), "it runs");
+    services.run_one_shots(outbox.desired.look(&gone, true));
+    services.reconcile(&gone, false, &mut outbox).await;
+    assert!(!services.notify.is_busy("net"), "it runs");
 }
 
 #[tokio::test]
@@ -282,7 +282,7 @@ async fn a_cleared_one_shot_is_carried_out_when_the_answer_was_lost() {
     let mut services = all(service(Output::Ephemeral));
     let mut outbox = Outbox::default();
     services
-        .consider(
+        .reconcile(
             &view(3, json!({"desired": {"net": {"a": 2}}})),
             false,
             &mut outbox,
@@ -290,11 +290,11 @@ async fn a_cleared_one_shot_is_carried_out_when_the_answer_was_lost() {
         .await;
     // The cloud took the clearing; its answer was lost with the connection. Fetched again:
     let gone = view(4, json!({}));
-    outbox.wishes.clearing("net");
-    services.fire(outbox.wishes.look(&gone, true));
-    services.consider(&gone, true, &mut outbox).await;
+    outbox.desired.clearing("net");
+    services.run_one_shots(outbox.desired.look(&gone, true));
+    services.reconcile(&gone, true, &mut outbox).await;
     assert!(
-        services.notices.is_busy("net"),
+        services.notify.is_busy("net"),
         "cleared and never carried out"
     );
 }
@@ -320,7 +320,7 @@ async fn one_shots_that_come_while_one_runs_are_all_carried_out() {
         assert!(outcome.done.is_empty(), "not before its command has ended");
     }
     let mut files = Vec::new();
-    while services.notices.is_busy("net") {
+    while services.notify.is_busy("net") {
         let ended = services.notified().await;
         files.extend(services.settle(ended, &mut outbox).await);
     }
@@ -343,10 +343,10 @@ fn shell(path: std::path::PathBuf) -> Service {
 #[tokio::test]
 async fn what_a_shell_file_leaves_out_is_not_reported() {
     let dir = tempfile::tempdir().unwrap();
-    let mut keeper = Keeper::new(shell(dir.path().join("net.conf")));
+    let mut outfile = Outfile::new(shell(dir.path().join("net.conf")));
     let wish = json!({"PATH": "/evil", "a": 1});
-    let first = keeper.settle(&[wish], &Value::Null).await.unwrap();
-    let second = keeper.settle(&[], &first.config).await.unwrap();
+    let first = outfile.settle(&[wish], &Value::Null).await.unwrap();
+    let second = outfile.settle(&[], &first.config).await.unwrap();
     assert_eq!(
         first.config, second.config,
         "nothing has happened in between but a fetch"
@@ -356,16 +356,16 @@ async fn what_a_shell_file_leaves_out_is_not_reported() {
 #[tokio::test]
 async fn a_type_that_was_wished_survives_a_fetch() {
     let dir = tempfile::tempdir().unwrap();
-    let mut keeper = Keeper::new(shell(dir.path().join("net.conf")));
-    let first = keeper
+    let mut outfile = Outfile::new(shell(dir.path().join("net.conf")));
+    let first = outfile
         .settle(&[json!({"my_key": "x", "a": 7})], &Value::Null)
         .await
         .unwrap();
-    let second = keeper
+    let second = outfile
         .settle(&[json!({"a": "7"})], &first.config)
         .await
         .unwrap();
-    let third = keeper.settle(&[], &second.config).await.unwrap();
+    let third = outfile.settle(&[], &second.config).await.unwrap();
     assert_eq!(second.config, json!({"my_key": "x", "a": "7"}));
     assert_eq!(third.config, second.config);
 }
@@ -378,11 +378,11 @@ async fn a_removed_plain_text_stays_removed() {
         format: Format::Plaintext,
         keys: None,
     });
-    let mut keeper = Keeper::new(it);
-    keeper.settle(&[json!("")], &Value::Null).await.unwrap();
-    let second = keeper.settle(&[Value::Null], &json!("")).await.unwrap();
+    let mut outfile = Outfile::new(it);
+    outfile.settle(&[json!("")], &Value::Null).await.unwrap();
+    let second = outfile.settle(&[Value::Null], &json!("")).await.unwrap();
     assert_eq!(second.config, Value::Null);
-    let third = keeper.settle(&[], &Value::Null).await.unwrap();
+    let third = outfile.settle(&[], &Value::Null).await.unwrap();
     assert_eq!(third.config, Value::Null);
 }
 
@@ -391,8 +391,8 @@ async fn a_link_to_what_is_not_there_yet_stays() {
     let dir = tempfile::tempdir().unwrap();
     let link = dir.path().join("net.conf");
     std::os::unix::fs::symlink(dir.path().join("real.conf"), &link).unwrap();
-    let mut keeper = Keeper::new(shell(link.clone()));
-    keeper
+    let mut outfile = Outfile::new(shell(link.clone()));
+    outfile
         .settle(&[json!({"a": 1})], &Value::Null)
         .await
         .unwrap();
@@ -404,12 +404,12 @@ async fn a_malformed_file_is_kept_beside_the_new_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("net.conf");
     std::fs::write(&path, "{\"a\": 1, \"b\": 2,}").unwrap();
-    let mut keeper = Keeper::new(service(Output::File {
+    let mut outfile = Outfile::new(service(Output::File {
         path: path.clone(),
         format: Format::Json,
         keys: None,
     }));
-    keeper.settle(&[], &Value::Null).await.unwrap();
+    outfile.settle(&[], &Value::Null).await.unwrap();
     assert_eq!(
         std::fs::read_to_string(dir.path().join(".net.conf.bad")).unwrap(),
         "{\"a\": 1, \"b\": 2,}"
@@ -419,19 +419,19 @@ async fn a_malformed_file_is_kept_beside_the_new_one() {
 #[tokio::test]
 async fn big_numbers_that_differ_are_a_change() {
     let dir = tempfile::tempdir().unwrap();
-    let mut keeper = Keeper::new(service(Output::File {
+    let mut outfile = Outfile::new(service(Output::File {
         path: dir.path().join("net.conf"),
         format: Format::Json,
         keys: None,
     }));
-    keeper
+    outfile
         .settle(
             &[serde_json::from_str(r#"{"id":18446744073709551614}"#).unwrap()],
             &Value::Null,
         )
         .await
         .unwrap();
-    let next = keeper
+    let next = outfile
         .settle(
             &[serde_json::from_str(r#"{"id":18446744073709551615}"#).unwrap()],
             &Value::Null,
@@ -504,9 +504,9 @@ async fn a_service_whose_validation_hangs_twice_waits_for_a_person_and_others_ar
     let mut other = shell(dir.path().join("other"));
     other.key = "other".into();
     let impatient = Validator::new(Duration::from_millis(200));
-    let keepers = vec![Keeper::with(hanging, impatient), Keeper::new(other)];
+    let outfiles = vec![Outfile::with(hanging, impatient), Outfile::new(other)];
     let mut services = Services::new(
-        keepers,
+        outfiles,
         Rules {
             empty_array_deletes: false,
         },
@@ -516,13 +516,13 @@ async fn a_service_whose_validation_hangs_twice_waits_for_a_person_and_others_ar
         let wish = json!({"desired": {"net": {"hang": version}, "other": {"a": version}}});
         assert!(
             services
-                .consider(&view(version, wish), false, &mut outbox)
+                .reconcile(&view(version, wish), false, &mut outbox)
                 .await
         );
     }
     let known = view(5, json!({"desired": {"net": {"b": 1}, "other": {"a": 5}}}));
     assert!(
-        services.consider(&known, true, &mut outbox).await,
+        services.reconcile(&known, true, &mut outbox).await,
         "quietly"
     );
     let outcome = services
@@ -534,10 +534,10 @@ async fn a_service_whose_validation_hangs_twice_waits_for_a_person_and_others_ar
     // A machine that is busy with those two may need more than one try.
     for _ in 0..20 {
         services.enable();
-        services.consider(&known, true, &mut outbox).await;
+        services.reconcile(&known, true, &mut outbox).await;
         if read("net") == "b='1'\n" {
             return;
         }
     }
-    panic!("it is not served again: {}", read("net"));
+    panic!("it is not state again: {}", read("net"));
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::answer::Sections;
 use super::document::{compose, composes};
-use super::outbox::{File, FileId};
+use super::outbox::{FileId, PendingFile};
 
 /// Updates are filled up to so many bytes: the cloud keeps 8 KB of a shadow.
 const ROOM: usize = 8 * 1024;
@@ -89,7 +89,7 @@ impl Update {
     }
 
     /// Adds a file. `false`: there is no room, or one update cannot say both.
-    pub fn take(&mut self, file: &File) -> bool {
+    pub fn take(&mut self, file: &PendingFile) -> bool {
         let goes_along = file.of_service && self.reports.contains_key(&file.key);
         if let Some(patch) = &file.patch {
             let full = self.parts > 0 && self.size() + patch.to_string().len() > ROOM;

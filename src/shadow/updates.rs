@@ -14,10 +14,10 @@ use super::outbox::FileId;
 use crate::clock::now;
 use crate::format::Format;
 use crate::spool::Name;
-use crate::spool::desk::{self, Desk, without_priority};
+use crate::spool::action_dir::{self, ActionDir, without_priority};
 use crate::spool::disks::Disks;
-use crate::spool::opened::{Held, Opened};
-use crate::spool::opening::Taken;
+use crate::spool::opened::{HeldFile, Opened};
+use crate::spool::opening::Dispatched;
 use crate::spool::order::Order;
 use crate::spool::outcome::{Outcome, Readiness};
 use crate::spool::queue;
@@ -42,36 +42,36 @@ const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The update directories of one shadow.
 pub struct Updates {
-    desks: Vec<Desk>,
+    action_dirs: Vec<ActionDir>,
     /// Files that are being opened, for each directory in their order.
-    opening: Vec<VecDeque<Taken>>,
+    opening: Vec<VecDeque<Dispatched>>,
     /// Files that are open, for each directory in their order.
-    ready: Vec<VecDeque<(Name, File)>>,
+    ready: Vec<VecDeque<(Name, OpenedUpdate)>>,
     /// Files that were handed out.
     opened: HashMap<FileId, Opened>,
     /// What is in the way of a key's files.
-    troubled: HashMap<String, Trouble>,
+    troubled: HashMap<String, Postponement>,
 }
 
 /// A file with its contents, or how its request ends.
-type File = Result<(Opened, Vec<u8>), (Outcome, Held)>;
+type OpenedUpdate = Result<(Opened, Vec<u8>), (Outcome, HeldFile)>;
 
 /// What [`Updates::notice`] has waited for.
-pub enum Notice {
-    Desk(usize, desk::Notice),
-    Opened(usize, File),
+pub enum UpdatesNotice {
+    Dir(usize, action_dir::Notice),
+    Opened(usize, OpenedUpdate),
 }
 
 /// Trouble with the service of a key.
 #[derive(Default)]
-struct Trouble {
+struct Postponement {
     rest: Option<Instant>,
     /// The first files that were postponed, each until it counts as gone.
     waiting: BTreeMap<FileId, Instant>,
 }
 
 /// A file that was handed out.
-pub struct Update {
+pub struct UpdateFile {
     pub id: FileId,
     pub key: String,
     contents: Vec<u8>,
@@ -80,33 +80,36 @@ pub struct Update {
 impl Updates {
     /// Prepares the directories.
     pub async fn open(dirs: &[PathBuf], disks: &Disks) -> Result<Updates> {
-        let options = queue::Options {
+        let options = queue::QueueOptions {
             order: Order::Lexical,
             window: MOST_WAITING,
             retries: u32::MAX,
             jam: NEVER,
         };
-        let mut desks = Vec::new();
+        let mut action_dirs = Vec::new();
         for dir in dirs {
-            desks.push(Desk::open(dir, KEEP_FAILED, options, without_priority, disks).await?);
+            action_dirs
+                .push(ActionDir::open(dir, KEEP_FAILED, options, without_priority, disks).await?);
         }
         Ok(Updates {
-            opening: desks.iter().map(|_| VecDeque::new()).collect(),
-            ready: desks.iter().map(|_| VecDeque::new()).collect(),
-            desks,
+            opening: action_dirs.iter().map(|_| VecDeque::new()).collect(),
+            ready: action_dirs.iter().map(|_| VecDeque::new()).collect(),
+            action_dirs,
             opened: HashMap::new(),
             troubled: HashMap::new(),
         })
     }
 
     /// Waits for something that [`Updates::noticed`] is to be told. May be dropped while it waits.
-    pub async fn notice(&mut self) -> Notice {
+    pub async fn notice(&mut self) -> UpdatesNotice {
         let mut waits: Vec<_> = self
-            .desks
+            .action_dirs
             .iter_mut()
             .zip(&mut self.opening)
             .enumerate()
-            .map(|(index, (desk, opening))| Box::pin(news(index, desk, opening.front_mut())))
+            .map(|(index, (action_dir, opening))| {
+                Box::pin(news(index, action_dir, opening.front_mut()))
+            })
             .collect();
         let first = poll_fn(|context| {
             for wait in &mut waits {
@@ -119,14 +122,14 @@ impl Updates {
         first.await
     }
 
-    pub fn noticed(&mut self, notice: Notice) {
+    pub fn noticed(&mut self, notice: UpdatesNotice) {
         match notice {
-            Notice::Desk(index, notice) => {
-                if let Some(desk) = self.desks.get_mut(index) {
-                    desk.noticed(notice);
+            UpdatesNotice::Dir(index, notice) => {
+                if let Some(action_dir) = self.action_dirs.get_mut(index) {
+                    action_dir.noticed(notice);
                 }
             }
-            Notice::Opened(index, file) => {
+            UpdatesNotice::Opened(index, file) => {
                 if let Some(taken) = self.opening[index].pop_front() {
                     self.ready[index].push_back((taken.name, file));
                 }
@@ -136,18 +139,18 @@ impl Updates {
 
     /// The link is up: looks for what the watch has missed.
     pub fn link_up(&mut self) {
-        self.desks.iter_mut().for_each(Desk::link_up);
+        self.action_dirs.iter_mut().for_each(ActionDir::link_up);
     }
 
     /// When to call [`Updates::take`] again, if nothing else happens.
     pub fn deadline(&mut self) -> Option<Instant> {
         let room = self.has_room();
-        let ready = |desk: &mut Desk| desk.readiness() != Readiness::Nothing;
-        if self.is_ready().is_some() || room && self.desks.iter_mut().any(ready) {
+        let ready = |action_dir: &mut ActionDir| action_dir.readiness() != Readiness::Nothing;
+        if self.is_ready().is_some() || room && self.action_dirs.iter_mut().any(ready) {
             return Some(now());
         }
-        let desks = self.desks.iter().filter_map(Desk::deadline);
-        desks.min()
+        let action_dirs = self.action_dirs.iter().filter_map(ActionDir::deadline);
+        action_dirs.min()
     }
 
     fn has_room(&self) -> bool {
@@ -166,7 +169,7 @@ impl Updates {
 
     /// Hands out some of the files that are open, and has more of them opened, if there is room: the
     /// time that their validation takes is limited. Those that name no key are given up.
-    pub fn take(&mut self) -> Vec<Update> {
+    pub fn take(&mut self) -> Vec<UpdateFile> {
         let mut updates = Vec::new();
         while updates.len() < AT_A_TIME
             && let Some(dir) = self.is_ready()
@@ -177,21 +180,21 @@ impl Updates {
                 updates.extend(self.read(FileId { dir, name }, file));
             }
         }
-        for index in 0..self.desks.len() {
-            while self.has_room() && self.desks[index].readiness() != Readiness::Nothing {
-                let taken = self.desks[index].take();
+        for index in 0..self.action_dirs.len() {
+            while self.has_room() && self.action_dirs[index].readiness() != Readiness::Nothing {
+                let taken = self.action_dirs[index].take();
                 self.opening[index].extend(taken);
             }
         }
         updates
     }
 
-    fn read(&mut self, id: FileId, file: File) -> Option<Update> {
+    fn read(&mut self, id: FileId, file: OpenedUpdate) -> Option<UpdateFile> {
         let (opened, contents) = match file {
             Ok(file) => file,
             Err((outcome, held)) => {
-                let desk = self.desks.get_mut(id.dir)?;
-                desk.settle(&id.name, held, outcome, "");
+                let action_dir = self.action_dirs.get_mut(id.dir)?;
+                action_dir.settle(&id.name, held, outcome, "");
                 return None;
             }
         };
@@ -206,7 +209,7 @@ impl Updates {
             self.settle(&id, Outcome::Postponed(why.to_owned()));
             return None;
         }
-        Some(Update { id, key, contents })
+        Some(UpdateFile { id, key, contents })
     }
 
     /// Something is in the way of a file, and so of all later ones for its key.
@@ -240,9 +243,9 @@ impl Updates {
 
     /// Counts the starts of the command that a file asks for.
     pub fn starts(&self, id: &FileId) -> Option<Starts> {
-        let desk = self.desks.get(id.dir)?;
+        let action_dir = self.action_dirs.get(id.dir)?;
         let opened = self.opened.get(id)?;
-        Some(Starts::new(desk.dir(), &id.name, opened.identity))
+        Some(Starts::new(action_dir.dir(), &id.name, opened.identity))
     }
 
     /// What became of a file.
@@ -253,16 +256,21 @@ impl Updates {
 
     /// The same, with the words for the log in case it was carried out.
     pub fn settle_as(&mut self, id: &FileId, outcome: Outcome, done: &str) {
-        let (Some(opened), Some(desk)) = (self.opened.remove(id), self.desks.get_mut(id.dir))
+        let (Some(opened), Some(action_dir)) =
+            (self.opened.remove(id), self.action_dirs.get_mut(id.dir))
         else {
             return;
         };
-        desk.settle(&id.name, Held::Open(opened), outcome, done);
+        action_dir.settle(&id.name, HeldFile::Open(opened), outcome, done);
     }
 }
 
 /// What happens first: news of the directory, or the first file that is being opened is open.
-async fn news(index: usize, desk: &mut Desk, first: Option<&mut Taken>) -> Notice {
+async fn news(
+    index: usize,
+    action_dir: &mut ActionDir,
+    first: Option<&mut Dispatched>,
+) -> UpdatesNotice {
     let opened = async {
         match first {
             Some(taken) => taken.opening.opened().await,
@@ -270,8 +278,8 @@ async fn news(index: usize, desk: &mut Desk, first: Option<&mut Taken>) -> Notic
         }
     };
     tokio::select! {
-        notice = desk.notice() => Notice::Desk(index, notice),
-        file = opened => Notice::Opened(index, file),
+        notice = action_dir.notice() => UpdatesNotice::Dir(index, notice),
+        file = opened => UpdatesNotice::Opened(index, file),
     }
 }
 
@@ -279,7 +287,7 @@ fn key_of(name: &str) -> Option<&str> {
     name.split('.').next()
 }
 
-impl Update {
+impl UpdateFile {
     /// # Errors
     /// Why it is no update.
     pub fn patch(&self, format: Format) -> Result<Value, String> {

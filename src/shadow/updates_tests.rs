@@ -15,14 +15,14 @@ async fn open(dir: &std::path::Path) -> Updates {
 
 /// Waits until a file can be taken.
 async fn arrival(updates: &mut Updates) {
-    while updates.desks[0].readiness() == Readiness::Nothing {
+    while updates.action_dirs[0].readiness() == Readiness::Nothing {
         let notice = updates.notice().await;
         updates.noticed(notice);
     }
 }
 
 /// All that is handed out until nothing more is at present, at least for its owner's next step.
-async fn handed_out(updates: &mut Updates) -> Vec<Update> {
+async fn handed_out(updates: &mut Updates) -> Vec<UpdateFile> {
     let mut all = updates.take();
     while !updates.ready[0].is_empty() || !updates.opening[0].is_empty() {
         if updates.is_ready().is_none() {

@@ -13,7 +13,7 @@ use super::service::{Service, Validation};
 use crate::file::without_byte_order_mark;
 use crate::offload::{self, Lost};
 use crate::process;
-use crate::shortage;
+use crate::transient;
 
 /// A command has this long.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -109,7 +109,7 @@ async fn command(service: &Service, line: &str, config: Value) -> Result<Verdict
     let task = process::shell(&label, line, LIMIT).stdin(config.to_string().into_bytes());
     let printed = match task.output(LARGEST).await {
         Ok(printed) => printed,
-        Err(error) if shortage::is_in(&error) => return Err(error),
+        Err(error) if transient::chain_is_transient(&error) => return Err(error),
         Err(error) => return Ok(Verdict::Rejected(format!("{error:#}"))),
     };
     let printed = without_byte_order_mark(&printed);

@@ -20,12 +20,12 @@ pub struct View {
 
 /// What a message told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum ViewChange {
     Nothing,
     /// The desired section has changed.
-    News,
+    Desired,
     /// Something is missing in between, or the shadow was made anew: fetch it.
-    Gap,
+    Stale,
 }
 
 impl View {
@@ -59,32 +59,32 @@ impl View {
 
     /// A delta. One that is not newer than what is known tells nothing; an older one may come from
     /// a shadow that was deleted and made anew, whose versions begin again.
-    pub fn delta(&mut self, delta: &Delta) -> Told {
+    pub fn delta(&mut self, delta: &Delta) -> ViewChange {
         let Some(known) = self.version else {
-            return Told::Gap;
+            return ViewChange::Stale;
         };
         if delta.version < known {
-            return Told::Gap;
+            return ViewChange::Stale;
         }
         if delta.version == known {
-            return Told::Nothing;
+            return ViewChange::Nothing;
         }
         self.version = Some(delta.version);
         self.newer = Some(delta.desired.clone());
-        Told::News
+        ViewChange::Desired
     }
 
     /// Somebody else's update was accepted. There is no delta for a wish that equals what is
     /// reported, so that the echo is the only message that tells of it.
-    pub fn others_update(&mut self, echo: &Accepted) -> Told {
+    pub fn others_update(&mut self, echo: &Accepted) -> ViewChange {
         let Some(known) = self.version else {
-            return Told::Gap;
+            return ViewChange::Stale;
         };
         if echo.version <= self.exact {
-            return Told::Nothing;
+            return ViewChange::Nothing;
         }
         if echo.version > self.exact.saturating_add(1) {
-            return Told::Gap;
+            return ViewChange::Stale;
         }
         let before = self.desired().clone();
         self.exact = echo.version;
@@ -92,14 +92,14 @@ impl View {
         self.merge(echo);
         self.settle();
         if *self.desired() == before {
-            Told::Nothing
+            ViewChange::Nothing
         } else {
-            Told::News
+            ViewChange::Desired
         }
     }
 
     /// Our update was accepted; `sent` is what it said.
-    pub fn own_update(&mut self, version: u64, sent: &Sections) -> Told {
+    pub fn own_update(&mut self, version: u64, sent: &Sections) -> ViewChange {
         let known = self.version.unwrap_or(0);
         if version == self.exact.saturating_add(1) {
             self.exact = version;
@@ -114,9 +114,9 @@ impl View {
         }
         self.settle();
         if version > known.saturating_add(1) {
-            Told::Gap
+            ViewChange::Stale
         } else {
-            Told::Nothing
+            ViewChange::Nothing
         }
     }
 

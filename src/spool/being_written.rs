@@ -27,15 +27,15 @@ impl Writers {
     }
 
     fn seen_in(proc: &Path, user: Uid, dir: &Path, names: &[Name]) -> Writers {
-        let candidates: HashMap<&OsStr, Candidate> = names
+        let candidates: HashMap<&OsStr, OpenFile> = names
             .iter()
-            .filter_map(|name| Some((name.as_os_str(), Candidate::new(dir, name)?)))
+            .filter_map(|name| Some((name.as_os_str(), OpenFile::new(dir, name)?)))
             .collect();
         let mut open = HashSet::new();
         // A /proc that hides the processes of others hides the first one, too, which is root's.
-        let mut blind = !proc.join("1").exists();
+        let mut incomplete = !proc.join("1").exists();
         for process in entries(proc).filter(|path| is_number(path)) {
-            blind |= fs::read_dir(process.join("fd"))
+            incomplete |= fs::read_dir(process.join("fd"))
                 .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
             for descriptor in entries(&process.join("fd")) {
                 // The name is compared first: looking at a link cannot block, at a file it might.
@@ -54,7 +54,7 @@ impl Writers {
         let own = user.as_raw();
         let foreign = candidates
             .into_values()
-            .filter(|one| blind && one.owner != own);
+            .filter(|one| incomplete && one.owner != own);
         Writers {
             open,
             unseen: foreign.map(|one| one.name.clone()).collect(),
@@ -72,16 +72,16 @@ impl Writers {
     }
 }
 
-struct Candidate<'a> {
+struct OpenFile<'a> {
     name: &'a Name,
     file: (u64, u64),
     owner: u32,
 }
 
-impl<'a> Candidate<'a> {
-    fn new(dir: &Path, name: &'a Name) -> Option<Candidate<'a>> {
+impl<'a> OpenFile<'a> {
+    fn new(dir: &Path, name: &'a Name) -> Option<OpenFile<'a>> {
         let meta = fs::symlink_metadata(dir.join(name)).ok()?;
-        Some(Candidate {
+        Some(OpenFile {
             name,
             file: (meta.dev(), meta.ino()),
             owner: meta.uid(),

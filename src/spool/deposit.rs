@@ -49,7 +49,7 @@ impl Item {
 
 /// What stands in `new/`.
 #[derive(Debug, Default)]
-pub struct Stock {
+pub struct Inventory {
     /// The messages, each with the bytes that it and its header have.
     pub messages: HashMap<Name, u64>,
     /// The newest message, if it has left and its header is there.
@@ -105,8 +105,8 @@ impl Deposit {
     /// The messages in `new/`. `stamps` learns of all names there, so that none is given out twice;
     /// headers without a message are removed, but for the newest: it tells the next run where to go
     /// on.
-    pub fn stock(&self, stamps: &mut Stamps) -> io::Result<Stock> {
-        let mut stock = Stock::default();
+    pub fn inventory(&self, stamps: &mut Stamps) -> io::Result<Inventory> {
+        let mut inventory = Inventory::default();
         let mut headers = Vec::new();
         for entry in fs::read_dir(self.new_dir())? {
             let entry = entry?;
@@ -118,18 +118,18 @@ impl Deposit {
                 headers.push((message.to_owned(), size));
             } else if !name.is_hidden() && !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 stamps.used(&text);
-                *stock.messages.entry(name).or_default() += size;
+                *inventory.messages.entry(name).or_default() += size;
             }
         }
         for (header, size) in headers {
             let name = Name::new(header.as_ref());
-            match stock.messages.get_mut(&name) {
+            match inventory.messages.get_mut(&name) {
                 Some(whole) => *whole += size,
-                None if stamps.is_newest(&header) => stock.left = Some(name),
+                None if stamps.is_newest(&header) => inventory.left = Some(name),
                 None => self.remove_header(&header, stamps),
             }
         }
-        Ok(stock)
+        Ok(inventory)
     }
 
     /// A message has left `new/`: its header goes too, unless it is the newest.

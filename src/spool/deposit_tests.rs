@@ -52,9 +52,9 @@ fn a_message_stands_in_new_with_a_hidden_header_beside_it() {
     let mode = fs::metadata(new.join(FIRST)).unwrap().mode() & 0o7777;
     assert_eq!(mode, 0o640, "who may read the directory may read the file");
     assert_eq!(all_names(&dir.path().join("tmp")), [""; 0]);
-    let stock = deposit.stock(&mut stamps).unwrap();
+    let inventory = deposit.inventory(&mut stamps).unwrap();
     assert_eq!(
-        stock.messages[&Name::new(FIRST.as_ref())],
+        inventory.messages[&Name::new(FIRST.as_ref())],
         5,
         "with its header"
     );
@@ -72,12 +72,12 @@ fn headers_go_with_their_messages_but_the_newest_number_is_remembered() {
     }
     assert_eq!(all_names(&deposit.new_dir()), [format!(".{SECOND}.json")]);
     let mut later = Stamps::default();
-    let stock = deposit.stock(&mut later).unwrap();
-    assert!(stock.messages.is_empty());
-    assert_eq!(stock.left, Some(Name::new(SECOND.as_ref())));
+    let inventory = deposit.inventory(&mut later).unwrap();
+    assert!(inventory.messages.is_empty());
+    assert_eq!(inventory.left, Some(Name::new(SECOND.as_ref())));
     assert_eq!(later.next(5), "1700000000.0000000003");
     later.used("1700000000.0000000003");
-    deposit.stock(&mut later).unwrap();
+    deposit.inventory(&mut later).unwrap();
     assert_eq!(
         all_names(&deposit.new_dir()),
         [""; 0],
@@ -118,8 +118,8 @@ fn what_others_put_there_counts_and_does_not_confuse() {
     fs::write(deposit.new_dir().join("note"), "12345").unwrap();
     fs::write(deposit.new_dir().join(".hidden"), "1").unwrap();
     fs::create_dir(deposit.new_dir().join("sub")).unwrap();
-    let stock = deposit.stock(&mut stamps).unwrap();
-    assert_eq!(stock.messages, [(Name::new("note".as_ref()), 5)].into());
+    let inventory = deposit.inventory(&mut stamps).unwrap();
+    assert_eq!(inventory.messages, [(Name::new("note".as_ref()), 5)].into());
     deposit.left(&Name::new("note".as_ref()), &stamps);
     assert_eq!(stamps, Stamps::default());
 }

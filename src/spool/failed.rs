@@ -15,15 +15,15 @@ const NAME_MAX: usize = 255;
 
 /// Keeps at most so many requests, oldest arrivals pruned first.
 #[derive(Debug)]
-pub struct Failed {
+pub struct FailedDir {
     dir: PathBuf,
     keep: usize,
     arrivals: VecDeque<Name>,
 }
 
-impl Failed {
+impl FailedDir {
     /// Takes stock of `dir`: what is there counts as having arrived when its inode last changed.
-    pub fn open(dir: PathBuf, keep: usize) -> io::Result<Failed> {
+    pub fn open(dir: PathBuf, keep: usize) -> io::Result<FailedDir> {
         let mut found = Vec::new();
         let mut reasons = Vec::new();
         for entry in fs::read_dir(&dir)? {
@@ -46,7 +46,7 @@ impl Failed {
         }
         found.sort();
         let arrivals = found.into_iter().map(|(_, _, name)| name).collect();
-        let mut failed = Failed {
+        let mut failed = FailedDir {
             dir,
             keep,
             arrivals,

@@ -13,7 +13,7 @@ use log::{error, warn};
 use super::Name;
 use super::being_written::Writers;
 use super::maildir::Maildir;
-use super::watch::{Event, Watch};
+use super::watch::{DirEvent, Watch};
 use crate::clock::{now, reached};
 
 /// Some file systems deliver no events: look every few minutes.
@@ -30,7 +30,7 @@ const REST: Duration = Duration::from_secs(3);
 
 /// What to do now.
 #[derive(Debug)]
-pub enum Notice {
+pub enum IntakeNotice {
     Ready(Ready),
     /// Call [`Intake::scan`].
     Scan,
@@ -51,7 +51,7 @@ pub struct Intake {
     doubtful: HashSet<Name>,
     doubt_until: Option<Instant>,
     /// Files of which `/proc` cannot tell whether they are being written, as they looked last time.
-    unsure: HashMap<Name, (Look, Instant)>,
+    unsure: HashMap<Name, (FileStamp, Instant)>,
     scan_due: Instant,
     /// No scan begins before: the last one took long.
     scan_from: Instant,
@@ -60,7 +60,7 @@ pub struct Intake {
 }
 
 /// What changes when a file is written: its size and its times.
-type Look = (u64, i64, i64, i64);
+type FileStamp = (u64, i64, i64, i64);
 
 impl Intake {
     /// Starts watching; the first notice is [`Notice::Scan`], so that nothing is missed between.
@@ -106,17 +106,17 @@ impl Intake {
     }
 
     /// Waits until something is to be done. May be dropped while it waits.
-    pub async fn next(&mut self) -> Notice {
+    pub async fn next(&mut self) -> IntakeNotice {
         tokio::select! {
             events = events(&mut self.watch) => match events {
-                Ok(events) => Notice::Ready(self.told(events)),
+                Ok(events) => IntakeNotice::Ready(self.told(events)),
                 Err(error) => {
                     self.blinded(&error);
-                    Notice::Scan
+                    IntakeNotice::Scan
                 }
             },
-            () = reached(self.doubt_until) => Notice::Ready(self.settle_doubts()),
-            () = reached(Some(self.scan_due.max(self.scan_from))) => Notice::Scan,
+            () = reached(self.doubt_until) => IntakeNotice::Ready(self.settle_doubts()),
+            () = reached(Some(self.scan_due.max(self.scan_from))) => IntakeNotice::Scan,
         }
     }
 
@@ -141,20 +141,20 @@ impl Intake {
         self.watch = None;
     }
 
-    fn told(&mut self, events: Vec<Event>) -> Ready {
+    fn told(&mut self, events: Vec<DirEvent>) -> Ready {
         let mut ready = Ready::default();
         for event in events {
             match event {
-                Event::Complete(name) => {
+                DirEvent::Complete(name) => {
                     self.doubtful.remove(&name);
                     self.unsure.remove(&name);
                     ready.closed.push(name);
                 }
-                Event::Created(name) if self.is_settled(&name) => ready.others.push(name),
-                Event::Created(name) => self.doubt(name),
+                DirEvent::Created(name) if self.is_settled(&name) => ready.others.push(name),
+                DirEvent::Created(name) => self.doubt(name),
                 // Not asked for.
-                Event::Gone(_) => {}
-                Event::Lost => self.scan_soon(),
+                DirEvent::Gone(_) => {}
+                DirEvent::Lost => self.scan_soon(),
             }
         }
         ready
@@ -263,7 +263,7 @@ impl Intake {
     }
 }
 
-async fn events(watch: &mut Option<Watch>) -> io::Result<Vec<Event>> {
+async fn events(watch: &mut Option<Watch>) -> io::Result<Vec<DirEvent>> {
     match watch {
         Some(watch) => watch.next().await,
         None => std::future::pending().await,

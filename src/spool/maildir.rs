@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use log::error;
 
-use super::failed::Failed;
+use super::failed::FailedDir;
 use super::layout::{REMOVING, make_directories, make_removing, place};
 use super::lock::{self, Lock};
-use super::opened::{Held, Opened, Trouble, identity};
+use super::opened::{HeldFile, OpenError, Opened, identity};
 use super::{Identity, Name};
 
 /// One action directory on disk.
 #[derive(Debug)]
 pub struct Maildir {
     dir: PathBuf,
-    failed: Failed,
+    failed: FailedDir,
     keep_failed: usize,
     lock: Option<Lock>,
     /// Which directory `new/` was.
@@ -30,7 +30,7 @@ pub struct Maildir {
 
 /// What became of a file that was to leave `new/`.
 #[derive(Debug)]
-pub enum Departure {
+pub enum Removal {
     Done,
     /// It could not be moved to `failed/` and was deleted instead.
     Deleted(io::Error),
@@ -50,7 +50,7 @@ impl Maildir {
             false => None,
         };
         let failed = dir.join("failed");
-        let failed = Failed::open(failed.clone(), keep_failed)
+        let failed = FailedDir::open(failed.clone(), keep_failed)
             .with_context(|| format!("cannot read {}", failed.display()))?;
         let maildir = Maildir {
             dir: dir.to_owned(),
@@ -99,7 +99,7 @@ impl Maildir {
     }
 
     /// Opens a request.
-    pub fn request(&self, name: &Name) -> Result<Opened, Trouble> {
+    pub fn request(&self, name: &Name) -> Result<Opened, OpenError> {
         Opened::new(&self.new_dir().join(name))
     }
 
@@ -110,17 +110,17 @@ impl Maildir {
         name: &Name,
         opened: &Opened,
         closed_again: impl FnOnce() -> bool,
-    ) -> Departure {
+    ) -> Removal {
         let changed = || closed_again() || opened.was_rewritten();
         let file = match self.take_aside(name, opened.identity, changed) {
-            Taken::Ready(file) => file,
-            Taken::Gone => return Departure::Done,
-            Taken::Replaced => return Departure::Replaced,
-            Taken::Unknown(error) => return Departure::Stuck(error),
+            SetAside::Ready(file) => file,
+            SetAside::Gone => return Removal::Done,
+            SetAside::Replaced => return Removal::Replaced,
+            SetAside::Unknown(error) => return Removal::Stuck(error),
         };
         match fs::remove_file(file) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Departure::Stuck(error),
-            Ok(()) | Err(_) => Departure::Done,
+            Err(error) if error.kind() != ErrorKind::NotFound => Removal::Stuck(error),
+            Ok(()) | Err(_) => Removal::Done,
         }
     }
 
@@ -128,59 +128,59 @@ impl Maildir {
     pub fn fail(
         &mut self,
         name: &Name,
-        held: &Held,
+        held: &HeldFile,
         reason: &str,
         closed_again: impl FnOnce() -> bool,
-    ) -> Departure {
+    ) -> Removal {
         let path = self.new_dir().join(name);
         let look = || fs::symlink_metadata(&path).map(|meta| identity(&meta));
         let read = match held.identity().map_or_else(look, Ok) {
             Ok(read) => read,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Departure::Done,
-            Err(error) => return Departure::Stuck(error),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Removal::Done,
+            Err(error) => return Removal::Stuck(error),
         };
         let changed = || closed_again() || held.was_rewritten();
         let file = match self.take_aside(name, read, changed) {
-            Taken::Ready(file) => file,
-            Taken::Gone => return Departure::Done,
-            Taken::Replaced => return Departure::Replaced,
-            Taken::Unknown(error) => return Departure::Stuck(error),
+            SetAside::Ready(file) => file,
+            SetAside::Gone => return Removal::Done,
+            SetAside::Replaced => return Removal::Replaced,
+            SetAside::Unknown(error) => return Removal::Stuck(error),
         };
         match self.failed.take(&file, name, reason) {
-            Ok(()) => Departure::Done,
+            Ok(()) => Removal::Done,
             Err(error) => match fs::remove_file(file) {
-                Ok(()) => Departure::Deleted(error),
-                Err(error) => Departure::Stuck(error),
+                Ok(()) => Removal::Deleted(error),
+                Err(error) => Removal::Stuck(error),
             },
         }
     }
 
     /// Takes the file out of `new/` if it is still the one that was read. Where nothing can be taken
     /// aside, the file is ready where it is.
-    fn take_aside(&self, name: &Name, read: Identity, changed: impl FnOnce() -> bool) -> Taken {
+    fn take_aside(&self, name: &Name, read: Identity, changed: impl FnOnce() -> bool) -> SetAside {
         let path = self.new_dir().join(name);
         let aside = self.removing(name);
         match fs::symlink_metadata(&path) {
-            Ok(meta) if identity(&meta) != read => return Taken::Replaced,
+            Ok(meta) if identity(&meta) != read => return SetAside::Replaced,
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => return Taken::Gone,
-            Err(error) => return Taken::Unknown(error),
+            Err(error) if error.kind() == ErrorKind::NotFound => return SetAside::Gone,
+            Err(error) => return SetAside::Unknown(error),
         }
         let moved = self.has_removing().and_then(|()| fs::rename(&path, &aside));
         if moved.is_err() {
             return match self.holds(name) {
-                false => Taken::Gone,
-                true if changed() => Taken::Replaced,
-                true => Taken::Ready(path),
+                false => SetAside::Gone,
+                true if changed() => SetAside::Replaced,
+                true => SetAside::Ready(path),
             };
         }
         match fs::symlink_metadata(&aside) {
             Ok(meta) if identity(&meta) != read || changed() => {
                 put_back(&aside, &path);
-                Taken::Replaced
+                SetAside::Replaced
             }
-            Ok(_) => Taken::Ready(aside),
-            Err(error) => Taken::Unknown(error),
+            Ok(_) => SetAside::Ready(aside),
+            Err(error) => SetAside::Unknown(error),
         }
     }
 
@@ -207,7 +207,7 @@ impl Maildir {
     }
 }
 
-enum Taken {
+enum SetAside {
     /// This is the file that was read, to be removed or moved.
     Ready(PathBuf),
     Gone,

@@ -28,7 +28,7 @@ fn request(maildir: &Maildir, text: &str) -> Opened {
 
 fn refusal(maildir: &Maildir, text: &str) -> String {
     match maildir.request(&name(text)) {
-        Err(Trouble::Refused { reason, .. }) => reason,
+        Err(OpenError::Refused { reason, .. }) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -46,14 +46,11 @@ fn a_request_is_read_and_removed() {
     );
     assert!(matches!(
         maildir.remove(&name("a"), &opened, || false),
-        Departure::Done
+        Removal::Done
     ));
     assert_eq!(text(&dir, "new/a"), None);
     assert!(
-        matches!(
-            maildir.remove(&name("a"), &opened, || false),
-            Departure::Done
-        ),
+        matches!(maildir.remove(&name("a"), &opened, || false), Removal::Done),
         "gone is gone"
     );
 }
@@ -67,11 +64,11 @@ fn a_newer_file_of_the_same_name_is_never_removed() {
     fs::rename(dir.path().join("tmp/a"), dir.path().join("new/a")).unwrap();
     assert!(matches!(
         maildir.remove(&name("a"), &opened, || false),
-        Departure::Replaced
+        Removal::Replaced
     ));
     assert!(matches!(
-        maildir.fail(&name("a"), &Held::Open(opened), "x", || false),
-        Departure::Replaced
+        maildir.fail(&name("a"), &HeldFile::Open(opened), "x", || false),
+        Removal::Replaced
     ));
     assert_eq!(text(&dir, "new/a").as_deref(), Some("new"));
 }
@@ -107,12 +104,12 @@ fn without_a_place_to_take_files_aside_they_are_removed_and_moved_from_where_the
     let opened = request(&maildir, "a");
     assert!(matches!(
         maildir.remove(&name("a"), &opened, || false),
-        Departure::Done
+        Removal::Done
     ));
     assert_eq!(text(&dir, "new/a"), None, "done means gone");
     assert!(matches!(
-        maildir.fail(&name("b"), &Held::Closed(None), "x", || false),
-        Departure::Done
+        maildir.fail(&name("b"), &HeldFile::Closed(None), "x", || false),
+        Removal::Done
     ));
     assert_eq!(text(&dir, "new/b"), None);
     assert!(text(&dir, "failed/b").is_some(), "it is not lost");
@@ -134,7 +131,7 @@ fn parts_that_are_links_are_refused_so_that_nothing_elsewhere_is_touched() {
     let opened = request(&maildir, "precious");
     assert!(matches!(
         maildir.remove(&name("precious"), &opened, || false),
-        Departure::Done
+        Removal::Done
     ));
     assert!(elsewhere.path().join("precious").exists());
 }
@@ -169,11 +166,11 @@ fn only_regular_files_of_a_sensible_size_are_requests() {
     );
     assert!(matches!(
         maildir.request(&name("sub")),
-        Err(Trouble::Directory)
+        Err(OpenError::Directory)
     ));
     assert!(matches!(
         maildir.request(&name("absent")),
-        Err(Trouble::Vanished)
+        Err(OpenError::Vanished)
     ));
 }
 
@@ -184,11 +181,11 @@ fn a_failed_request_stands_in_failed_with_its_reason() {
     let opened = request(&maildir, "a");
     let departure = maildir.fail(
         &name("a"),
-        &Held::Open(opened),
+        &HeldFile::Open(opened),
         "is not JSON:\nreally",
         || false,
     );
-    assert!(matches!(departure, Departure::Done));
+    assert!(matches!(departure, Removal::Done));
     assert_eq!(text(&dir, "failed/a").as_deref(), Some("bad"));
     assert_eq!(
         text(&dir, "failed/.a.reason").as_deref(),
@@ -201,7 +198,7 @@ fn failed_keeps_the_last_arrivals_with_their_reasons_and_no_others() {
     let (dir, mut maildir) = maildir(2);
     for text in ["c", "b", "a", "b"] {
         write(&dir, &format!("new/{text}"), "x");
-        maildir.fail(&name(text), &Held::Closed(None), text, || false);
+        maildir.fail(&name(text), &HeldFile::Closed(None), text, || false);
     }
     let mut left: Vec<_> = fs::read_dir(dir.path().join("failed"))
         .unwrap()
@@ -243,8 +240,8 @@ fn nothing_is_kept_where_nothing_is_to_be_kept() {
     let (dir, mut maildir) = maildir(0);
     write(&dir, "new/a", "x");
     assert!(matches!(
-        maildir.fail(&name("a"), &Held::Closed(None), "x", || false),
-        Departure::Done
+        maildir.fail(&name("a"), &HeldFile::Closed(None), "x", || false),
+        Removal::Done
     ));
     assert_eq!(fs::read_dir(dir.path().join("failed")).unwrap().count(), 0);
     assert_eq!(text(&dir, "new/a"), None);
@@ -260,7 +257,7 @@ fn a_reason_never_goes_through_a_link_that_somebody_left() {
         dir.path().join("failed/.a.reason"),
     )
     .unwrap();
-    maildir.fail(&name("a"), &Held::Closed(None), "why", || false);
+    maildir.fail(&name("a"), &HeldFile::Closed(None), "why", || false);
     assert_eq!(text(&dir, "victim").as_deref(), Some("precious"));
     assert_eq!(text(&dir, "failed/.a.reason").as_deref(), Some("why\n"));
 }
@@ -271,8 +268,8 @@ fn a_name_without_room_for_a_reason_fails_all_the_same() {
     let long = "x".repeat(255);
     write(&dir, &format!("new/{long}"), "x");
     assert!(matches!(
-        maildir.fail(&name(&long), &Held::Closed(None), "why", || false),
-        Departure::Done
+        maildir.fail(&name(&long), &HeldFile::Closed(None), "why", || false),
+        Removal::Done
     ));
     assert_eq!(fs::read_dir(dir.path().join("failed")).unwrap().count(), 1);
 }
@@ -313,9 +310,9 @@ fn a_file_that_was_written_again_within_a_tick_of_the_clock_is_never_removed() {
     let before = request(&maildir, "a").identity;
     assert_eq!(opened.identity, before, "it looks the same");
     let departure = maildir.remove(&name("a"), &opened, || false);
-    assert!(matches!(departure, Departure::Replaced), "{departure:?}");
-    let departure = maildir.fail(&name("a"), &Held::Open(opened), "x", || false);
-    assert!(matches!(departure, Departure::Replaced), "{departure:?}");
+    assert!(matches!(departure, Removal::Replaced), "{departure:?}");
+    let departure = maildir.fail(&name("a"), &HeldFile::Open(opened), "x", || false);
+    assert!(matches!(departure, Removal::Replaced), "{departure:?}");
     assert_eq!(text(&dir, "new/a").as_deref(), Some("new"));
 }
 
@@ -326,6 +323,6 @@ fn a_file_whose_writer_closes_it_again_is_never_removed() {
     let mut opened = request(&maildir, "a");
     opened.read().unwrap();
     let departure = maildir.remove(&name("a"), &opened, || true);
-    assert!(matches!(departure, Departure::Replaced), "{departure:?}");
+    assert!(matches!(departure, Removal::Replaced), "{departure:?}");
     assert_eq!(text(&dir, "new/a").as_deref(), Some("same"));
 }

@@ -2,29 +2,29 @@
 //! when it was carried out or given up. `docs/INTERNALS.md` has the life of a file. An inbox is the
 //! same turned round: `deposit` writes, and somebody else takes.
 
+pub mod action_dir;
 mod arrivals;
 mod being_written;
 pub mod deposit;
-pub mod desk;
 pub mod disks;
 mod failed;
 mod intake;
 mod jam;
 pub mod layout;
-mod line;
 mod lock;
 mod maildir;
 pub mod opened;
 pub mod opening;
 pub mod order;
 pub mod outcome;
+mod postponements;
 pub mod queue;
+mod ready_queue;
 mod record;
 mod scan;
 mod slots;
 pub mod stamps;
 pub mod starts;
-mod troubles;
 pub mod watch;
 pub mod worker;
 

@@ -11,7 +11,7 @@ use nix::fcntl::OFlag;
 
 use super::Identity;
 use crate::clock::wall;
-use crate::shortage;
+use crate::transient;
 
 /// Requests above this size are refused.
 pub const LARGEST_FILE: u64 = 1024 * 1024;
@@ -33,32 +33,32 @@ pub struct Opened {
 
 /// What is known of the file of a request that was handed out.
 #[derive(Debug)]
-pub enum Held {
+pub enum HeldFile {
     Open(Opened),
     /// It could not be opened; what it looked like.
     Closed(Option<Identity>),
 }
 
-impl Held {
+impl HeldFile {
     pub fn identity(&self) -> Option<Identity> {
         match self {
-            Held::Open(opened) => Some(opened.identity),
-            Held::Closed(identity) => *identity,
+            HeldFile::Open(opened) => Some(opened.identity),
+            HeldFile::Closed(identity) => *identity,
         }
     }
 
     /// As [`Opened::was_rewritten`].
     pub fn was_rewritten(&self) -> bool {
         match self {
-            Held::Open(opened) => opened.was_rewritten(),
-            Held::Closed(_) => false,
+            HeldFile::Open(opened) => opened.was_rewritten(),
+            HeldFile::Closed(_) => false,
         }
     }
 }
 
 /// Why a name in `new/` cannot be opened as a request.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum OpenError {
     Vanished,
     /// Not a request: skipped without a word.
     Directory,
@@ -73,10 +73,10 @@ pub enum Trouble {
 
 impl Opened {
     /// Opens a request. Never follows a link, never waits for a FIFO's writer.
-    pub fn new(path: &Path) -> Result<Opened, Trouble> {
+    pub fn new(path: &Path) -> Result<Opened, OpenError> {
         let meta = fs::symlink_metadata(path).map_err(|error| trouble(error, None))?;
         if meta.is_dir() {
-            return Err(Trouble::Directory);
+            return Err(OpenError::Directory);
         }
         fit(&meta)?;
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
@@ -140,7 +140,7 @@ impl Opened {
     }
 
     /// The contents, or why there are none.
-    pub fn contents(&mut self) -> Result<Vec<u8>, Trouble> {
+    pub fn contents(&mut self) -> Result<Vec<u8>, OpenError> {
         let identity = self.identity;
         self.read().map_err(|error| trouble(error, Some(identity)))
     }
@@ -173,10 +173,10 @@ pub fn identity(meta: &fs::Metadata) -> Identity {
     }
 }
 
-fn fit(meta: &fs::Metadata) -> Result<(), Trouble> {
+fn fit(meta: &fs::Metadata) -> Result<(), OpenError> {
     match unfit(meta) {
         None => Ok(()),
-        Some(reason) => Err(Trouble::Refused {
+        Some(reason) => Err(OpenError::Refused {
             reason,
             identity: Some(identity(meta)),
         }),
@@ -197,11 +197,11 @@ fn unfit(meta: &fs::Metadata) -> Option<String> {
     (meta.len() > LARGEST_FILE).then(|| format!("has {} bytes, more than 1 MiB", meta.len()))
 }
 
-fn trouble(error: io::Error, identity: Option<Identity>) -> Trouble {
+fn trouble(error: io::Error, identity: Option<Identity>) -> OpenError {
     match error.kind() {
-        ErrorKind::NotFound => Trouble::Vanished,
-        _ if shortage::passes(&error) => Trouble::Postponed(error),
-        _ => Trouble::Refused {
+        ErrorKind::NotFound => OpenError::Vanished,
+        _ if transient::is_transient(&error) => OpenError::Postponed(error),
+        _ => OpenError::Refused {
             reason: format!("cannot be read: {error}"),
             identity,
         },

@@ -4,7 +4,7 @@
 use tokio::sync::{oneshot, watch};
 
 use super::Name;
-use super::opened::{Held, Opened, Trouble};
+use super::opened::{HeldFile, OpenError, Opened};
 use super::outcome::Outcome;
 
 /// Requests of one directory that are opened at one time.
@@ -12,7 +12,7 @@ const MOST: usize = 16;
 
 /// A request that was handed out: settle it, whatever becomes of it.
 #[derive(Debug)]
-pub struct Taken {
+pub struct Dispatched {
     pub name: Name,
     /// It was its priority's turn.
     pub prioritised: bool,
@@ -23,8 +23,8 @@ pub struct Taken {
 /// A file that is being opened.
 #[derive(Debug)]
 pub struct Opening {
-    result: oneshot::Receiver<Result<(Opened, Vec<u8>), Trouble>>,
-    place: Option<Place>,
+    result: oneshot::Receiver<Result<(Opened, Vec<u8>), OpenError>>,
+    place: Option<OpenPermit>,
 }
 
 impl Opening {
@@ -33,63 +33,69 @@ impl Opening {
     ///
     /// # Errors
     /// How the request ends, and what is to be handed back with that.
-    pub async fn opened(&mut self) -> Result<(Opened, Vec<u8>), (Outcome, Held)> {
+    pub async fn opened(&mut self) -> Result<(Opened, Vec<u8>), (Outcome, HeldFile)> {
         let result = (&mut self.result).await;
         self.place = None;
         match result {
             Ok(Ok(opened)) => Ok(opened),
             Ok(Err(trouble)) => Err(ended(trouble)),
             // The thread ends only with the process.
-            Err(_) => Err((Outcome::Postponed("not opened".into()), Held::Closed(None))),
+            Err(_) => Err((
+                Outcome::Postponed("not opened".into()),
+                HeldFile::Closed(None),
+            )),
         }
     }
 }
 
-fn ended(trouble: Trouble) -> (Outcome, Held) {
+fn ended(trouble: OpenError) -> (Outcome, HeldFile) {
     match trouble {
-        Trouble::Vanished | Trouble::Directory => (Outcome::Vanished, Held::Closed(None)),
-        Trouble::Postponed(error) => (Outcome::Postponed(error.to_string()), Held::Closed(None)),
-        Trouble::Refused { reason, identity } => {
-            (Outcome::Unusable(reason), Held::Closed(identity))
+        OpenError::Vanished | OpenError::Directory => (Outcome::Vanished, HeldFile::Closed(None)),
+        OpenError::Postponed(error) => (
+            Outcome::Postponed(error.to_string()),
+            HeldFile::Closed(None),
+        ),
+        OpenError::Refused { reason, identity } => {
+            (Outcome::Unusable(reason), HeldFile::Closed(identity))
         }
     }
 }
 
 /// Counts what is being opened.
 #[derive(Debug)]
-pub struct Places {
+pub struct OpenPermits {
     taken: watch::Sender<usize>,
     changes: watch::Receiver<usize>,
 }
 
 /// One place. Given back when dropped.
 #[derive(Debug)]
-struct Place(watch::Sender<usize>);
+struct OpenPermit(watch::Sender<usize>);
 
-impl Drop for Place {
+impl Drop for OpenPermit {
     fn drop(&mut self) {
         self.0.send_modify(|taken| *taken = taken.saturating_sub(1));
     }
 }
 
-impl Default for Places {
-    fn default() -> Places {
+impl Default for OpenPermits {
+    fn default() -> OpenPermits {
         let (taken, changes) = watch::channel(0);
-        Places { taken, changes }
+        OpenPermits { taken, changes }
     }
 }
 
-impl Places {
+impl OpenPermits {
     /// A place for a file that is being opened, whose result comes from there.
     pub fn take(
         &mut self,
-        result: oneshot::Receiver<Result<(Opened, Vec<u8>), Trouble>>,
+        result: oneshot::Receiver<Result<(Opened, Vec<u8>), OpenError>>,
     ) -> Opening {
         self.taken.send_modify(|taken| *taken += 1);
         self.changes.mark_unchanged();
         Opening {
             result,
-            place: Some(Place(self.taken.clone())),
+            place: Some(OpenPermit(self.taken.clone())),
         }
     }
 

@@ -83,7 +83,7 @@ pub enum Readiness {
 
 /// A request that is to be carried out now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Next {
+pub struct NextRequest {
     pub name: Name,
     pub prioritised: bool,
 }

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use super::Name;
 use super::jam::Jam;
-use super::line::Line;
 use super::order::{Facts, Key, Order, Rank};
-use super::outcome::{Disposal, Next, Outcome, Readiness};
-use super::record::{FIRST_PAUSE, Record, Verdict};
+use super::outcome::{Disposal, NextRequest, Outcome, Readiness};
+use super::ready_queue::ReadyQueue;
+use super::record::{FIRST_PAUSE, Record, RetryDecision};
 use super::slots::Slots;
 
 /// Names held at most. More stay on disk until there is room.
 pub const MOST_NAMES: usize = 100_000;
 
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct QueueOptions {
     pub order: Order,
     /// Requests in flight at the same time, at least 1.
     pub window: usize,
@@ -30,13 +30,13 @@ pub struct Options {
 struct Entry {
     facts: Facts,
     rank: Rank,
-    state: State,
+    state: RequestState,
     /// What speaks against it; nothing for most.
     record: Option<Box<Record>>,
 }
 
 impl Entry {
-    fn new(facts: Facts, rank: Rank, state: State) -> Self {
+    fn new(facts: Facts, rank: Rank, state: RequestState) -> Self {
         Entry {
             facts,
             rank,
@@ -65,7 +65,7 @@ impl Entry {
 }
 
 #[derive(Debug)]
-enum State {
+enum RequestState {
     Waiting,
     Paused(Instant),
     /// `again`: a newer file of the same name arrived meanwhile.
@@ -81,9 +81,9 @@ enum State {
 /// The requests of one directory.
 #[derive(Debug)]
 pub struct Queue {
-    options: Options,
+    options: QueueOptions,
     entries: HashMap<Name, Entry>,
-    line: Line,
+    line: ReadyQueue,
     paused: BTreeSet<(Instant, Name)>,
     slots: Slots,
     in_flight: usize,
@@ -99,11 +99,11 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: QueueOptions) -> Self {
         Queue {
             options,
             entries: HashMap::new(),
-            line: Line::default(),
+            line: ReadyQueue::default(),
             paused: BTreeSet::new(),
             slots: Slots::default(),
             in_flight: 0,
@@ -124,11 +124,13 @@ impl Queue {
             None if full => return false,
             None => self.enter(name, facts),
             Some(entry) => match &mut entry.state {
-                State::InFlight { .. } if entry.facts.identity == facts.identity => {}
-                State::InFlight { again } | State::Landed { again } => *again = Some(facts),
-                State::Paused(_) if entry.facts.identity == facts.identity => {}
-                State::Waiting if entry.facts == facts => {}
-                State::Paused(_) | State::Waiting => {
+                RequestState::InFlight { .. } if entry.facts.identity == facts.identity => {}
+                RequestState::InFlight { again } | RequestState::Landed { again } => {
+                    *again = Some(facts)
+                }
+                RequestState::Paused(_) if entry.facts.identity == facts.identity => {}
+                RequestState::Waiting if entry.facts == facts => {}
+                RequestState::Paused(_) | RequestState::Waiting => {
                     self.leave(&name);
                     self.enter(name, facts);
                 }
@@ -142,7 +144,7 @@ impl Queue {
             self.demote(&older);
         }
         let rank = self.slots.rank(&name, &facts);
-        self.line_up(name, Entry::new(facts, rank, State::Waiting));
+        self.line_up(name, Entry::new(facts, rank, RequestState::Waiting));
     }
 
     /// Puts a request that waits where it belongs.
@@ -155,7 +157,7 @@ impl Queue {
     fn leave(&mut self, name: &Name) -> Option<Entry> {
         let entry = self.entries.remove(name)?;
         self.line.leave(&self.key(name, &entry));
-        if let State::Paused(until) = entry.state {
+        if let RequestState::Paused(until) = entry.state {
             self.paused.remove(&(until, name.clone()));
         }
         self.slots.left(name, &entry.facts);
@@ -187,7 +189,7 @@ impl Queue {
 
     /// The next request to carry out, which is in flight from now on. `None`: nothing waits, or the
     /// window is full. `prioritised` says whether it was taken by its priority.
-    pub fn next(&mut self, now: Instant) -> Option<Next> {
+    pub fn next(&mut self, now: Instant) -> Option<NextRequest> {
         if self.readiness() == Readiness::Nothing {
             return None;
         }
@@ -204,8 +206,8 @@ impl Queue {
             );
         }
         let entry = self.entries.get_mut(&name)?;
-        entry.state = State::InFlight { again: None };
-        Some(Next {
+        entry.state = RequestState::InFlight { again: None };
+        Some(NextRequest {
             name,
             prioritised: entry.rank != Rank::Basic,
         })
@@ -297,7 +299,7 @@ impl Queue {
 
     fn wait(&mut self, name: &Name) {
         if let Some(mut entry) = self.entries.remove(name) {
-            entry.state = State::Waiting;
+            entry.state = RequestState::Waiting;
             self.line_up(name.clone(), entry);
         }
     }
@@ -314,8 +316,8 @@ impl Queue {
         let Some(entry) = self.entries.get_mut(name) else {
             return Disposal::Forget;
         };
-        if let State::InFlight { again } = &mut entry.state {
-            entry.state = State::Landed {
+        if let RequestState::InFlight { again } = &mut entry.state {
+            entry.state = RequestState::Landed {
                 again: again.take(),
             };
         }
@@ -327,7 +329,7 @@ impl Queue {
                 return Disposal::Remove;
             }
             Outcome::Vanished => return Disposal::Forget,
-            Outcome::Unusable(reason) | Outcome::Denied(reason) => Verdict::GiveUp {
+            Outcome::Unusable(reason) | Outcome::Denied(reason) => RetryDecision::GiveUp {
                 reason,
                 attempts: 1,
             },
@@ -340,12 +342,14 @@ impl Queue {
                 entry.record().suspected(blame, flown)
             }
             // A lost connection costs no retry: the broker has not answered.
-            Outcome::Interrupted { blame: None } => Verdict::Keep(Duration::ZERO),
-            Outcome::Postponed(_) => Verdict::Keep(FIRST_PAUSE),
+            Outcome::Interrupted { blame: None } => RetryDecision::Keep(Duration::ZERO),
+            Outcome::Postponed(_) => RetryDecision::Keep(FIRST_PAUSE),
         };
         match verdict {
-            Verdict::Keep(pause) => self.keep(name, pause, now),
-            Verdict::GiveUp { reason, attempts } => Disposal::MoveToFailed { reason, attempts },
+            RetryDecision::Keep(pause) => self.keep(name, pause, now),
+            RetryDecision::GiveUp { reason, attempts } => {
+                Disposal::MoveToFailed { reason, attempts }
+            }
         }
     }
 
@@ -365,7 +369,7 @@ impl Queue {
         let Some(entry) = self.entries.get_mut(name) else {
             return Disposal::Forget;
         };
-        if let State::Landed { again: Some(newer) } = &entry.state {
+        if let RequestState::Landed { again: Some(newer) } = &entry.state {
             // The file that was refused is no longer there.
             let newer = newer.clone();
             self.leave(name);
@@ -373,7 +377,7 @@ impl Queue {
         } else if pause.is_zero() {
             self.wait(name);
         } else {
-            entry.state = State::Paused(now + pause);
+            entry.state = RequestState::Paused(now + pause);
             self.paused.insert((now + pause, name.clone()));
         }
         Disposal::Keep { pause }
@@ -386,7 +390,7 @@ impl Queue {
             return;
         }
         if let Some(Entry {
-            state: State::Landed { again: Some(newer) },
+            state: RequestState::Landed { again: Some(newer) },
             ..
         }) = self.leave(name)
         {
@@ -397,7 +401,7 @@ impl Queue {
     fn is_in_flight(&self, name: &Name) -> bool {
         self.entries
             .get(name)
-            .is_some_and(|entry| matches!(entry.state, State::InFlight { .. }))
+            .is_some_and(|entry| matches!(entry.state, RequestState::InFlight { .. }))
     }
 
     pub fn link_up(&mut self, now: Instant) {

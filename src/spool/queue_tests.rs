@@ -2,18 +2,18 @@ use std::time::SystemTime;
 
 use super::*;
 use crate::spool::Identity;
-use crate::spool::line::PASSES;
 use crate::spool::order::Order::{Lexical, NewestFirst, OldestFirst, ReverseLexical};
 use crate::spool::order::Priority;
 use crate::spool::outcome::RefusalKind::{self, Passing, Permanent, Quota};
 use crate::spool::outcome::{Blame, Refusal};
+use crate::spool::ready_queue::PASSES;
 
 fn name(text: &str) -> Name {
     Name::new(text.as_ref())
 }
 
-fn options(order: Order, window: usize) -> Options {
-    Options {
+fn options(order: Order, window: usize) -> QueueOptions {
+    QueueOptions {
         order,
         window,
         retries: 2,
@@ -41,7 +41,7 @@ fn plain(inode: u64) -> Facts {
 }
 
 /// A queue with these requests, connected.
-fn queue(options: Options, requests: &[(&str, Facts)]) -> (Queue, Instant) {
+fn queue(options: QueueOptions, requests: &[(&str, Facts)]) -> (Queue, Instant) {
     let now = Instant::now();
     let mut queue = Queue::new(options);
     queue.link_up(now);
@@ -243,7 +243,7 @@ fn a_refusal_that_may_pass_is_tried_again_after_a_pause_and_then_given_up() {
 
 #[test]
 fn nothing_is_given_up_while_nothing_is_accepted() {
-    let never = Options {
+    let never = QueueOptions {
         retries: 0,
         ..options(Lexical, 5)
     };
@@ -287,7 +287,7 @@ fn probes_are_single_and_come_from_both_ends() {
 #[test]
 fn a_lost_connection_costs_no_retry() {
     let (mut queue, now) = queue(
-        Options {
+        QueueOptions {
             retries: 0,
             ..options(Lexical, 5)
         },
@@ -559,7 +559,7 @@ fn there_is_no_jam_while_offline_and_a_reconnect_does_not_hide_one() {
 #[test]
 fn a_machine_that_is_short_of_something_tries_again_later() {
     let (mut queue, now) = queue(
-        Options {
+        QueueOptions {
             retries: 0,
             ..options(Lexical, 5)
         },

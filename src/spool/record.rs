@@ -14,7 +14,7 @@ const PROOFS: u32 = 3;
 
 /// What is to become of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RetryDecision {
     /// It is tried again after this pause.
     Keep(Duration),
     GiveUp {
@@ -45,7 +45,7 @@ pub struct Record {
 
 impl Record {
     /// The broker refused it. `retries`: how often it is tried again.
-    pub fn refused(&mut self, refusal: Refusal, retries: u32) -> Verdict {
+    pub fn refused(&mut self, refusal: Refusal, retries: u32) -> RetryDecision {
         let Refusal {
             reason,
             kind,
@@ -53,7 +53,7 @@ impl Record {
         } = refusal;
         if kind == RefusalKind::Quota {
             // The link is held back, and not for this request's sake.
-            return Verdict::Keep(Duration::ZERO);
+            return RetryDecision::Keep(Duration::ZERO);
         }
         self.refusals = self.refusals.saturating_add(1);
         let others_pass = self.refused_at.is_some_and(|before| accepted > before);
@@ -64,39 +64,39 @@ impl Record {
             RefusalKind::Passing | RefusalKind::Quota => retries.max(1),
         };
         if self.proven >= enough {
-            return Verdict::GiveUp {
+            return RetryDecision::GiveUp {
                 reason,
                 attempts: self.refusals,
             };
         }
-        Verdict::Keep(pause_after(self.refusals))
+        RetryDecision::Keep(pause_after(self.refusals))
     }
 
     /// The broker ended a connection on which it was unanswered, together with others of its
     /// directory: `flown`, itself included.
-    pub fn suspected(&mut self, blame: Blame, flown: usize) -> Verdict {
+    pub fn suspected(&mut self, blame: Blame, flown: usize) -> RetryDecision {
         let since = *self.suspected_at.get_or_insert(blame.accepted);
         if !blame.oldest && !self.was_there {
             self.was_there = true;
-            return Verdict::Keep(Duration::ZERO);
+            return RetryDecision::Keep(Duration::ZERO);
         }
         self.suspicion = self.suspicion.saturating_add(weight(blame));
         // The oldest is tried by itself, the others by halves: most of them are innocent.
         self.company = if blame.oldest { 1 } else { (flown / 2).max(1) };
         if !blame.alone {
-            return Verdict::Keep(Duration::ZERO);
+            return RetryDecision::Keep(Duration::ZERO);
         }
         self.alone = self.alone.saturating_add(1);
         if self.alone >= PROOFS && blame.accepted > since {
             let times = self.alone;
-            return Verdict::GiveUp {
+            return RetryDecision::GiveUp {
                 reason: format!(
                     "the broker ended {times} connections over it while nothing else was on its way, and accepted others meanwhile; probably the policy forbids its topic"
                 ),
                 attempts: 1,
             };
         }
-        Verdict::Keep(pause_after(self.alone))
+        RetryDecision::Keep(pause_after(self.alone))
     }
 
     /// Whether it has been refused, so that it may be tried again as soon as others are accepted.
@@ -156,8 +156,8 @@ mod tests {
         let mut record = Record::default();
         refusals.iter().find_map(|(kind, accepted)| {
             match record.refused(refusal(*kind, *accepted), retries) {
-                Verdict::GiveUp { attempts, .. } => Some(attempts),
-                Verdict::Keep(_) => None,
+                RetryDecision::GiveUp { attempts, .. } => Some(attempts),
+                RetryDecision::Keep(_) => None,
             }
         })
     }
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(given_up(&refusals, 0), None);
         let mut record = Record::default();
         let verdict = record.refused(refusal(Quota, 1), 0);
-        assert_eq!(verdict, Verdict::Keep(Duration::ZERO));
+        assert_eq!(verdict, RetryDecision::Keep(Duration::ZERO));
         assert!(!record.was_refused());
     }
 
@@ -193,7 +193,7 @@ mod tests {
         let mut record = Record::default();
         let mut pauses = Vec::new();
         for _ in 0..6 {
-            if let Verdict::Keep(pause) = record.refused(refusal(Passing, 0), 2) {
+            if let RetryDecision::Keep(pause) = record.refused(refusal(Passing, 0), 2) {
                 pauses.push(pause.as_secs());
             }
         }
@@ -206,12 +206,12 @@ mod tests {
         for _ in 0..100 {
             assert!(matches!(
                 record.suspected(alone(7), 1),
-                Verdict::Keep(pause) if pause >= FIRST_PAUSE
+                RetryDecision::Keep(pause) if pause >= FIRST_PAUSE
             ));
         }
         assert!(matches!(
             record.suspected(alone(8), 1),
-            Verdict::GiveUp { attempts: 1, .. }
+            RetryDecision::GiveUp { attempts: 1, .. }
         ));
     }
 
@@ -232,7 +232,7 @@ mod tests {
             };
             assert_eq!(
                 record.suspected(blame, flown),
-                Verdict::Keep(Duration::ZERO)
+                RetryDecision::Keep(Duration::ZERO)
             );
             companies.push(record.company());
             if record.suspicion() > 0 {

@@ -16,7 +16,7 @@ const MOST_READS: usize = 256;
 
 /// What happened in the directory.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum DirEvent {
     /// Renamed into the directory, or closed by its writer: complete.
     Complete(Name),
     /// A directory entry appeared: a hard link, which is complete, or a file that is about to be
@@ -100,7 +100,7 @@ impl Watch {
     }
 
     /// Waits for events. May be dropped while it waits: nothing is lost by it.
-    pub async fn next(&mut self) -> io::Result<Vec<Event>> {
+    pub async fn next(&mut self) -> io::Result<Vec<DirEvent>> {
         loop {
             let mut ready = self.inotify.readable().await?;
             match ready.get_inner().0.read_events() {
@@ -116,7 +116,7 @@ impl Watch {
 
     /// The events that have come until now, without waiting. Where they come faster than they can be
     /// read, some are left.
-    pub fn pending(&self) -> io::Result<Vec<Event>> {
+    pub fn pending(&self) -> io::Result<Vec<DirEvent>> {
         let mut all = Vec::new();
         for _ in 0..MOST_READS {
             match self.inotify.get_ref().0.read_events() {
@@ -129,9 +129,9 @@ impl Watch {
         Ok(all)
     }
 
-    fn told(&self, event: &InotifyEvent) -> Option<Event> {
+    fn told(&self, event: &InotifyEvent) -> Option<DirEvent> {
         if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
-            return Some(Event::Lost);
+            return Some(DirEvent::Lost);
         }
         if Some(event.wd) != self.armed {
             return None;
@@ -139,7 +139,7 @@ impl Watch {
         let gone =
             AddWatchFlags::IN_IGNORED | AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
         if event.mask.intersects(gone | AddWatchFlags::IN_UNMOUNT) {
-            return Some(Event::Lost);
+            return Some(DirEvent::Lost);
         }
         let name = Name::new(event.name.as_deref()?);
         if name.is_hidden() || event.mask.contains(AddWatchFlags::IN_ISDIR) {
@@ -147,11 +147,11 @@ impl Watch {
         }
         let left = AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM;
         Some(if event.mask.intersects(left) {
-            Event::Gone(name)
+            DirEvent::Gone(name)
         } else if event.mask.contains(AddWatchFlags::IN_CREATE) {
-            Event::Created(name)
+            DirEvent::Created(name)
         } else {
-            Event::Complete(name)
+            DirEvent::Complete(name)
         })
     }
 }
@@ -179,16 +179,16 @@ mod tests {
         let (dir, new, mut watch) = watched();
         fs::write(dir.path().join("a"), "x").unwrap();
         fs::rename(dir.path().join("a"), new.join("a")).unwrap();
-        assert_eq!(watch.next().await.unwrap(), [Event::Complete(name("a"))]);
+        assert_eq!(watch.next().await.unwrap(), [DirEvent::Complete(name("a"))]);
     }
 
     #[tokio::test]
     async fn a_file_written_in_place_is_complete_when_its_writer_closes_it() {
         let (_dir, new, mut watch) = watched();
         let file = fs::File::create(new.join("a")).unwrap();
-        assert_eq!(watch.next().await.unwrap(), [Event::Created(name("a"))]);
+        assert_eq!(watch.next().await.unwrap(), [DirEvent::Created(name("a"))]);
         drop(file);
-        assert_eq!(watch.next().await.unwrap(), [Event::Complete(name("a"))]);
+        assert_eq!(watch.next().await.unwrap(), [DirEvent::Complete(name("a"))]);
     }
 
     #[tokio::test]
@@ -201,7 +201,7 @@ mod tests {
         while events.is_empty() {
             events = watch.next().await.unwrap();
         }
-        assert_eq!(events, [Event::Created(name("b"))]);
+        assert_eq!(events, [DirEvent::Created(name("b"))]);
         drop(dir);
     }
 
@@ -220,19 +220,22 @@ mod tests {
         while events.len() < 2 {
             events.extend(watch.next().await.unwrap());
         }
-        assert_eq!(events, [Event::Gone(name("a")), Event::Gone(name("b"))]);
+        assert_eq!(
+            events,
+            [DirEvent::Gone(name("a")), DirEvent::Gone(name("b"))]
+        );
     }
 
     #[tokio::test]
     async fn a_directory_that_went_away_is_told_as_lost_and_can_be_watched_again() {
         let (_dir, new, mut watch) = watched();
         fs::remove_dir(&new).unwrap();
-        assert!(watch.next().await.unwrap().contains(&Event::Lost));
+        assert!(watch.next().await.unwrap().contains(&DirEvent::Lost));
         fs::create_dir(&new).unwrap();
         watch.arm().unwrap();
         fs::write(new.join("a"), "x").unwrap();
         let mut events = Vec::new();
-        while !events.contains(&Event::Complete(name("a"))) {
+        while !events.contains(&DirEvent::Complete(name("a"))) {
             events.extend(watch.next().await.unwrap());
         }
     }

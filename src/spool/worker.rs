@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::arrivals::Arrivals;
 use super::being_written::Writers;
-use super::intake::{Intake, Notice};
-use super::maildir::{Departure, Maildir};
-use super::opened::{Held, Opened, Trouble};
+use super::intake::{Intake, IntakeNotice};
+use super::maildir::{Maildir, Removal};
+use super::opened::{HeldFile, OpenError, Opened};
 use super::order::{Facts, Order as ByWhat};
 use super::queue::MOST_NAMES;
 use super::scan;
@@ -30,28 +30,28 @@ const AT_A_TIME: usize = 64;
 const LOOK: Duration = Duration::from_secs(10);
 
 /// Where an opened file goes, with its contents.
-pub type Answer = oneshot::Sender<Result<(Opened, Vec<u8>), Trouble>>;
+pub type OpenReply = oneshot::Sender<Result<(Opened, Vec<u8>), OpenError>>;
 
 /// What is to be done.
 #[derive(Debug)]
-pub enum Order {
+pub enum WorkerRequest {
     /// Look what the watch has missed.
     Scan,
     /// Look at this name again: the queue has forgotten it.
     Look(Name),
     /// All of them, before the first answer is given.
-    Open(Vec<(Name, Answer)>),
+    Open(Vec<(Name, OpenReply)>),
     /// Whether somebody has it open for writing. The text is handed back.
     Check(Name, Opened, String),
     /// It was carried out.
     Remove(Name, Opened),
     /// It was given up, for this reason.
-    Fail(Name, Held, String),
+    Fail(Name, HeldFile, String),
 }
 
 /// What has happened.
 #[derive(Debug)]
-pub enum News {
+pub enum WorkerEvent {
     Found(Vec<(Name, Facts)>),
     /// A scan has come to its end, and all that it has found was told.
     Scanned,
@@ -64,13 +64,13 @@ pub enum News {
     /// What became of a file that was to leave, and why it was given up, if it was not carried out.
     Left {
         name: Name,
-        departure: Departure,
+        departure: Removal,
         reason: Option<String>,
     },
     /// The same of one that was no request.
     Refused {
         name: Name,
-        departure: Departure,
+        departure: Removal,
         reason: String,
     },
 }
@@ -114,7 +114,11 @@ impl Worker {
     }
 
     /// Works until nobody gives orders any more; those that were given are carried out.
-    pub async fn run(mut self, mut orders: mpsc::Receiver<Order>, news: mpsc::Sender<News>) {
+    pub async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<WorkerRequest>,
+        news: mpsc::Sender<WorkerEvent>,
+    ) {
         let mut batch = Vec::new();
         loop {
             tokio::select! {
@@ -123,7 +127,7 @@ impl Worker {
                     if count == 0 {
                         return;
                     }
-                    if batch.iter().any(|order| matches!(order, Order::Open(..))) {
+                    if batch.iter().any(|order| matches!(order, WorkerRequest::Open(..))) {
                         // What was closed before it is opened is read to its end.
                         self.arrivals.catch_up();
                     }
@@ -137,8 +141,8 @@ impl Worker {
                     }
                 }
                 notice = self.arrivals.intake.next() => match notice {
-                    Notice::Ready(ready) => self.arrivals.ready(ready),
-                    Notice::Scan => self.scan(),
+                    IntakeNotice::Ready(ready) => self.arrivals.ready(ready),
+                    IntakeNotice::Scan => self.scan(),
                 },
                 () = reached(Some(self.look_due)) => {
                     self.look_due = now() + LOOK;
@@ -150,22 +154,22 @@ impl Worker {
         }
     }
 
-    fn obey(&mut self, orders: impl Iterator<Item = Order>) -> Vec<News> {
+    fn obey(&mut self, orders: impl Iterator<Item = WorkerRequest>) -> Vec<WorkerEvent> {
         let mut news = Vec::new();
         let mut checks = Vec::new();
         for order in orders {
             match order {
-                Order::Scan => self.arrivals.intake.scan_soon(),
-                Order::Look(name) => {
+                WorkerRequest::Scan => self.arrivals.intake.scan_soon(),
+                WorkerRequest::Look(name) => {
                     self.arrivals.gone(&name);
                     self.arrivals.found.push_back(name);
                 }
-                Order::Open(requests) => self.open_all(requests),
-                Order::Check(name, opened, reason) => checks.push((name, opened, reason)),
-                Order::Remove(name, opened) => news.push(self.remove(name, &opened)),
-                Order::Fail(name, held, reason) => {
+                WorkerRequest::Open(requests) => self.open_all(requests),
+                WorkerRequest::Check(name, opened, reason) => checks.push((name, opened, reason)),
+                WorkerRequest::Remove(name, opened) => news.push(self.remove(name, &opened)),
+                WorkerRequest::Fail(name, held, reason) => {
                     let departure = self.fail(&name, &held, &reason);
-                    news.push(News::Left {
+                    news.push(WorkerEvent::Left {
                         name,
                         departure,
                         reason: Some(reason),
@@ -177,7 +181,7 @@ impl Worker {
         news
     }
 
-    fn open_all(&mut self, requests: Vec<(Name, Answer)>) {
+    fn open_all(&mut self, requests: Vec<(Name, OpenReply)>) {
         let mut opened = Vec::new();
         for (name, answer) in requests {
             opened.push((answer, self.request(&name)));
@@ -188,7 +192,7 @@ impl Worker {
         }
     }
 
-    fn request(&mut self, name: &Name) -> Result<(Opened, Vec<u8>), Trouble> {
+    fn request(&mut self, name: &Name) -> Result<(Opened, Vec<u8>), OpenError> {
         self.arrivals.opens(name);
         let mut opened = self.maildir.request(name)?;
         let contents = opened.contents()?;
@@ -196,7 +200,7 @@ impl Worker {
     }
 
     /// One look at all processes serves all that ask.
-    fn checked(&self, checks: Vec<(Name, Opened, String)>) -> Vec<News> {
+    fn checked(&self, checks: Vec<(Name, Opened, String)>) -> Vec<WorkerEvent> {
         if checks.is_empty() {
             return Vec::new();
         }
@@ -204,7 +208,7 @@ impl Worker {
         let writers = Writers::of(&self.maildir.new_dir(), &names);
         let checked = checks.into_iter().map(|(name, opened, reason)| {
             let written = writers.has_open(&name);
-            News::Checked {
+            WorkerEvent::Checked {
                 name,
                 opened,
                 reason,
@@ -214,29 +218,29 @@ impl Worker {
         checked.collect()
     }
 
-    fn remove(&mut self, name: Name, opened: &Opened) -> News {
+    fn remove(&mut self, name: Name, opened: &Opened) -> WorkerEvent {
         let again = || self.arrivals.closed_again(&name);
         let departure = self.maildir.remove(&name, opened, again);
         self.left(&name, Some(opened.identity), &departure);
-        News::Left {
+        WorkerEvent::Left {
             name,
             departure,
             reason: None,
         }
     }
 
-    fn fail(&mut self, name: &Name, held: &Held, reason: &str) -> Departure {
+    fn fail(&mut self, name: &Name, held: &HeldFile, reason: &str) -> Removal {
         let again = || self.arrivals.closed_again(name);
         let departure = self.maildir.fail(name, held, reason, again);
         self.left(name, held.identity(), &departure);
         departure
     }
 
-    fn left(&mut self, name: &Name, read: Option<Identity>, departure: &Departure) {
+    fn left(&mut self, name: &Name, read: Option<Identity>, departure: &Removal) {
         self.arrivals.gone(name);
         match (departure, read) {
-            (Departure::Replaced, _) => self.arrivals.intake.doubt(name.clone()),
-            (Departure::Stuck(_), Some(read)) => {
+            (Removal::Replaced, _) => self.arrivals.intake.doubt(name.clone()),
+            (Removal::Stuck(_), Some(read)) => {
                 self.stuck.insert(name.clone(), read);
             }
             _ => {}
@@ -252,7 +256,7 @@ impl Worker {
     }
 
     /// Looks at some of the files that are complete.
-    fn look(&mut self) -> Vec<News> {
+    fn look(&mut self) -> Vec<WorkerEvent> {
         let mut news = Vec::new();
         let mut requests = Vec::new();
         let count = self.arrivals.found.len().min(AT_A_TIME);
@@ -263,16 +267,16 @@ impl Worker {
             }
         }
         if !requests.is_empty() {
-            news.push(News::Found(requests));
+            news.push(WorkerEvent::Found(requests));
         }
         if self.arrivals.found.is_empty() && std::mem::take(&mut self.scanning) {
-            news.push(News::Scanned);
+            news.push(WorkerEvent::Scanned);
         }
         news
     }
 
     /// The facts of a file that is a request.
-    fn arrived(&mut self, name: &Name, news: &mut Vec<News>) -> Option<Facts> {
+    fn arrived(&mut self, name: &Name, news: &mut Vec<WorkerEvent>) -> Option<Facts> {
         let told = &self.arrivals.told;
         if told.len() >= MOST_TOLD && !told.contains_key(name) {
             self.no_room();
@@ -283,15 +287,15 @@ impl Worker {
                 self.arrivals.tells(name);
                 return Some((self.facts)(&mut opened));
             }
-            Ok(_) | Err(Trouble::Vanished | Trouble::Directory) => {}
-            Err(Trouble::Postponed(error)) => {
+            Ok(_) | Err(OpenError::Vanished | OpenError::Directory) => {}
+            Err(OpenError::Postponed(error)) => {
                 warn!("cannot open '{name}' for now: {error}");
                 self.arrivals.intake.scan_again();
             }
-            Err(Trouble::Refused { reason, identity }) => {
+            Err(OpenError::Refused { reason, identity }) => {
                 if identity.is_none_or(|identity| !self.is_stuck(name, identity)) {
-                    news.push(News::Refused {
-                        departure: self.fail(name, &Held::Closed(identity), &reason),
+                    news.push(WorkerEvent::Refused {
+                        departure: self.fail(name, &HeldFile::Closed(identity), &reason),
                         name: name.clone(),
                         reason,
                     });

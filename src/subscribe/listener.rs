@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::backlog::{Backlog, Waiting};
 use super::losses::Losses;
-use super::{Handling, Options, write};
+use super::{HandlerOptions, Handling, write};
 use crate::mqtt::{Message, Mqtt, QoS};
 use crate::offload;
 use crate::process;
@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// Owns the messages of one option.
 pub struct Listener {
-    options: Arc<Options>,
+    options: Arc<HandlerOptions>,
     mqtt: Mqtt,
     backlog: Backlog,
     losses: Losses,
@@ -36,7 +36,7 @@ struct Handled {
 }
 
 impl Listener {
-    pub fn new(options: Options, mqtt: Mqtt) -> Listener {
+    pub fn new(options: HandlerOptions, mqtt: Mqtt) -> Listener {
         Listener {
             losses: Losses::new(label(&options)),
             options: Arc::new(options),
@@ -100,14 +100,14 @@ impl Listener {
 }
 
 /// What an option is called in the log. A command line may hold what nobody else should read.
-fn label(options: &Options) -> String {
+fn label(options: &HandlerOptions) -> String {
     match &options.handling {
         Handling::Write(path) => format!("subscribe-write {}", path.display()),
         Handling::Exec(_) => format!("subscribe-exec '{}'", options.filter),
     }
 }
 
-async fn handle(options: Arc<Options>, message: Waiting) -> Handled {
+async fn handle(options: Arc<HandlerOptions>, message: Waiting) -> Handled {
     let Waiting { topic, payload } = message;
     let result = match &options.handling {
         Handling::Write(path) => {

@@ -3,7 +3,7 @@
 use log::{Level, info, log};
 
 use super::backlog::{MOST, MOST_BYTES};
-use crate::repeats::{Repeats, worth_a_line};
+use crate::log_throttle::{LogThrottle, worth_a_line};
 
 /// The losses of one option. Two kinds are counted apart, because a handler that hangs causes both in
 /// turn, and each would make the other look new.
@@ -11,8 +11,8 @@ use crate::repeats::{Repeats, worth_a_line};
 pub struct Losses {
     /// What the option is called in the log.
     label: String,
-    failures: Repeats,
-    overflows: Repeats,
+    failures: LogThrottle,
+    overflows: LogThrottle,
     in_a_row: u64,
 }
 
@@ -20,8 +20,8 @@ impl Losses {
     pub fn new(label: String) -> Losses {
         Losses {
             label,
-            failures: Repeats::default(),
-            overflows: Repeats::default(),
+            failures: LogThrottle::default(),
+            overflows: LogThrottle::default(),
             in_a_row: 0,
         }
     }

@@ -18,7 +18,7 @@ pub use listener::Listener;
 
 /// One option: what is done with the messages that a topic filter takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct HandlerOptions {
     pub filter: String,
     pub handling: Handling,
 }
@@ -31,7 +31,7 @@ pub enum Handling {
     Exec(String),
 }
 
-impl Options {
+impl HandlerOptions {
     /// What a start would stumble over. A path that is missing may be made later, and is none.
     pub fn problems(&self) -> Vec<String> {
         match &self.handling {

@@ -6,14 +6,14 @@ use std::time::Duration;
 use log::{Level, debug, error, info, log, warn};
 use nix::sys::signal::Signal;
 
-use super::Options;
-use super::door::{Answer, Door, Errand};
-use super::proxy::{self, Ended, Proxy};
-use super::request::{self, Request};
-use super::slot::{Action, Slot};
+use super::TunnelOptions;
+use super::commands::{CommandReceiver, TunnelCommand, TunnelReply};
+use super::proxy::{self, Proxy, ProxyExit};
+use super::request::{self, TunnelRequest};
+use super::state::{ProxyAction, TunnelState};
 use crate::clock::{now, reached};
+use crate::log_throttle::{LogThrottle, worth_a_line};
 use crate::mqtt::{Message, Mqtt, QoS};
-use crate::repeats::{Repeats, worth_a_line};
 
 /// Notifications that may wait. Each is dealt with at once.
 const MAILBOX: usize = 16;
@@ -21,33 +21,33 @@ const MAILBOX: usize = 16;
 const SOON: Duration = Duration::from_secs(5);
 
 /// Owns the tunnel of one thing.
-pub struct Agent {
-    options: Options,
+pub struct TunnelAgent {
+    options: TunnelOptions,
     mqtt: Mqtt,
-    door: Door,
-    slot: Slot<Wanted>,
+    commands: CommandReceiver,
+    slot: TunnelState<PendingTunnel>,
     proxy: Option<Proxy>,
-    nonsense: Repeats,
+    malformed: LogThrottle,
 }
 
 /// A tunnel to open.
-struct Wanted {
-    request: Request,
+struct PendingTunnel {
+    request: TunnelRequest,
     /// `SERVICE=PORT,...`, as the proxy takes them.
     services: String,
     /// Who wants to know what became of it. Nobody, where it was a notification.
-    answer: Option<Answer>,
+    answer: Option<TunnelReply>,
 }
 
-impl Agent {
-    pub fn new(options: Options, mqtt: Mqtt, door: Door) -> Agent {
-        Agent {
+impl TunnelAgent {
+    pub fn new(options: TunnelOptions, mqtt: Mqtt, commands: CommandReceiver) -> TunnelAgent {
+        TunnelAgent {
             options,
             mqtt,
-            door,
-            slot: Slot::default(),
+            commands,
+            slot: TunnelState::default(),
             proxy: None,
-            nonsense: Repeats::default(),
+            malformed: LogThrottle::default(),
         }
     }
 
@@ -68,7 +68,7 @@ impl Agent {
                     Some(message) => self.notified(&message),
                     None => return,
                 },
-                Some(errand) = self.door.0.recv() => self.told(errand),
+                Some(command) = self.commands.0.recv() => self.told(command),
                 ended = proxy::ended(&mut self.proxy) => self.ended(&ended),
                 () = reached(deadline) => {}
             }
@@ -82,10 +82,10 @@ impl Agent {
         }
     }
 
-    fn told(&mut self, errand: Errand) {
-        match errand {
-            Errand::Open(request, answer) => self.asked(request, Some(answer)),
-            Errand::Close(answer) => {
+    fn told(&mut self, command: TunnelCommand) {
+        match command {
+            TunnelCommand::Open(request, answer) => self.asked(request, Some(answer)),
+            TunnelCommand::Close(answer) => {
                 let done = self.close();
                 // Its sender waits for the answer, or is leaving.
                 let _ = answer.send(done);
@@ -93,7 +93,7 @@ impl Agent {
         }
     }
 
-    fn asked(&mut self, request: Request, answer: Option<Answer>) {
+    fn asked(&mut self, request: TunnelRequest, answer: Option<TunnelReply>) {
         let thing = &self.options.thing;
         if self.slot.knows(&request.token) {
             debug!("the same tunnel to '{thing}' was asked for again");
@@ -106,7 +106,7 @@ impl Agent {
             Err(why) => self.refuse(answer, &why),
             Ok(services) => {
                 let token = request.token.clone();
-                let wanted = Wanted {
+                let wanted = PendingTunnel {
                     request,
                     services,
                     answer,
@@ -118,7 +118,7 @@ impl Agent {
     }
 
     /// The services that are both asked for and mapped.
-    fn services(&self, request: &Request) -> Result<String, String> {
+    fn services(&self, request: &TunnelRequest) -> Result<String, String> {
         let mapped = &self.options.services;
         let asked = |(name, _): &&(String, u16)| request.services.contains(name);
         let served: Vec<String> = mapped
@@ -144,11 +144,11 @@ impl Agent {
         Ok(served.join(","))
     }
 
-    fn refuse(&mut self, answer: Option<Answer>, why: &str) {
+    fn refuse(&mut self, answer: Option<TunnelReply>, why: &str) {
         if let Some(answer) = answer {
             return drop(answer.send(Err(why.to_owned())));
         }
-        let count = self.nonsense.count(why);
+        let count = self.malformed.count(why);
         let level = if worth_a_line(count) {
             Level::Warn
         } else {
@@ -158,8 +158,8 @@ impl Agent {
         log!(level, "ignored a request for a tunnel to '{thing}': {why}");
     }
 
-    fn forget(&mut self, wanted: Option<Wanted>, why: &str) {
-        if let Some(Wanted { answer, .. }) = wanted {
+    fn forget(&mut self, wanted: Option<PendingTunnel>, why: &str) {
+        if let Some(PendingTunnel { answer, .. }) = wanted {
             self.refuse(answer, why);
         }
     }
@@ -176,12 +176,12 @@ impl Agent {
     fn act(&mut self) {
         while let Some(action) = self.slot.next(now()) {
             match action {
-                Action::Start(wanted) => self.start(wanted),
-                Action::Terminate => {
+                ProxyAction::Start(wanted) => self.start(wanted),
+                ProxyAction::Terminate => {
                     info!("closing the tunnel to '{}'", self.options.thing);
                     self.signal(Signal::SIGTERM);
                 }
-                Action::Kill => {
+                ProxyAction::Kill => {
                     let thing = &self.options.thing;
                     warn!("the local proxy of '{thing}' does not end and is killed");
                     self.signal(Signal::SIGKILL);
@@ -196,8 +196,8 @@ impl Agent {
         }
     }
 
-    fn start(&mut self, wanted: Wanted) {
-        let Wanted {
+    fn start(&mut self, wanted: PendingTunnel) {
+        let PendingTunnel {
             request,
             services,
             answer,
@@ -205,7 +205,7 @@ impl Agent {
         match Proxy::start(&self.options, &request, &services) {
             Ok(proxy) => {
                 self.slot.started();
-                self.nonsense.clear();
+                self.malformed.clear();
                 self.proxy = Some(proxy);
                 let (thing, region) = (&self.options.thing, &request.region);
                 info!("opened a tunnel to '{thing}' for {services}, region {region}");
@@ -225,7 +225,7 @@ impl Agent {
         }
     }
 
-    fn ended(&mut self, ended: &Ended) {
+    fn ended(&mut self, ended: &ProxyExit) {
         let told = self.slot.ended();
         let (status, well) = match &ended.status {
             Ok(status) => (status.to_string(), status.success()),

@@ -6,20 +6,20 @@
 //! | `slot` | which proxy is to run, and when the old one has to go (pure) |
 //! | `request` | what is asked for, and what is asked wrongly (pure) |
 //! | `proxy` | the process |
-//! | `door` | the commands `open-tunnel` and `close-tunnel` |
+//! | `commands` | the commands `open-tunnel` and `close-tunnel` |
 
 mod agent;
-mod door;
+mod commands;
 mod proxy;
 mod request;
-mod slot;
+mod state;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-pub use agent::Agent;
-pub use door::{Door, Order, Tunnels};
+pub use agent::TunnelAgent;
+pub use commands::{CommandKind, CommandReceiver, Tunnels};
 pub use request::invalid_service;
 
 /// The local proxy's usual name, looked up in `PATH`.
@@ -27,7 +27,7 @@ pub const PROXY: &str = "localproxy";
 
 /// One thing, and what tunnels to it may reach.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct TunnelOptions {
     pub thing: String,
     /// Names of services and their ports on this machine.
     pub services: Vec<(String, u16)>,
@@ -37,7 +37,7 @@ pub struct Options {
     pub ca_dir: Option<PathBuf>,
 }
 
-impl Options {
+impl TunnelOptions {
     /// What a start would stumble over. The proxy is looked at, not run.
     pub fn problems(&self) -> Vec<String> {
         let proxy = match self.proxy.components().count() {

@@ -8,8 +8,8 @@ use std::{future, io};
 use nix::sys::signal::Signal;
 use tokio::process::Child;
 
-use super::Options;
-use super::request::Request;
+use super::TunnelOptions;
+use super::request::TunnelRequest;
 use crate::clock::now;
 use crate::process;
 
@@ -21,7 +21,7 @@ pub struct Proxy {
 }
 
 /// How a proxy ended.
-pub struct Ended {
+pub struct ProxyExit {
     pub status: io::Result<ExitStatus>,
     pub after: Duration,
 }
@@ -32,7 +32,11 @@ impl Proxy {
     ///
     /// # Errors
     /// It cannot be started. Nothing of the request is in the error.
-    pub fn start(options: &Options, request: &Request, services: &str) -> io::Result<Proxy> {
+    pub fn start(
+        options: &TunnelOptions,
+        request: &TunnelRequest,
+        services: &str,
+    ) -> io::Result<Proxy> {
         let mut command = process::command(&options.proxy);
         command.arg("-d").arg(services);
         if let Some(dir) = &options.ca_dir {
@@ -59,12 +63,12 @@ impl Proxy {
 }
 
 /// Waits for the end of the proxy, which is then taken away. Never, while there is none.
-pub async fn ended(proxy: &mut Option<Proxy>) -> Ended {
+pub async fn ended(proxy: &mut Option<Proxy>) -> ProxyExit {
     let Some(running) = proxy else {
         return future::pending().await;
     };
     let status = running.child.wait().await;
     let after = now().saturating_duration_since(running.since);
     *proxy = None;
-    Ended { status, after }
+    ProxyExit { status, after }
 }

@@ -33,7 +33,7 @@ impl fmt::Debug for Token {
 
 /// A tunnel to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct TunnelRequest {
     pub token: Token,
     pub region: String,
     /// As they were asked for; whether they are mapped is not known here.
@@ -41,7 +41,7 @@ pub struct Request {
 }
 
 /// What came with a notification, or in the file of `open-tunnel`.
-pub fn read(text: &[u8]) -> Result<Request, String> {
+pub fn read(text: &[u8]) -> Result<TunnelRequest, String> {
     let members = object(text)?;
     match members.get("clientMode") {
         None => {}
@@ -53,7 +53,7 @@ pub fn read(text: &[u8]) -> Result<Request, String> {
             ));
         }
     }
-    Ok(Request {
+    Ok(TunnelRequest {
         // The founding version's commands have the shorter name.
         token: token(members.get("clientAccessToken").or(members.get("token")))?,
         region: region(members.get("region"))?,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use chariotd::certstore::{Certstore, read_credentials};
 use chariotd::identity::Endpoint;
 use chariotd::mqtt::{
-    End, Mqtt, Options, QoS, Rates, Roots, Sessions, Subscription, SubscriptionState, Tls, Version,
+    ConnectionOptions, Mqtt, QoS, Rates, Roots, SessionEnd, Sessions, Subscription,
+    SubscriptionState, Tls, Version,
 };
 use iotcore_sandbox::{Event, Record, Sandbox};
 use tokio::task::JoinHandle;
@@ -22,8 +23,8 @@ pub fn connect(
     sandbox: &Sandbox,
     version: Version,
     session_expiry: Duration,
-) -> (Mqtt, JoinHandle<End>) {
-    let options = Options {
+) -> (Mqtt, JoinHandle<SessionEnd>) {
+    let options = ConnectionOptions {
         session_expiry,
         ..options(sandbox, version)
     };
@@ -32,8 +33,8 @@ pub fn connect(
 }
 
 /// With a clean session on a single connection.
-pub fn options(sandbox: &Sandbox, version: Version) -> Options {
-    Options {
+pub fn options(sandbox: &Sandbox, version: Version) -> ConnectionOptions {
+    ConnectionOptions {
         rates: Rates::default(),
         client_id: "handle".into(),
         endpoint: Endpoint {
@@ -52,7 +53,7 @@ pub fn options(sandbox: &Sandbox, version: Version) -> Options {
 }
 
 /// A handle, and its sessions before they run.
-pub fn open(sandbox: &Sandbox, options: Options) -> (Mqtt, Sessions) {
+pub fn open(sandbox: &Sandbox, options: ConnectionOptions) -> (Mqtt, Sessions) {
     let dir = tempfile::tempdir().unwrap();
     sandbox
         .pki()

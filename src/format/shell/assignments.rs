@@ -2,7 +2,7 @@
 
 use super::names::is_name;
 use super::text::Text;
-use super::words::{Place, Quoting, Words};
+use super::words::{Quoting, WordPosition, Words};
 
 /// The assignments in the order of the file, as `sh` reads them. Where it would fail, a backslash
 /// before a single quote is tried as the original program wrote it.
@@ -18,10 +18,10 @@ pub fn read(contents: &[u8]) -> Result<Vec<(String, Text)>, String> {
             + 1;
         return Err(format!("line {line}: there is a NUL"));
     }
-    Reader::new(contents, Quoting::Posix)
+    AssignmentReader::new(contents, Quoting::Posix)
         .read()
         .or_else(|fault| {
-            Reader::new(contents, Quoting::Original)
+            AssignmentReader::new(contents, Quoting::Original)
                 .read()
                 .map_err(|_| fault)
         })
@@ -29,23 +29,23 @@ pub fn read(contents: &[u8]) -> Result<Vec<(String, Text)>, String> {
 
 /// What the command that is being read has been so far.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Command {
+enum SimpleCommand {
     Nothing,
     Assignments,
     Export,
 }
 
-struct Reader<'a> {
+struct AssignmentReader<'a> {
     words: Words<'a>,
-    command: Command,
+    command: SimpleCommand,
     read: Vec<(String, Text)>,
 }
 
-impl<'a> Reader<'a> {
-    fn new(contents: &'a [u8], quoting: Quoting) -> Reader<'a> {
-        Reader {
+impl<'a> AssignmentReader<'a> {
+    fn new(contents: &'a [u8], quoting: Quoting) -> AssignmentReader<'a> {
+        AssignmentReader {
             words: Words::new(contents, quoting),
-            command: Command::Nothing,
+            command: SimpleCommand::Nothing,
             read: Vec::new(),
         }
     }
@@ -55,12 +55,12 @@ impl<'a> Reader<'a> {
             self.words.skip_blanks();
             match self.words.peek() {
                 None => return Ok(self.read),
-                Some(b';') if self.command == Command::Nothing => {
+                Some(b';') if self.command == SimpleCommand::Nothing => {
                     return Err(self.words.fault("there is nothing before the ;"));
                 }
                 Some(b'\n' | b';') => {
                     self.words.take();
-                    self.command = Command::Nothing;
+                    self.command = SimpleCommand::Nothing;
                 }
                 Some(_) => self.item()?,
             }
@@ -75,9 +75,11 @@ impl<'a> Reader<'a> {
         }
         let alone = self.words.at_end_of_word();
         match self.command {
-            Command::Nothing if alone && name == "export" => self.command = Command::Export,
-            Command::Export if alone && is_name(name) => {}
-            Command::Nothing | Command::Assignments | Command::Export => {
+            SimpleCommand::Nothing if alone && name == "export" => {
+                self.command = SimpleCommand::Export
+            }
+            SimpleCommand::Export if alone && is_name(name) => {}
+            SimpleCommand::Nothing | SimpleCommand::Assignments | SimpleCommand::Export => {
                 return Err(self.words.fault(self.instead_of_an_assignment()));
             }
         }
@@ -95,10 +97,10 @@ impl<'a> Reader<'a> {
 
     fn assignment(&mut self, name: &str) -> Result<(), String> {
         let place = match self.command {
-            Command::Export => Place::Exported,
-            Command::Nothing | Command::Assignments => {
-                self.command = Command::Assignments;
-                Place::Value
+            SimpleCommand::Export => WordPosition::Exported,
+            SimpleCommand::Nothing | SimpleCommand::Assignments => {
+                self.command = SimpleCommand::Assignments;
+                WordPosition::Value
             }
         };
         let text = if self.words.took(b'(') {
@@ -127,7 +129,7 @@ impl<'a> Reader<'a> {
                     self.words.take();
                 }
                 Some(b')') => break,
-                Some(_) => elements.push(self.words.word(Place::Element)?),
+                Some(_) => elements.push(self.words.word(WordPosition::Element)?),
             }
         }
         self.words.take();

@@ -14,7 +14,7 @@ pub enum Quoting {
 
 /// Where a word stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum WordPosition {
     /// Behind `name=`, where a shell takes patterns literally.
     Value,
     /// Behind `export`, where some shells do not.
@@ -105,12 +105,12 @@ impl<'a> Words<'a> {
     }
 
     /// The word that begins here, perhaps an empty one.
-    pub fn word(&mut self, place: Place) -> Result<String, String> {
+    pub fn word(&mut self, place: WordPosition) -> Result<String, String> {
         let line = self.line;
         let mut text = Vec::new();
         let mut tilde = true;
         while let Some(byte) = self.peek() {
-            if self.at_end_of_word() || (place == Place::Element && byte == b')') {
+            if self.at_end_of_word() || (place == WordPosition::Element && byte == b')') {
                 break;
             }
             self.refuse_what_means_more(byte, place, tilde)?;
@@ -173,11 +173,16 @@ impl<'a> Words<'a> {
         byte.is_some()
     }
 
-    fn refuse_what_means_more(&self, byte: u8, place: Place, tilde: bool) -> Result<(), String> {
+    fn refuse_what_means_more(
+        &self,
+        byte: u8,
+        place: WordPosition,
+        tilde: bool,
+    ) -> Result<(), String> {
         self.refuse_expansion(byte, false)?;
         let expands = match byte {
             b'~' => tilde,
-            b'*' | b'?' | b'[' | b'{' => place != Place::Value,
+            b'*' | b'?' | b'[' | b'{' => place != WordPosition::Value,
             _ => false,
         };
         if expands {

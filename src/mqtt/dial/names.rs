@@ -11,14 +11,14 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use super::race::Family;
 
 /// The addresses, or why there are none.
-pub type Answer = Result<Vec<SocketAddr>, String>;
+pub type Lookup = Result<Vec<SocketAddr>, String>;
 
 /// At most one question for each family is on the way, however many attempts have stopped waiting for
 /// it: a resolver that hangs must not be given thread after thread.
 #[derive(Default)]
 pub struct Names {
-    v6: Option<oneshot::Receiver<Answer>>,
-    v4: Option<oneshot::Receiver<Answer>>,
+    v6: Option<oneshot::Receiver<Lookup>>,
+    v4: Option<oneshot::Receiver<Lookup>>,
 }
 
 impl Names {
@@ -41,7 +41,7 @@ impl Names {
     }
 
     /// The next answer. Never comes when both have come. May be dropped half-way.
-    pub async fn answer(&mut self) -> (Family, Answer) {
+    pub async fn answer(&mut self) -> (Family, Lookup) {
         tokio::select! {
             answer = answered(&mut self.v6) => {
                 self.v6 = None;
@@ -54,7 +54,7 @@ impl Names {
         }
     }
 
-    fn question(&mut self, family: Family) -> &mut Option<oneshot::Receiver<Answer>> {
+    fn question(&mut self, family: Family) -> &mut Option<oneshot::Receiver<Lookup>> {
         match family {
             Family::V6 => &mut self.v6,
             Family::V4 => &mut self.v4,
@@ -62,7 +62,7 @@ impl Names {
     }
 }
 
-async fn answered(question: &mut Option<oneshot::Receiver<Answer>>) -> Answer {
+async fn answered(question: &mut Option<oneshot::Receiver<Lookup>>) -> Lookup {
     match question {
         Some(answer) => answer
             .await
@@ -71,7 +71,7 @@ async fn answered(question: &mut Option<oneshot::Receiver<Answer>>) -> Answer {
     }
 }
 
-fn ask(host: &str, port: u16, family: Family) -> io::Result<oneshot::Receiver<Answer>> {
+fn ask(host: &str, port: u16, family: Family) -> io::Result<oneshot::Receiver<Lookup>> {
     let (answer, answered) = oneshot::channel();
     let host = host.to_owned();
     thread::Builder::new()
@@ -82,7 +82,7 @@ fn ask(host: &str, port: u16, family: Family) -> io::Result<oneshot::Receiver<An
     Ok(answered)
 }
 
-fn look_up(host: &str, port: u16, family: Family) -> Answer {
+fn look_up(host: &str, port: u16, family: Family) -> Lookup {
     let family = match family {
         Family::V6 => AddrFamily::Inet6,
         Family::V4 => AddrFamily::Inet,

@@ -12,7 +12,7 @@ use super::names::Names;
 use super::race::{Family, Race};
 use crate::clock::{now, reached};
 use crate::mqtt::failure::{Class, Ending};
-use crate::shortage;
+use crate::transient;
 
 /// For the answer of the name service.
 const LOOK_UP: Duration = Duration::from_secs(20);
@@ -50,7 +50,7 @@ async fn run(mut race: Race, names: &mut Names) -> Result<TcpStream, Ending> {
         tokio::select! {
             Some(ended) = attempts.join_next() => match ended {
                 Ok((_, Ok(stream))) => return Ok(stream),
-                Ok((address, Err(error))) if shortage::passes(&error) => {
+                Ok((address, Err(error))) if transient::is_transient(&error) => {
                     let text = format!("no socket for {address}: {error}");
                     return Err(Ending::new(Class::Shortage, text));
                 }

@@ -1,7 +1,7 @@
 //! Carries bytes between the MQTT client and the stream to the broker. The client takes no stream of
 //! ours, so it connects to a socket of this process, and one task copies.
 
-mod door;
+mod listener;
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -16,18 +16,18 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::dial::Stream;
-use door::Door;
+use listener::RelayListener;
 
 /// Bytes that are read, written and flushed together: half of the largest TLS record.
 const CHUNK: usize = 8 * 1024;
 /// So long may a chunk take, or the link is as good as dead.
 const STALL: Duration = Duration::from_secs(30);
-/// For what the broker said before it closed the stream, and for our own farewell.
+/// For what the broker said before it closed the stream, and for our own DISCONNECT.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why there is nothing more to carry.
 #[derive(Debug)]
-pub enum Ended {
+pub enum RelayEnd {
     /// The client has closed its socket. What it sent before is written, and the stream shut down.
     ByClient,
     ByBroker,
@@ -38,7 +38,7 @@ pub enum Ended {
 
 /// One connection's task. Dropping it cuts the stream.
 pub struct Relay {
-    task: JoinHandle<Ended>,
+    task: JoinHandle<RelayEnd>,
     marks: watch::Sender<u64>,
     flushed: watch::Receiver<u64>,
     told: u64,
@@ -50,15 +50,15 @@ impl Relay {
     /// # Errors
     /// No socket can be made.
     pub fn start(stream: Box<dyn Stream>) -> io::Result<(Relay, String)> {
-        let door = Door::open()?;
-        let name = door.name().to_owned();
+        let listener = RelayListener::open()?;
+        let name = listener.name().to_owned();
         let (marks, made) = watch::channel(0);
         let (reached, flushed) = watch::channel(0);
         let marked = Marks { made, reached };
         let task = tokio::spawn(async move {
-            match door.accept(process::id()).await {
+            match listener.accept(process::id()).await {
                 Ok(client) => carry(client, stream, marked, STALL).await,
-                Err(error) => Ended::Failed(error),
+                Err(error) => RelayEnd::Failed(error),
             }
         });
         let relay = Relay {
@@ -91,10 +91,10 @@ impl Relay {
     }
 
     /// Why there is nothing more to carry. To be asked once, when the client has closed its socket.
-    pub async fn ended(&mut self) -> Ended {
+    pub async fn ended(&mut self) -> RelayEnd {
         (&mut self.task)
             .await
-            .unwrap_or_else(|fault| Ended::Failed(io::Error::other(fault)))
+            .unwrap_or_else(|fault| RelayEnd::Failed(io::Error::other(fault)))
     }
 }
 
@@ -115,7 +115,7 @@ async fn carry(
     stream: Box<dyn Stream>,
     mut marks: Marks,
     stall: Duration,
-) -> Ended {
+) -> RelayEnd {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_broker, mut to_broker) = tokio::io::split(stream);
     let ended = {
@@ -123,27 +123,27 @@ async fn carry(
         tokio::select! {
             ended = &mut down => ended,
             ended = up(&mut from_client, &mut to_broker, &mut marks, stall) => match ended {
-                Ended::Failed(error) => last_words(down, error).await,
+                RelayEnd::Failed(error) => last_words(down, error).await,
                 ended => ended,
             },
         }
     };
-    if !matches!(ended, Ended::ByClient) {
+    if !matches!(ended, RelayEnd::ByClient) {
         // The client reads what has come before it sees the end. What it still sends goes nowhere.
         let _ = to_client.shutdown().await;
         let _ = tokio::io::copy(&mut from_client, &mut tokio::io::sink()).await;
     }
-    if !matches!(ended, Ended::Stalled) {
+    if !matches!(ended, RelayEnd::Stalled) {
         let _ = timeout(LAST_WORDS, to_broker.shutdown()).await;
     }
     ended
 }
 
 /// Writing has failed: what the broker has said is still to be read, perhaps why it closed the stream.
-async fn last_words(down: Pin<&mut impl Future<Output = Ended>>, error: io::Error) -> Ended {
+async fn last_words(down: Pin<&mut impl Future<Output = RelayEnd>>, error: io::Error) -> RelayEnd {
     match timeout(LAST_WORDS, down).await {
-        Ok(Ended::Failed(reason)) if reason.get_ref().is_some() => Ended::Failed(reason),
-        _ => Ended::Failed(error),
+        Ok(RelayEnd::Failed(reason)) if reason.get_ref().is_some() => RelayEnd::Failed(reason),
+        _ => RelayEnd::Failed(error),
     }
 }
 
@@ -153,7 +153,7 @@ async fn up(
     broker: &mut WriteHalf<Box<dyn Stream>>,
     marks: &mut Marks,
     stall: Duration,
-) -> Ended {
+) -> RelayEnd {
     let mut chunk = vec![0; CHUNK];
     loop {
         let marked = tokio::select! {
@@ -163,15 +163,15 @@ async fn up(
         // Everything before this mark is in the socket already, or was read before.
         let mark = *marks.made.borrow_and_update();
         let length = match read(client, &mut chunk, marked) {
-            Ok(0) => return Ended::ByClient,
+            Ok(0) => return RelayEnd::ByClient,
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(_) => return Ended::ByClient,
+            Err(_) => return RelayEnd::ByClient,
         };
         match timeout(stall, write(broker, &chunk[..length])).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => return Ended::Failed(error),
-            Err(_) => return Ended::Stalled,
+            Ok(Err(error)) => return RelayEnd::Failed(error),
+            Err(_) => return RelayEnd::Stalled,
         }
         if length < CHUNK {
             // The socket was empty.
@@ -199,16 +199,16 @@ async fn write(broker: &mut WriteHalf<Box<dyn Stream>>, chunk: &[u8]) -> io::Res
 }
 
 /// From the broker to the client, until one of them fails.
-async fn down(broker: &mut ReadHalf<Box<dyn Stream>>, client: &mut OwnedWriteHalf) -> Ended {
+async fn down(broker: &mut ReadHalf<Box<dyn Stream>>, client: &mut OwnedWriteHalf) -> RelayEnd {
     let mut chunk = vec![0; CHUNK];
     loop {
         let length = match broker.read(&mut chunk).await {
-            Ok(0) => return Ended::ByBroker,
+            Ok(0) => return RelayEnd::ByBroker,
             Ok(length) => length,
-            Err(error) => return Ended::Failed(error),
+            Err(error) => return RelayEnd::Failed(error),
         };
         if client.write_all(&chunk[..length]).await.is_err() {
-            return Ended::ByClient;
+            return RelayEnd::ByClient;
         }
     }
 }

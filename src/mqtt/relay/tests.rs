@@ -71,7 +71,7 @@ async fn when_the_client_closes_all_it_sent_is_written_and_the_stream_is_shut_do
     assert_eq!(read(&mut broker, 1000).await, [7; 1000]);
     assert_eq!(broker.read(&mut [0]).await.unwrap(), 0);
     let ended = timeout(LONG, relay.ended()).await.unwrap();
-    assert!(matches!(ended, Ended::ByClient), "{ended:?}");
+    assert!(matches!(ended, RelayEnd::ByClient), "{ended:?}");
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn when_the_broker_closes_the_client_reads_all_that_has_come_though_it_is_
     drop(client);
     let ended = timeout(LONG, relay.ended()).await.unwrap();
     assert!(
-        matches!(ended, Ended::ByBroker | Ended::Failed(_)),
+        matches!(ended, RelayEnd::ByBroker | RelayEnd::Failed(_)),
         "{ended:?}"
     );
 }
@@ -108,14 +108,14 @@ async fn a_stream_that_takes_nothing_is_given_up() {
     assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
     drop(client);
     let ended = timeout(LONG, work).await.unwrap().unwrap();
-    assert!(matches!(ended, Ended::Stalled), "{ended:?}");
+    assert!(matches!(ended, RelayEnd::Stalled), "{ended:?}");
 }
 
 #[tokio::test]
 async fn another_process_is_turned_away() {
-    let door = Door::open().unwrap();
-    let mut stranger = UnixStream::connect(door.name()).await.unwrap();
-    let work = tokio::spawn(door.accept(process::id() + 1));
+    let listener = RelayListener::open().unwrap();
+    let mut stranger = UnixStream::connect(listener.name()).await.unwrap();
+    let work = tokio::spawn(listener.accept(process::id() + 1));
     assert_eq!(stranger.read(&mut [0]).await.unwrap(), 0);
     assert!(!work.is_finished());
     work.abort();

@@ -3,7 +3,7 @@
 use rumqttc::v5::mqttbytes::v5::DisconnectReasonCode;
 
 use crate::mqtt::failure::{Class, Ending};
-use crate::shortage;
+use crate::transient;
 
 /// What the client knows of an end.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ pub fn stalled() -> Ending {
 
 /// The client did not reach the relay, which is on this machine.
 pub fn no_relay(error: &std::io::Error) -> Ending {
-    let class = if shortage::passes(error) {
+    let class = if transient::is_transient(error) {
         Class::Shortage
     } else {
         Class::Network

@@ -7,7 +7,7 @@ mod v5;
 
 use anyhow::Result;
 
-use super::{Message, Options, Publish, QoS, Refusal, Version};
+use super::{ConnectionOptions, Message, Publish, QoS, RefusalClass, Version};
 
 pub use errors::{Fault, no_relay, stalled};
 
@@ -28,7 +28,7 @@ const CONNECTION_TIMEOUT_S: u64 = 30;
 /// What happened on the connection.
 #[derive(Debug)]
 pub enum Seen {
-    Connected(Accepted),
+    Connected(Connack),
     /// The oldest QoS 1 publish handed over got this packet id.
     Sent(u16),
     /// The oldest QoS 0 publish handed over is written to the relay.
@@ -69,7 +69,7 @@ impl Seen {
 
 /// What the broker said in CONNACK. MQTT 3.1.1 says nothing but `session_present`.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Accepted {
+pub struct Connack {
     pub session_present: bool,
     pub receive_maximum: Option<u16>,
     /// Seconds for which it keeps our session, where they are not what we asked for.
@@ -90,7 +90,10 @@ pub enum Acknowledging {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ack {
     Accepted,
-    Refused { reason: String, refusal: Refusal },
+    Refused {
+        reason: String,
+        refusal: RefusalClass,
+    },
 }
 
 /// Hands packets to the event loop of the same pair.
@@ -106,7 +109,11 @@ pub enum Events {
 }
 
 /// Prepares one connection through the relay at `socket`; nothing happens before the first poll.
-pub fn open(options: &Options, acknowledging: Acknowledging, socket: &str) -> (Client, Events) {
+pub fn open(
+    options: &ConnectionOptions,
+    acknowledging: Acknowledging,
+    socket: &str,
+) -> (Client, Events) {
     match options.version {
         Version::V311 => v4::open(options, acknowledging, socket),
         Version::V5 => v5::open(options, acknowledging, socket),

@@ -8,12 +8,16 @@ use rumqttc::{
 };
 
 use super::{
-    Accepted, Ack, Acknowledging, CONNECTION_TIMEOUT_S, Client, Events, LARGEST_PACKET, PACKET_IDS,
+    Ack, Acknowledging, CONNECTION_TIMEOUT_S, Client, Connack, Events, LARGEST_PACKET, PACKET_IDS,
     REQUESTS, Seen,
 };
-use crate::mqtt::{Message, Options, Properties, Publish, QoS};
+use crate::mqtt::{ConnectionOptions, Message, Properties, Publish, QoS};
 
-pub fn open(options: &Options, acknowledging: Acknowledging, socket: &str) -> (Client, Events) {
+pub fn open(
+    options: &ConnectionOptions,
+    acknowledging: Acknowledging,
+    socket: &str,
+) -> (Client, Events) {
     // A socket of this machine has no port.
     let mut mqtt = MqttOptions::new(&options.client_id, socket, 1);
     mqtt.set_clean_session(options.session_expiry == Duration::ZERO)
@@ -67,9 +71,9 @@ pub fn seen(event: Event) -> Seen {
     match event {
         Event::Outgoing(outgoing) => outgoing_seen(&outgoing),
         Event::Incoming(packet) => match packet {
-            Packet::ConnAck(connack) => Seen::Connected(Accepted {
+            Packet::ConnAck(connack) => Seen::Connected(Connack {
                 session_present: connack.session_present,
-                ..Accepted::default()
+                ..Connack::default()
             }),
             Packet::PubAck(puback) => Seen::Acknowledged(puback.pkid, Ack::Accepted),
             Packet::SubAck(suback) => Seen::Subscribed(

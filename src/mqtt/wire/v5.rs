@@ -11,16 +11,20 @@ use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 use rumqttc::{NetworkOptions, Transport};
 
 use super::{
-    Accepted, Ack, Acknowledging, CONNECTION_TIMEOUT_S, Client, Events, LARGEST_PACKET, PACKET_IDS,
+    Ack, Acknowledging, CONNECTION_TIMEOUT_S, Client, Connack, Events, LARGEST_PACKET, PACKET_IDS,
     RECEIVE_MAXIMUM, REQUESTS, Seen, v4,
 };
-use crate::mqtt::{Message, Options, Properties, Publish, QoS, Refusal};
+use crate::mqtt::{ConnectionOptions, Message, Properties, Publish, QoS, RefusalClass};
 
 /// No broker makes us send PINGREQ more often.
 const SHORTEST_KEEP_ALIVE: Duration = Duration::from_secs(5);
 const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-pub fn open(options: &Options, acknowledging: Acknowledging, socket: &str) -> (Client, Events) {
+pub fn open(
+    options: &ConnectionOptions,
+    acknowledging: Acknowledging,
+    socket: &str,
+) -> (Client, Events) {
     // A socket of this machine has no port.
     let mut mqtt = MqttOptions::new(&options.client_id, socket, 1);
     let mut properties = ConnectProperties::new();
@@ -148,9 +152,9 @@ fn message(publish: Publish5) -> Message {
     }
 }
 
-fn accepted(connack: &ConnAck) -> Accepted {
+fn accepted(connack: &ConnAck) -> Connack {
     let properties = connack.properties.as_ref();
-    Accepted {
+    Connack {
         session_present: connack.session_present,
         receive_maximum: properties.and_then(|all| all.receive_max),
         session_expiry: properties.and_then(|all| all.session_expiry_interval),
@@ -159,7 +163,7 @@ fn accepted(connack: &ConnAck) -> Accepted {
 }
 
 fn ack(reason: PubAckReason) -> Ack {
-    use Refusal::{Passing, Permanent, Quota};
+    use RefusalClass::{Passing, Permanent, Quota};
     let (reason, refusal) = match reason {
         PubAckReason::Success | PubAckReason::NoMatchingSubscribers => return Ack::Accepted,
         PubAckReason::NotAuthorized => (

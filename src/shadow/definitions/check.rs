@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::object::{Exported, Reader};
+use super::object::{DefinitionReader, Exported};
 use crate::format::Format;
-use crate::nearest::nearest;
 use crate::shadow::script::Script;
 use crate::shadow::service::{Output, Service, Validation};
+use crate::suggest::nearest;
 
 /// Every key of a definition.
 pub const KEYS: [&str; 12] = [
@@ -42,7 +42,7 @@ pub struct Checked {
 /// # Errors
 /// Everything that is wrong with it, in one sentence.
 pub fn service(exported: Exported, script: &Script) -> Result<Checked, String> {
-    let mut reader = Reader::new(exported);
+    let mut reader = DefinitionReader::new(exported);
     let key = key(&mut reader);
     let ephemeral = reader.flag("ephemeraldata");
     let mut ignored = Vec::new();
@@ -81,7 +81,7 @@ pub fn service(exported: Exported, script: &Script) -> Result<Checked, String> {
     Err(reader.faults.join("; "))
 }
 
-fn key(reader: &mut Reader) -> Option<String> {
+fn key(reader: &mut DefinitionReader) -> Option<String> {
     let key = reader.mandatory(
         "key",
         "write the shadow's key (a file that others only require has a name that begins with '_')",
@@ -94,7 +94,7 @@ fn key(reader: &mut Reader) -> Option<String> {
     Some(key)
 }
 
-fn file(reader: &mut Reader) -> Option<Output> {
+fn file(reader: &mut DefinitionReader) -> Option<Output> {
     let path = reader.mandatory(
         "outfile",
         "write the path of the file, or 'ephemeraldata: true' if there is to be none",
@@ -116,7 +116,7 @@ fn file(reader: &mut Reader) -> Option<Output> {
 }
 
 /// Without an outfile these have no effect.
-fn unwritten(reader: &mut Reader) -> Vec<String> {
+fn unwritten(reader: &mut DefinitionReader) -> Vec<String> {
     ["outfile", "outformat", "outkeys"]
         .into_iter()
         .filter(|key| {
@@ -127,7 +127,7 @@ fn unwritten(reader: &mut Reader) -> Vec<String> {
         .collect()
 }
 
-fn validation(reader: &mut Reader, script: &Script) -> Validation {
+fn validation(reader: &mut DefinitionReader, script: &Script) -> Validation {
     let function = reader
         .exported
         .others
@@ -152,7 +152,7 @@ fn validation(reader: &mut Reader, script: &Script) -> Validation {
     }
 }
 
-fn no_function(reader: &mut Reader, script: &Script) {
+fn no_function(reader: &mut DefinitionReader, script: &Script) {
     let other = reader.exported.others.remove("validate").is_some();
     if reader.exported.values.shift_remove("validate").is_none() && !other {
         return;
@@ -168,7 +168,7 @@ fn no_function(reader: &mut Reader, script: &Script) {
 }
 
 /// What is left is nobody's. A key that begins with an underscore is a comment.
-fn unknown(reader: &mut Reader) -> Vec<String> {
+fn unknown(reader: &mut DefinitionReader) -> Vec<String> {
     let others = std::mem::take(&mut reader.exported.others);
     for (key, kind) in others.iter().filter(|(key, _)| !key.starts_with('_')) {
         let advice = "only 'validate' may be a function; keep others outside the exported object";

@@ -38,14 +38,14 @@ impl Exported {
 
 /// Takes the keys out of a definition one by one.
 #[derive(Debug)]
-pub struct Reader {
+pub struct DefinitionReader {
     pub exported: Exported,
     pub faults: Vec<String>,
 }
 
-impl Reader {
-    pub fn new(exported: Exported) -> Reader {
-        Reader {
+impl DefinitionReader {
+    pub fn new(exported: Exported) -> DefinitionReader {
+        DefinitionReader {
             exported,
             faults: Vec::new(),
         }

@@ -4,7 +4,7 @@ use log::{debug, error, info, warn};
 use serde_json::{Map, Value};
 
 use super::answer;
-use super::engine::{self, Level, Limits, Said, Task};
+use super::engine::{self, Level, Limits, ScriptCall, ScriptLine};
 use crate::shadow::definitions::Exported;
 use crate::shadow::script::{Script, Verdict};
 
@@ -21,7 +21,7 @@ const LIMITS: Limits = Limits {
 /// # Errors
 /// It does not load, with file, line and column where they are known.
 pub fn exported(script: &Script) -> Result<Exported, String> {
-    let ran = engine::run(script, &environment(), &Task::Load, &LIMITS);
+    let ran = engine::run(script, &environment(), &ScriptCall::Load, &LIMITS);
     log_all(&script.file, &ran.said);
     answer::exported(ran.answer)
 }
@@ -35,7 +35,7 @@ pub fn validate(script: &Script, configuration: &Value) -> Verdict {
 }
 
 fn validate_within(script: &Script, configuration: &Value, limits: &Limits) -> Verdict {
-    let task = Task::Validate(configuration.to_string());
+    let task = ScriptCall::Validate(configuration.to_string());
     let ran = engine::run(script, &environment(), &task, limits);
     log_all(&script.file, &ran.said);
     answer::verdict(ran.answer, configuration)
@@ -52,8 +52,8 @@ fn environment() -> String {
     Value::Object(variables).to_string()
 }
 
-fn log_all(file: &str, said: &[Said]) {
-    for Said { level, text } in said {
+fn log_all(file: &str, said: &[ScriptLine]) {
+    for ScriptLine { level, text } in said {
         match level {
             Level::Error => error!("{file}: {text}"),
             Level::Warn => warn!("{file}: {text}"),

@@ -170,7 +170,7 @@ fn nothing_runs_longer_than_its_time() {
         "const x = []; for (;;) try { x.push('abc'.repeat(1000) + x.length); } catch {}",
     ] {
         let started = Instant::now();
-        let ran = engine::run(&script(text), "{}", &engine::Task::Load, &SHORT);
+        let ran = engine::run(&script(text), "{}", &engine::ScriptCall::Load, &SHORT);
         let why = answer::exported(ran.answer).expect_err(text);
         assert_eq!(why, "did not end within 0.1 s", "{text}");
         let took = started.elapsed();
@@ -205,7 +205,7 @@ fn bounded_functions_of_arrays_are_the_usual_ones() {
                 [].slice.call({ length: 2, 0: 'p', 1: 'q' }), a.includes(2), String([[1], [2]]),
                 Object.keys([]).length, [[1, [2]]].flat(2).map((x) => x * 2)],
         };";
-    let ran = engine::run(&script(text), "{}", &engine::Task::Load, &LIMITS);
+    let ran = engine::run(&script(text), "{}", &engine::ScriptCall::Load, &LIMITS);
     let exported = answer::exported(ran.answer).expect("it loads");
     assert_eq!(
         exported.values["key"],
@@ -374,7 +374,12 @@ fn the_environment_can_be_read_and_not_changed() {
         process.env = {};
         module.exports = { key: process.env.HOME, no: process.env.NONE, names: Object.keys(process.env) };";
     let environment = r#"{"HOME": "/root", "__proto__": "odd"}"#;
-    let ran = engine::run(&script(text), environment, &engine::Task::Load, &LIMITS);
+    let ran = engine::run(
+        &script(text),
+        environment,
+        &engine::ScriptCall::Load,
+        &LIMITS,
+    );
     let values = answer::exported(ran.answer).expect("a definition").values;
     assert_eq!(
         Value::Object(values),
@@ -392,8 +397,8 @@ fn the_console_says_bounded_lines() {
         console.warn('x'.repeat(5000));
         console.error();
         for (let i = 0; i < 1000; i++) console.debug(i);";
-    let said = engine::run(&script(text), "{}", &engine::Task::Load, &LIMITS).said;
-    let line = |level, text: &str| Said {
+    let said = engine::run(&script(text), "{}", &engine::ScriptCall::Load, &LIMITS).said;
+    let line = |level, text: &str| ScriptLine {
         level,
         text: text.to_owned(),
     };
@@ -541,7 +546,7 @@ fn a_validate_that_does_not_end_is_stopped() {
 #[test]
 fn a_change_that_is_not_returned_is_not_used_and_told() {
     let said = |body: &str| {
-        let task = Task::Validate("{\"a\":1}".into());
+        let task = ScriptCall::Validate("{\"a\":1}".into());
         let ran = engine::run(&validating(body), "{}", &task, &LIMITS);
         let verdict = answer::verdict(ran.answer, &json!({"a": 1}));
         assert_eq!(verdict, Verdict::Accepted(json!({"a": 1})), "{body}");

@@ -29,7 +29,7 @@ pub struct Limits {
 }
 
 #[derive(Clone, Debug)]
-pub enum Task {
+pub enum ScriptCall {
     /// What does it export?
     Load,
     /// What does `validate` say about this configuration, in JSON?
@@ -38,15 +38,15 @@ pub enum Task {
 
 /// What came of a call.
 #[derive(Debug)]
-pub struct Ran {
+pub struct CallResult {
     /// What the prelude answers: a word and its texts.
     pub answer: Result<Vec<String>, Failure>,
-    pub said: Vec<Said>,
+    pub said: Vec<ScriptLine>,
 }
 
 /// A line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct ScriptLine {
     pub level: Level,
     pub text: String,
 }
@@ -59,7 +59,7 @@ pub enum Level {
     Debug,
 }
 
-type Lines = Rc<RefCell<Vec<Said>>>;
+type Lines = Rc<RefCell<Vec<ScriptLine>>>;
 
 /// What is thrown when the time is over needs a little memory itself. Without it a definition that
 /// catches everything while the memory is full would run for ever.
@@ -77,7 +77,7 @@ struct Clock {
 /// The time limit is looked at every ten thousand steps of the interpreter: it ends loops, recursion
 /// and regular expressions, but not one long step inside the interpreter. The memory limit and the
 /// prelude bound most of those; for the rest the caller has a deadline of its own.
-pub fn run(script: &Script, environment: &str, task: &Task, limits: &Limits) -> Ran {
+pub fn run(script: &Script, environment: &str, task: &ScriptCall, limits: &Limits) -> CallResult {
     let said = Lines::default();
     let clock = Clock::default();
     let answer = interpreter(limits, &clock).and_then(|context| {
@@ -97,7 +97,7 @@ pub fn run(script: &Script, environment: &str, task: &Task, limits: &Limits) -> 
         Ok(answer) if answer == ["limit", "stack"] => Err(Failure::Stack),
         other => other,
     };
-    Ran {
+    CallResult {
         answer,
         said: said.take(),
     }
@@ -133,12 +133,12 @@ fn asked(
     ctx: &Ctx<'_>,
     script: &Script,
     environment: &str,
-    task: &Task,
+    task: &ScriptCall,
     said: &Lines,
 ) -> Result<Vec<String>, Failure> {
     let (word, input) = match task {
-        Task::Load => ("load", ""),
-        Task::Validate(configuration) => ("validate", configuration.as_str()),
+        ScriptCall::Load => ("load", ""),
+        ScriptCall::Validate(configuration) => ("validate", configuration.as_str()),
     };
     let answer = host(ctx, script, environment, said).and_then(|host| {
         let prelude: Function = ctx.eval_with_options(PRELUDE, options("chariotd"))?;
@@ -194,7 +194,7 @@ fn options(file: &str) -> EvalOptions {
     options
 }
 
-fn note(lines: &mut Vec<Said>, level: &str, text: &str) {
+fn note(lines: &mut Vec<ScriptLine>, level: &str, text: &str) {
     let level = match level {
         "error" => Level::Error,
         "warn" => Level::Warn,
@@ -207,7 +207,7 @@ fn note(lines: &mut Vec<Said>, level: &str, text: &str) {
         1 => format!("says more than {MOST_LINES} lines, the rest is left out"),
         _ => shortened(text),
     };
-    lines.push(Said { level, text });
+    lines.push(ScriptLine { level, text });
 }
 
 fn shortened(text: &str) -> String {

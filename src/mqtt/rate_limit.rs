@@ -26,14 +26,14 @@ const SHARE: f64 = 0.97;
 
 /// The pace of one connection.
 #[derive(Debug)]
-pub struct Pace {
+pub struct RateLimiter {
     messages: Meter,
     bytes: Meter,
 }
 
-impl Pace {
+impl RateLimiter {
     pub fn new(rates: Rates, now: Instant) -> Self {
-        Pace {
+        RateLimiter {
             messages: Meter::new(rates.messages, now),
             bytes: Meter::new(rates.bytes, now),
         }
@@ -84,7 +84,7 @@ mod tests {
     /// How many publishes of so many bytes go within the first second and within each later one.
     fn sent(rates: Rates, bytes: usize) -> Vec<usize> {
         let start = Instant::now();
-        let mut pace = Pace::new(rates, start);
+        let mut pace = RateLimiter::new(rates, start);
         let mut now = start;
         let mut counts = vec![0; 3];
         while let Some(count) = counts.get_mut((now - start).as_secs() as usize) {
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn without_a_rate_nothing_waits() {
         let now = Instant::now();
-        let mut pace = Pace::new(Rates::default(), now);
+        let mut pace = RateLimiter::new(Rates::default(), now);
         for _ in 0..1000 {
             assert_eq!(pace.due(now), None);
             pace.sent(128 * 1024, now);
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_quiet_time_is_not_saved_up() {
         let start = Instant::now();
-        let mut pace = Pace::new(Rates::AWS, start);
+        let mut pace = RateLimiter::new(Rates::AWS, start);
         let now = start + Duration::from_secs(3600);
         let mut burst = 0;
         while pace.due(now).is_none() {

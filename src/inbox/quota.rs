@@ -6,26 +6,26 @@ use crate::spool::Name;
 
 /// The bounds of one inbox, and what stands in it.
 #[derive(Debug)]
-pub struct Room {
+pub struct Quota {
     most_files: usize,
     most_bytes: u64,
-    stock: HashMap<Name, u64>,
+    inventory: HashMap<Name, u64>,
     bytes: u64,
 }
 
-impl Room {
-    pub fn new(most_files: usize, most_bytes: u64) -> Room {
-        Room {
+impl Quota {
+    pub fn new(most_files: usize, most_bytes: u64) -> Quota {
+        Quota {
             most_files,
             most_bytes,
-            stock: HashMap::new(),
+            inventory: HashMap::new(),
             bytes: 0,
         }
     }
 
     /// Messages in the inbox.
     pub fn files(&self) -> usize {
-        self.stock.len()
+        self.inventory.len()
     }
 
     /// Their bytes, with those of their headers.
@@ -36,31 +36,31 @@ impl Room {
     /// Whether `files` more, of so many bytes together, may be put into it. A single one always fits
     /// an empty inbox, or it would wait for ever.
     pub fn fits(&self, files: usize, bytes: u64) -> bool {
-        let alone = self.stock.is_empty() && files == 1;
+        let alone = self.inventory.is_empty() && files == 1;
         let within = self.bytes.saturating_add(bytes) <= self.most_bytes;
-        self.stock.len() + files <= self.most_files && (within || alone)
+        self.inventory.len() + files <= self.most_files && (within || alone)
     }
 
     /// Whether a full inbox has become so empty that this is worth telling.
     pub fn is_relieved(&self) -> bool {
-        self.stock.len() <= self.most_files / 4 * 3 && self.bytes <= self.most_bytes / 4 * 3
+        self.inventory.len() <= self.most_files / 4 * 3 && self.bytes <= self.most_bytes / 4 * 3
     }
 
     /// A message was put into it.
     pub fn put(&mut self, name: Name, bytes: u64) {
         self.bytes += bytes;
-        self.bytes -= self.stock.insert(name, bytes).unwrap_or(0);
+        self.bytes -= self.inventory.insert(name, bytes).unwrap_or(0);
     }
 
     /// A message has left. One that is not known makes no difference.
     pub fn left(&mut self, name: &Name) {
-        self.bytes -= self.stock.remove(name).unwrap_or(0);
+        self.bytes -= self.inventory.remove(name).unwrap_or(0);
     }
 
     /// What a look at the directory has found.
-    pub fn counted(&mut self, stock: HashMap<Name, u64>) {
-        self.bytes = stock.values().sum();
-        self.stock = stock;
+    pub fn counted(&mut self, inventory: HashMap<Name, u64>) {
+        self.bytes = inventory.values().sum();
+        self.inventory = inventory;
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn an_inbox_is_full_by_files_or_by_bytes() {
-        let mut room = Room::new(3, 100);
+        let mut room = Quota::new(3, 100);
         room.put(name("a"), 40);
         room.put(name("b"), 40);
         for (files, bytes, fits) in [(1, 20, true), (1, 21, false), (2, 2, false)] {
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn an_inbox_that_fills_and_drains_by_single_messages_is_told_once() {
-        let mut room = Room::new(8, 800);
+        let mut room = Quota::new(8, 800);
         (0..8).for_each(|n| room.put(name(&n.to_string()), 100));
         room.left(&name("0"));
         assert!(room.fits(1, 1) && !room.is_relieved());
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_single_message_fits_an_empty_inbox_whatever_its_size() {
-        let mut room = Room::new(3, 100);
+        let mut room = Quota::new(3, 100);
         assert!(room.fits(1, 1000) && !room.fits(2, 1000));
         room.put(name("a"), 1000);
         assert!(!room.fits(1, 1));
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_look_at_the_directory_replaces_what_was_believed() {
-        let mut room = Room::new(3, 100);
+        let mut room = Quota::new(3, 100);
         room.put(name("a"), 50);
         room.counted([(name("b"), 10), (name("c"), 20)].into());
         assert_eq!((room.files(), room.bytes()), (2, 30));

@@ -8,10 +8,10 @@ fn token(name: &str) -> Token {
 }
 
 /// A slot with an open tunnel "a".
-fn open(now: Instant) -> Slot<&'static str> {
-    let mut slot = Slot::default();
+fn open(now: Instant) -> TunnelState<&'static str> {
+    let mut slot = TunnelState::default();
     assert_eq!(slot.asked(token("a"), "a"), None);
-    assert_eq!(slot.next(now), Some(Action::Start("a")));
+    assert_eq!(slot.next(now), Some(ProxyAction::Start("a")));
     slot.started();
     assert_eq!(slot.next(now), None);
     slot
@@ -22,10 +22,10 @@ fn a_new_request_waits_for_the_end_of_the_old_proxy() {
     let now = Instant::now();
     let mut slot = open(now);
     slot.asked(token("b"), "b");
-    assert_eq!(slot.next(now), Some(Action::Terminate));
+    assert_eq!(slot.next(now), Some(ProxyAction::Terminate));
     assert_eq!(slot.next(now), None, "told once");
     assert!(slot.ended(), "as it was told");
-    assert_eq!(slot.next(now), Some(Action::Start("b")));
+    assert_eq!(slot.next(now), Some(ProxyAction::Start("b")));
 }
 
 #[test]
@@ -37,10 +37,10 @@ fn a_proxy_that_does_not_end_is_killed_once() {
     let due = slot.deadline().expect("a deadline");
     assert_eq!(due, now + PATIENCE);
     assert_eq!(slot.next(due - Duration::from_millis(1)), None);
-    assert_eq!(slot.next(due), Some(Action::Kill));
+    assert_eq!(slot.next(due), Some(ProxyAction::Kill));
     assert_eq!((slot.next(due), slot.deadline()), (None, None));
     slot.ended();
-    assert_eq!(slot.next(due), Some(Action::Start("b")));
+    assert_eq!(slot.next(due), Some(ProxyAction::Start("b")));
 }
 
 #[test]
@@ -49,10 +49,10 @@ fn of_several_that_wait_the_newest_counts() {
     let mut slot = open(now);
     assert_eq!(slot.asked(token("b"), "b"), None);
     assert_eq!(slot.asked(token("c"), "c"), Some("b"));
-    assert_eq!(slot.next(now), Some(Action::Terminate));
+    assert_eq!(slot.next(now), Some(ProxyAction::Terminate));
     assert_eq!(slot.asked(token("d"), "d"), Some("c"));
     slot.ended();
-    assert_eq!(slot.next(now), Some(Action::Start("d")));
+    assert_eq!(slot.next(now), Some(ProxyAction::Start("d")));
     slot.started();
     assert_eq!(slot.next(now), None, "it is not ended for what came before");
 }
@@ -83,7 +83,7 @@ fn closing_ends_the_proxy_and_forgets_what_waits() {
     let now = Instant::now();
     let mut slot = open(now);
     assert_eq!(slot.close_asked(), Some(None));
-    assert_eq!(slot.next(now), Some(Action::Terminate));
+    assert_eq!(slot.next(now), Some(ProxyAction::Terminate));
     slot.asked(token("b"), "b");
     assert_eq!(slot.close_asked(), Some(Some("b")));
     slot.ended();
@@ -104,7 +104,7 @@ fn a_proxy_that_ends_by_itself_leaves_a_closed_tunnel() {
 fn there_is_never_more_than_one_proxy() {
     let mut random = fastrand::Rng::with_seed(11);
     for _ in 0..200 {
-        let (mut slot, mut now) = (Slot::default(), Instant::now());
+        let (mut slot, mut now) = (TunnelState::default(), Instant::now());
         let (mut running, mut told, mut killed) = (false, false, false);
         for step in 0..60 {
             match random.u8(0..5) {
@@ -118,7 +118,7 @@ fn there_is_never_more_than_one_proxy() {
             }
             while let Some(action) = slot.next(now) {
                 match action {
-                    Action::Start(_) => {
+                    ProxyAction::Start(_) => {
                         assert!(!running);
                         running = random.bool();
                         if running {
@@ -127,11 +127,11 @@ fn there_is_never_more_than_one_proxy() {
                             slot.not_started();
                         }
                     }
-                    Action::Terminate => {
+                    ProxyAction::Terminate => {
                         assert!(running && !told);
                         told = true;
                     }
-                    Action::Kill => {
+                    ProxyAction::Kill => {
                         assert!(told && !killed);
                         killed = true;
                     }

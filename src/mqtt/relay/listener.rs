@@ -5,21 +5,21 @@ use std::io;
 
 use tokio::net::{UnixListener, UnixStream};
 
-pub struct Door {
+pub struct RelayListener {
     name: String,
     listener: UnixListener,
 }
 
-impl Door {
+impl RelayListener {
     /// Under a name that nobody else has.
-    pub fn open() -> io::Result<Door> {
+    pub fn open() -> io::Result<RelayListener> {
         let name = format!(
             "\0chariotd-{}-{:016x}",
             std::process::id(),
             fastrand::u64(..)
         );
         let listener = UnixListener::bind(&name)?;
-        Ok(Door { name, listener })
+        Ok(RelayListener { name, listener })
     }
 
     /// What to connect to, with the zero byte in front that stands for the abstract name space.

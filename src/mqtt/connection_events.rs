@@ -7,7 +7,7 @@ use std::time::Duration;
 /// One thing that happened. The attempt's number is the same from `Connecting` to the end of the
 /// connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum ConnectionEvent {
     Connecting {
         attempt: u32,
     },
@@ -22,13 +22,13 @@ pub enum Event {
         attempt: u32,
         session_present: bool,
     },
-    Failed(Ended),
-    Lost(Ended),
+    Failed(ConnectionEnd),
+    Lost(ConnectionEnd),
 }
 
 /// How an attempt or a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct ConnectionEnd {
     pub attempt: u32,
     pub reason: String,
     /// The wait before the next attempt. `None`: there is none.
@@ -56,52 +56,52 @@ pub struct Lifecycle {
 
 impl Lifecycle {
     /// The n-th attempt in a row begins.
-    pub fn connecting(&mut self, attempt: u32) -> Option<Event> {
+    pub fn connecting(&mut self, attempt: u32) -> Option<ConnectionEvent> {
         if self.phase != Phase::Idle {
             return None;
         }
         (self.phase, self.attempt) = (Phase::Connecting, attempt);
-        Some(Event::Connecting { attempt })
+        Some(ConnectionEvent::Connecting { attempt })
     }
 
     /// CONNACK accepts it.
-    pub fn connected(&mut self, session_present: bool) -> Option<Event> {
+    pub fn connected(&mut self, session_present: bool) -> Option<ConnectionEvent> {
         if self.phase != Phase::Connecting {
             return None;
         }
         self.phase = Phase::Connected;
         self.session_present = session_present;
         let attempt = self.attempt;
-        Some(Event::Connected {
+        Some(ConnectionEvent::Connected {
             attempt,
             session_present,
         })
     }
 
     /// No subscription waits for its answer. To be said as often as one likes.
-    pub fn settled(&mut self) -> Option<Event> {
+    pub fn settled(&mut self) -> Option<ConnectionEvent> {
         if self.phase != Phase::Connected {
             return None;
         }
         self.phase = Phase::Ready;
         let (attempt, session_present) = (self.attempt, self.session_present);
-        Some(Event::Ready {
+        Some(ConnectionEvent::Ready {
             attempt,
             session_present,
         })
     }
 
     /// The attempt has failed, or the connection is lost.
-    pub fn ended(&mut self, reason: &str, retry: Option<Duration>) -> Option<Event> {
-        let ended = Ended {
+    pub fn ended(&mut self, reason: &str, retry: Option<Duration>) -> Option<ConnectionEvent> {
+        let ended = ConnectionEnd {
             attempt: self.attempt,
             reason: reason.to_owned(),
             retry,
         };
         let (phase, event) = match self.phase {
             Phase::Idle => (Phase::Idle, None),
-            Phase::Connecting => (Phase::Idle, Some(Event::Failed(ended))),
-            Phase::Connected | Phase::Ready => (Phase::Idle, Some(Event::Lost(ended))),
+            Phase::Connecting => (Phase::Idle, Some(ConnectionEvent::Failed(ended))),
+            Phase::Connected | Phase::Ready => (Phase::Idle, Some(ConnectionEvent::Lost(ended))),
             Phase::Over => (Phase::Over, None),
         };
         self.phase = phase;
@@ -110,9 +110,9 @@ impl Lifecycle {
 
     /// The program ends, and nothing is told afterwards. A connection ends with it, and an attempt has
     /// failed.
-    pub fn stopped(&mut self) -> Option<Event> {
+    pub fn stopped(&mut self) -> Option<ConnectionEvent> {
         match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Connecting => Some(Event::Failed(Ended {
+            Phase::Connecting => Some(ConnectionEvent::Failed(ConnectionEnd {
                 attempt: self.attempt,
                 reason: "stopped".to_owned(),
                 retry: None,
@@ -126,8 +126,8 @@ impl Lifecycle {
 mod tests {
     use super::*;
 
-    fn ended(attempt: u32) -> Ended {
-        Ended {
+    fn ended(attempt: u32) -> ConnectionEnd {
+        ConnectionEnd {
             attempt,
             reason: "tcp: x".to_owned(),
             retry: None,
@@ -137,22 +137,31 @@ mod tests {
     #[test]
     fn a_connection_is_told_from_its_first_attempt_to_its_loss() {
         let mut life = Lifecycle::default();
-        assert_eq!(life.connecting(1), Some(Event::Connecting { attempt: 1 }));
-        assert_eq!(life.ended("tcp: x", None), Some(Event::Failed(ended(1))));
+        assert_eq!(
+            life.connecting(1),
+            Some(ConnectionEvent::Connecting { attempt: 1 })
+        );
+        assert_eq!(
+            life.ended("tcp: x", None),
+            Some(ConnectionEvent::Failed(ended(1)))
+        );
         life.connecting(2);
         let (attempt, session_present) = (2, true);
-        let connected = Event::Connected {
+        let connected = ConnectionEvent::Connected {
             attempt,
             session_present,
         };
         assert_eq!(life.connected(true), Some(connected));
-        let ready = Event::Ready {
+        let ready = ConnectionEvent::Ready {
             attempt,
             session_present,
         };
         assert_eq!(life.settled(), Some(ready));
         assert_eq!(life.settled(), None, "once for each connection");
-        assert_eq!(life.ended("tcp: x", None), Some(Event::Lost(ended(2))));
+        assert_eq!(
+            life.ended("tcp: x", None),
+            Some(ConnectionEvent::Lost(ended(2)))
+        );
         assert_eq!(life.ended("tcp: x", None), None);
     }
 
@@ -160,7 +169,7 @@ mod tests {
     fn an_attempt_that_is_stopped_has_failed_and_a_connection_has_not() {
         let mut life = Lifecycle::default();
         life.connecting(1);
-        assert!(matches!(life.stopped(), Some(Event::Failed(_))));
+        assert!(matches!(life.stopped(), Some(ConnectionEvent::Failed(_))));
         assert_eq!(life.stopped(), None);
         life.connecting(1);
         life.connected(false);
@@ -169,21 +178,23 @@ mod tests {
     }
 
     /// The law, read off the events alone.
-    fn holds(events: &[Event]) -> bool {
+    fn holds(events: &[ConnectionEvent]) -> bool {
         let (mut trying, mut up, mut ready) = (false, false, false);
         events.iter().all(|event| {
             let before = (trying, up, ready);
             (trying, up, ready) = match event {
-                Event::Connecting { .. } => (true, false, false),
-                Event::Connected { .. } => (false, true, false),
-                Event::Ready { .. } => (false, true, true),
-                Event::Failed(_) | Event::Lost(_) => (false, false, false),
+                ConnectionEvent::Connecting { .. } => (true, false, false),
+                ConnectionEvent::Connected { .. } => (false, true, false),
+                ConnectionEvent::Ready { .. } => (false, true, true),
+                ConnectionEvent::Failed(_) | ConnectionEvent::Lost(_) => (false, false, false),
             };
             match event {
-                Event::Connecting { .. } => before == (false, false, false),
-                Event::Connected { .. } | Event::Failed(_) => before == (true, false, false),
-                Event::Ready { .. } => before == (false, true, false),
-                Event::Lost(_) => before.1,
+                ConnectionEvent::Connecting { .. } => before == (false, false, false),
+                ConnectionEvent::Connected { .. } | ConnectionEvent::Failed(_) => {
+                    before == (true, false, false)
+                }
+                ConnectionEvent::Ready { .. } => before == (false, true, false),
+                ConnectionEvent::Lost(_) => before.1,
             }
         })
     }
@@ -193,7 +204,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(3);
         for _ in 0..2000 {
             let mut life = Lifecycle::default();
-            let events: Vec<Event> = (0..random.usize(0..40))
+            let events: Vec<ConnectionEvent> = (0..random.usize(0..40))
                 .filter_map(|_| match random.u8(0..5) {
                     0 => life.connecting(1),
                     1 => life.connected(random.bool()),

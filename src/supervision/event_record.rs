@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::mqtt::{Ended, Event};
+use crate::mqtt::{ConnectionEnd, ConnectionEvent};
 
 /// One event, in the words that stand in the manual.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct EventRecord {
     pub event: &'static str,
     pub reason: Option<String>,
     pub attempt: Option<u32>,
@@ -16,9 +16,9 @@ pub struct Told {
     pub session_present: Option<bool>,
 }
 
-impl Told {
-    fn new(event: &'static str) -> Told {
-        Told {
+impl EventRecord {
+    fn new(event: &'static str) -> EventRecord {
+        EventRecord {
             event,
             reason: None,
             attempt: None,
@@ -28,10 +28,10 @@ impl Told {
     }
 
     /// The daemon ends, and this is why.
-    pub fn stopped(reason: &str) -> Told {
-        Told {
+    pub fn stopped(reason: &str) -> EventRecord {
+        EventRecord {
             reason: Some(plain(reason)),
-            ..Told::new("stopped")
+            ..EventRecord::new("stopped")
         }
     }
 
@@ -77,34 +77,34 @@ impl Told {
     }
 }
 
-impl From<&Event> for Told {
-    fn from(event: &Event) -> Told {
-        let ended = |word: &'static str, ended: &Ended| Told {
+impl From<&ConnectionEvent> for EventRecord {
+    fn from(event: &ConnectionEvent) -> EventRecord {
+        let ended = |word: &'static str, ended: &ConnectionEnd| EventRecord {
             reason: Some(plain(&ended.reason)),
             attempt: Some(ended.attempt),
             retry: ended.retry,
-            ..Told::new(word)
+            ..EventRecord::new(word)
         };
-        let up = |word: &'static str, attempt: &u32, present: &bool| Told {
+        let up = |word: &'static str, attempt: &u32, present: &bool| EventRecord {
             attempt: Some(*attempt),
             session_present: Some(*present),
-            ..Told::new(word)
+            ..EventRecord::new(word)
         };
         match event {
-            Event::Connecting { attempt } => Told {
+            ConnectionEvent::Connecting { attempt } => EventRecord {
                 attempt: Some(*attempt),
-                ..Told::new("connecting")
+                ..EventRecord::new("connecting")
             },
-            Event::Connected {
+            ConnectionEvent::Connected {
                 attempt,
                 session_present,
             } => up("connected", attempt, session_present),
-            Event::Ready {
+            ConnectionEvent::Ready {
                 attempt,
                 session_present,
             } => up("ready", attempt, session_present),
-            Event::Failed(how) => ended("failed", how),
-            Event::Lost(how) => ended("lost", how),
+            ConnectionEvent::Failed(how) => ended("failed", how),
+            ConnectionEvent::Lost(how) => ended("lost", how),
         }
     }
 }
@@ -118,18 +118,18 @@ fn plain(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn line(event: &Event) -> String {
-        Told::from(event).line(Duration::from_millis(1_790_000_000_123), 42)
+    fn line(event: &ConnectionEvent) -> String {
+        EventRecord::from(event).line(Duration::from_millis(1_790_000_000_123), 42)
     }
 
-    fn variables(event: &Event) -> String {
-        let all = Told::from(event).variables();
+    fn variables(event: &ConnectionEvent) -> String {
+        let all = EventRecord::from(event).variables();
         let all = all.map(|(name, value)| format!("{name}={value}"));
         all.join(" ")
     }
 
-    fn ended(retry: Option<Duration>) -> Ended {
-        Ended {
+    fn ended(retry: Option<Duration>) -> ConnectionEnd {
+        ConnectionEnd {
             attempt: 3,
             reason: "tcp: \"no\"\n\0route".to_owned(),
             retry,
@@ -140,29 +140,29 @@ mod tests {
     fn a_line_says_what_applies_and_is_one_line() {
         for (event, expect) in [
             (
-                Event::Connecting { attempt: 1 },
+                ConnectionEvent::Connecting { attempt: 1 },
                 r#""connecting","attempt":1}"#,
             ),
             (
-                Event::Ready {
+                ConnectionEvent::Ready {
                     attempt: 2,
                     session_present: false,
                 },
                 r#""ready","attempt":2,"session_present":false}"#,
             ),
             (
-                Event::Failed(ended(Some(Duration::from_millis(3600)))),
+                ConnectionEvent::Failed(ended(Some(Duration::from_millis(3600)))),
                 r#""failed","attempt":3,"reason":"tcp: \"no\"  route","next_retry_s":4}"#,
             ),
             (
-                Event::Lost(ended(None)),
+                ConnectionEvent::Lost(ended(None)),
                 r#""lost","attempt":3,"reason":"tcp: \"no\"  route"}"#,
             ),
         ] {
             let begin = r#"{"time":1790000000.123,"pid":42,"event":"#;
             assert_eq!(line(&event), format!("{begin}{expect}\n"));
         }
-        let stopped = Told::stopped("stopped by SIGTERM").line(Duration::ZERO, 1);
+        let stopped = EventRecord::stopped("stopped by SIGTERM").line(Duration::ZERO, 1);
         let expect = r#"{"time":0.0,"pid":1,"event":"stopped","reason":"stopped by SIGTERM"}"#;
         assert_eq!(stopped.trim_end(), expect);
     }
@@ -171,18 +171,18 @@ mod tests {
     fn every_variable_is_set_and_empty_where_it_does_not_apply() {
         for (event, expect) in [
             (
-                Event::Connecting { attempt: 1 },
+                ConnectionEvent::Connecting { attempt: 1 },
                 "EVENT=connecting REASON= ATTEMPT=1 NEXT_RETRY_S= SESSION_PRESENT=",
             ),
             (
-                Event::Connected {
+                ConnectionEvent::Connected {
                     attempt: 2,
                     session_present: true,
                 },
                 "EVENT=connected REASON= ATTEMPT=2 NEXT_RETRY_S= SESSION_PRESENT=1",
             ),
             (
-                Event::Lost(ended(Some(Duration::from_secs(7)))),
+                ConnectionEvent::Lost(ended(Some(Duration::from_secs(7)))),
                 "EVENT=lost REASON=tcp: \"no\"  route ATTEMPT=3 NEXT_RETRY_S=7 SESSION_PRESENT=",
             ),
         ] {

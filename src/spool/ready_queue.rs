@@ -12,7 +12,7 @@ pub const PASSES: usize = 20;
 const MOST_PASSES: usize = 20 << 10;
 
 #[derive(Debug)]
-pub struct Line {
+pub struct ReadyQueue {
     waiting: BTreeMap<Key, Name>,
     suspects: BTreeMap<Key, Name>,
     /// How many others were taken since the last suspect, while one waits.
@@ -20,9 +20,9 @@ pub struct Line {
     most_passes: usize,
 }
 
-impl Default for Line {
+impl Default for ReadyQueue {
     fn default() -> Self {
-        Line {
+        ReadyQueue {
             waiting: BTreeMap::new(),
             suspects: BTreeMap::new(),
             passes: 0,
@@ -31,7 +31,7 @@ impl Default for Line {
     }
 }
 
-impl Line {
+impl ReadyQueue {
     pub fn join(&mut self, key: Key, name: Name) {
         let list = if key.is_suspect() {
             &mut self.suspects

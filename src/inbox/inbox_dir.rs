@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use log::{debug, info, warn};
 
-use super::room::Room;
+use super::quota::Quota;
 use crate::clock::{now, reached};
 use crate::spool::Name;
 use crate::spool::deposit::{Deposit, Item};
 use crate::spool::stamps::Stamps;
-use crate::spool::watch::{Event, Watch};
+use crate::spool::watch::{DirEvent, Watch};
 
 /// Some file systems do not tell when files are removed: look every few minutes.
 const SAFETY_SCAN: Duration = Duration::from_secs(300);
@@ -22,10 +22,10 @@ const SCAN_WITHOUT_WATCH: Duration = Duration::from_secs(5);
 /// No event tells that another directory stands in the place of this one.
 const LOOK: Duration = Duration::from_secs(10);
 
-pub struct Shelf {
+pub struct InboxDir {
     deposit: Deposit,
     stamps: Stamps,
-    room: Room,
+    room: Quota,
     watch: Option<Watch>,
     scan_due: Instant,
     look_due: Instant,
@@ -36,18 +36,18 @@ pub struct Shelf {
 }
 
 /// Something has left, or it is time to look.
-pub enum Notice {
-    Events(io::Result<Vec<Event>>),
+pub enum InboxNotice {
+    Events(io::Result<Vec<DirEvent>>),
     Look,
 }
 
-impl Shelf {
+impl InboxDir {
     /// Prepares the directory. Must be called within the runtime.
     ///
     /// # Errors
     /// The directory cannot be used.
-    pub fn open(dir: &Path, room: Room) -> Result<Shelf> {
-        let mut shelf = Shelf {
+    pub fn open(dir: &Path, room: Quota) -> Result<InboxDir> {
+        let mut inbox_dir = InboxDir {
             deposit: Deposit::open(dir)?,
             stamps: Stamps::default(),
             room,
@@ -57,14 +57,14 @@ impl Shelf {
             last_left: None,
             full: false,
         };
-        let new = shelf.deposit.new_dir();
+        let new = inbox_dir.deposit.new_dir();
         match Watch::departures(&new) {
-            Ok(watch) => shelf.watch = Some(watch),
-            Err(error) => shelf.unwatched(&error),
+            Ok(watch) => inbox_dir.watch = Some(watch),
+            Err(error) => inbox_dir.unwatched(&error),
         }
-        let scanned = shelf.scan();
+        let scanned = inbox_dir.scan();
         scanned.with_context(|| format!("cannot read {}", new.display()))?;
-        Ok(shelf)
+        Ok(inbox_dir)
     }
 
     pub fn dir(&self) -> &Path {
@@ -114,24 +114,24 @@ impl Shelf {
         }
     }
 
-    /// Waits for something that [`Shelf::noticed`] is to be told. May be dropped while it waits.
-    pub async fn notice(&mut self) -> Notice {
+    /// Waits for something that [`InboxDir::noticed`] is to be told. May be dropped while it waits.
+    pub async fn notice(&mut self) -> InboxNotice {
         tokio::select! {
-            events = events(&mut self.watch) => Notice::Events(events),
-            () = reached(Some(self.scan_due.min(self.look_due))) => Notice::Look,
+            events = events(&mut self.watch) => InboxNotice::Events(events),
+            () = reached(Some(self.scan_due.min(self.look_due))) => InboxNotice::Look,
         }
     }
 
     /// Takes note of what has left.
-    pub fn noticed(&mut self, notice: Notice) {
+    pub fn noticed(&mut self, notice: InboxNotice) {
         match notice {
-            Notice::Events(Ok(events)) => events.iter().for_each(|event| self.told(event)),
-            Notice::Events(Err(error)) => {
+            InboxNotice::Events(Ok(events)) => events.iter().for_each(|event| self.told(event)),
+            InboxNotice::Events(Err(error)) => {
                 self.unwatched(&error);
                 self.watch = None;
                 self.scan_due = now();
             }
-            Notice::Look => {
+            InboxNotice::Look => {
                 self.look_due = now() + LOOK;
                 let elsewhere = self.deposit.is_elsewhere();
                 if !elsewhere && now() < self.scan_due {
@@ -144,16 +144,16 @@ impl Shelf {
         }
     }
 
-    fn told(&mut self, event: &Event) {
+    fn told(&mut self, event: &DirEvent) {
         match event {
-            Event::Gone(name) => {
+            DirEvent::Gone(name) => {
                 self.room.left(name);
                 self.deposit.left(name, &self.stamps);
                 self.last_left = Some(name.clone());
             }
-            Event::Lost => self.scan_due = now(),
+            DirEvent::Lost => self.scan_due = now(),
             // Not asked for.
-            Event::Complete(_) | Event::Created(_) => {}
+            DirEvent::Complete(_) | DirEvent::Created(_) => {}
         }
     }
 
@@ -182,9 +182,9 @@ impl Shelf {
             );
             self.deposit.follow().map_err(io::Error::other)?;
         }
-        let stock = self.deposit.stock(&mut self.stamps)?;
-        self.room.counted(stock.messages);
-        self.last_left = stock.left;
+        let inventory = self.deposit.inventory(&mut self.stamps)?;
+        self.room.counted(inventory.messages);
+        self.last_left = inventory.left;
         Ok(())
     }
 
@@ -195,7 +195,7 @@ impl Shelf {
     }
 }
 
-async fn events(watch: &mut Option<Watch>) -> io::Result<Vec<Event>> {
+async fn events(watch: &mut Option<Watch>) -> io::Result<Vec<DirEvent>> {
     match watch {
         Some(watch) => watch.next().await,
         None => std::future::pending().await,

@@ -8,28 +8,28 @@ use log::{Level, log};
 use tokio::task::JoinSet;
 
 use super::append::append;
+use crate::log_throttle::{LogThrottle, worth_a_line};
 use crate::offload;
-use crate::repeats::{Repeats, worth_a_line};
 
 /// So many lines wait for a slow disk. The oldest goes when there are more.
 const MOST: usize = 100;
 
 /// Owns the file.
-pub struct Chronicle {
+pub struct EventLog {
     path: PathBuf,
     waiting: VecDeque<String>,
     /// One batch of lines at a time.
     writing: JoinSet<Result<(), String>>,
-    failures: Repeats,
+    failures: LogThrottle,
 }
 
-impl Chronicle {
-    pub fn new(path: PathBuf) -> Chronicle {
-        Chronicle {
+impl EventLog {
+    pub fn new(path: PathBuf) -> EventLog {
+        EventLog {
             path,
             waiting: VecDeque::new(),
             writing: JoinSet::new(),
-            failures: Repeats::default(),
+            failures: LogThrottle::default(),
         }
     }
 
@@ -100,12 +100,12 @@ mod tests {
     async fn lines_wait_in_order_and_the_oldest_go_when_there_are_too_many() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events");
-        let mut chronicle = Chronicle::new(path.clone());
+        let mut event_log = EventLog::new(path.clone());
         for n in 0..300 {
-            chronicle.add(format!("{n}\n"));
+            event_log.add(format!("{n}\n"));
         }
-        while !chronicle.is_idle() {
-            chronicle.written().await;
+        while !event_log.is_idle() {
+            event_log.written().await;
         }
         let expect: String = (0..1)
             .chain(300 - MOST..300)

@@ -8,10 +8,10 @@ use anyhow::{Result, bail};
 use log::{Level, log};
 use tokio::task::JoinSet;
 
-use super::chronicle::times;
-use super::told::Told;
+use super::event_log::times;
+use super::event_record::EventRecord;
+use crate::log_throttle::{LogThrottle, worth_a_line};
 use crate::process;
-use crate::repeats::{Repeats, worth_a_line};
 
 /// A command has this long.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -22,10 +22,10 @@ const MOST: usize = 32;
 /// Owns the command line.
 pub struct Hook {
     line: String,
-    waiting: VecDeque<Told>,
+    waiting: VecDeque<EventRecord>,
     /// One at a time.
     running: JoinSet<Result<()>>,
-    failures: Repeats,
+    failures: LogThrottle,
 }
 
 impl Hook {
@@ -34,11 +34,11 @@ impl Hook {
             line,
             waiting: VecDeque::new(),
             running: JoinSet::new(),
-            failures: Repeats::default(),
+            failures: LogThrottle::default(),
         }
     }
 
-    pub fn add(&mut self, told: Told) {
+    pub fn add(&mut self, told: EventRecord) {
         if self.waiting.len() >= MOST {
             self.waiting.pop_front();
             self.failed("on-event is slower than the events, the oldest is left out");
@@ -48,7 +48,7 @@ impl Hook {
     }
 
     /// The daemon ends: this is the last one, and there is no time for those that wait.
-    pub fn add_last(&mut self, told: Told) {
+    pub fn add_last(&mut self, told: EventRecord) {
         self.waiting.clear();
         self.add(told);
     }
@@ -87,7 +87,7 @@ impl Hook {
     }
 }
 
-async fn run(line: String, told: Told) -> Result<()> {
+async fn run(line: String, told: EventRecord) -> Result<()> {
     let task = process::shell("on-event", &line, LIMIT);
     let variables = told.variables().into_iter();
     let task = variables.fold(task, |task, (name, value)| task.variable(name, value));
@@ -101,8 +101,8 @@ async fn run(line: String, told: Told) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn told(reason: usize) -> Told {
-        Told::stopped(&reason.to_string())
+    fn told(reason: usize) -> EventRecord {
+        EventRecord::stopped(&reason.to_string())
     }
 
     fn reasons(hook: &Hook) -> Vec<String> {

@@ -5,16 +5,16 @@
 //! |---|---|
 //! | `reporter` | the task that hears of everything and waits for nobody |
 //! | `told` | an event as a line and as variables (pure) |
-//! | `chronicle`, `append` | the file of events |
+//! | `event_log`, `append` | the file of events |
 //! | `hook` | the command for each event |
 //! | `supervisor` | readiness and signs of life, for s6 and systemd |
 
 mod append;
-mod chronicle;
+mod event_log;
+mod event_record;
 mod hook;
 mod reporter;
 mod supervisor;
-mod told;
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub use supervisor::Supervisor;
 
 /// Who is told, and how.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct SupervisionOptions {
     /// The file of events.
     pub events: Option<PathBuf>,
     /// A line for `sh -c` for each event.
@@ -33,7 +33,7 @@ pub struct Options {
     pub notify_fd: Option<u8>,
 }
 
-impl Options {
+impl SupervisionOptions {
     /// What a start would stumble over. Nothing is made.
     pub fn problems(&self) -> Vec<String> {
         let problem = |path: &PathBuf| {

@@ -13,10 +13,10 @@ use super::view::View;
 
 /// What an answer is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum DesiredAnswer {
     /// The wish is in force, or was turned down.
     InForce,
-    /// It is in force and must not be cleared before [`Wishes::release`].
+    /// It is in force and must not be cleared before [`DesiredAnswers::release`].
     Held,
     /// It is a command, with what the validation made of it, if anything is to be done. It is carried
     /// out when the cloud has cleared the wish at our request.
@@ -36,7 +36,7 @@ enum Stage {
 }
 
 #[derive(Clone, Debug)]
-struct Wish {
+struct AnsweredDesired {
     /// What was answered, as the cloud has it.
     answered: Value,
     /// The version of the shadow that it was read from.
@@ -47,17 +47,17 @@ struct Wish {
 }
 
 /// A command that is to be carried out: its key, and what its service reads.
-pub type Order = (String, Value);
+pub type OneShot = (String, Value);
 
 /// The wishes that were answered, by key.
 #[derive(Debug, Default)]
-pub struct Wishes {
-    answered: BTreeMap<String, Wish>,
+pub struct DesiredAnswers {
+    answered: BTreeMap<String, AnsweredDesired>,
     /// The last wish of each key that the cloud has cleared.
     cleared: BTreeMap<String, Value>,
 }
 
-impl Wishes {
+impl DesiredAnswers {
     /// What is still to be answered of the wish that there is now. For a command that is the whole
     /// wish, because what was not carried out yet becomes a part of it.
     pub fn fresh(&self, key: &str, desired: Option<&Value>) -> Option<Value> {
@@ -72,11 +72,11 @@ impl Wishes {
     }
 
     /// The wish that there is now was answered as a whole.
-    pub fn answer(&mut self, key: &str, desired: &Value, version: u64, answer: Answer) {
+    pub fn answer(&mut self, key: &str, desired: &Value, version: u64, answer: DesiredAnswer) {
         let (stage, command) = match answer {
-            Answer::InForce => (Stage::Answered, None),
-            Answer::Held => (Stage::Held, None),
-            Answer::Command(command) => (Stage::Answered, Some(command)),
+            DesiredAnswer::InForce => (Stage::Answered, None),
+            DesiredAnswer::Held => (Stage::Held, None),
+            DesiredAnswer::Command(command) => (Stage::Answered, Some(command)),
         };
         let earlier = self.answered.remove(key);
         // A delta leaves out what is reported already, though it was answered and is there still.
@@ -84,7 +84,7 @@ impl Wishes {
             Some(earlier) => union(earlier.answered, desired),
             None => desired.clone(),
         };
-        let wish = Wish {
+        let wish = AnsweredDesired {
             answered,
             version,
             stage,
@@ -156,8 +156,8 @@ impl Wishes {
 
     /// The cloud has cleared it at our request, which made this version. What was answered of a newer
     /// one is another wish.
-    pub fn cleared(&mut self, key: &str, version: u64) -> Option<Order> {
-        let older = |wish: &&mut Wish| wish.version < version;
+    pub fn cleared(&mut self, key: &str, version: u64) -> Option<OneShot> {
+        let older = |wish: &&mut AnsweredDesired| wish.version < version;
         self.answered.get_mut(key).filter(older)?;
         let (key, wish) = self.answered.remove_entry(key)?;
         self.cleared.insert(key.clone(), wish.answered);
@@ -169,7 +169,7 @@ impl Wishes {
     ///
     /// `ours`: what is gone after its clearing was asked for was cleared at our request, and not by
     /// somebody else. Gives the commands that are to be carried out then.
-    pub fn look(&mut self, view: &View, ours: bool) -> Vec<Order> {
+    pub fn look(&mut self, view: &View, ours: bool) -> Vec<OneShot> {
         let mut orders = Vec::new();
         if !view.is_whole() {
             return orders;
@@ -186,7 +186,7 @@ impl Wishes {
     }
 
     /// Takes away what is gone. Gives its command, if its clearing was asked for.
-    fn take(&mut self, key: &str) -> Option<Order> {
+    fn take(&mut self, key: &str) -> Option<OneShot> {
         let (key, wish) = self.answered.remove_entry(key)?;
         if wish.stage != Stage::Clearing {
             return None;
@@ -215,7 +215,8 @@ impl Wishes {
     pub fn wished(&mut self, desired: &Map<String, Value>, version: u64) -> bool {
         let mut again = false;
         for (key, patch) in desired {
-            let older = |wish: &&mut Wish| wish.version < version && wish.command.is_none();
+            let older =
+                |wish: &&mut AnsweredDesired| wish.version < version && wish.command.is_none();
             let Some(wish) = self.answered.get_mut(key).filter(older) else {
                 continue;
             };
@@ -242,5 +243,5 @@ impl Wishes {
 }
 
 #[cfg(test)]
-#[path = "wish_tests.rs"]
+#[path = "desired_tests.rs"]
 mod tests;

@@ -9,22 +9,22 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::chronicle::Chronicle;
+use super::event_log::EventLog;
+use super::event_record::EventRecord;
 use super::hook::Hook;
-use super::told::Told;
-use super::{Options, Supervisor};
+use super::{SupervisionOptions, Supervisor};
 use crate::clock::{now, reached};
-use crate::mqtt::Watcher;
+use crate::mqtt::EventReceiver;
 
-/// For what is still to be told when the daemon ends. Together with the farewell to the broker it is
+/// For what is still to be told when the daemon ends. Together with the DISCONNECT it is
 /// less than the 2 s that a stop may take.
 const FAREWELL: Duration = Duration::from_millis(600);
 
 /// Tells the file, the command and the supervisor.
 pub struct Reporter {
-    watcher: Watcher,
+    receiver: EventReceiver,
     supervisor: Supervisor,
-    chronicle: Option<Chronicle>,
+    event_log: Option<EventLog>,
     hook: Option<Hook>,
     missed: u64,
     ready: bool,
@@ -41,14 +41,18 @@ pub struct Reports {
 
 impl Reporter {
     /// `None`: nobody wants to know.
-    pub fn new(options: &Options, supervisor: Supervisor, watcher: Watcher) -> Option<Reporter> {
-        let chronicle = options.events.clone().map(Chronicle::new);
+    pub fn new(
+        options: &SupervisionOptions,
+        supervisor: Supervisor,
+        receiver: EventReceiver,
+    ) -> Option<Reporter> {
+        let event_log = options.events.clone().map(EventLog::new);
         let hook = options.on_event.clone().map(Hook::new);
-        let wanted = chronicle.is_some() || hook.is_some() || supervisor.listens();
+        let wanted = event_log.is_some() || hook.is_some() || supervisor.listens();
         wanted.then(|| Reporter {
-            watcher,
+            receiver,
             supervisor,
-            chronicle,
+            event_log,
             hook,
             missed: 0,
             ready: false,
@@ -68,9 +72,9 @@ impl Reporter {
         let mut next_beat = beat.map(|beat| now() + beat);
         let reason = loop {
             tokio::select! {
-                Some(event) = self.watcher.events.recv() => self.happened((&event).into()),
-                Ok(()) = self.watcher.ready.changed() => self.tell_ready(),
-                () = written(&mut self.chronicle) => {}
+                Some(event) = self.receiver.events.recv() => self.happened((&event).into()),
+                Ok(()) = self.receiver.ready.changed() => self.tell_ready(),
+                () = written(&mut self.event_log) => {}
                 () = ended(&mut self.hook) => {}
                 Some(_) = self.telling.join_next() => {}
                 () = reached(next_beat) => {
@@ -80,14 +84,14 @@ impl Reporter {
                 reason = &mut stopped => break reason.unwrap_or_default(),
             }
         };
-        while let Ok(event) = self.watcher.events.try_recv() {
+        while let Ok(event) = self.receiver.events.try_recv() {
             self.happened((&event).into());
         }
         self.stopped(&reason).await;
     }
 
-    fn happened(&mut self, told: Told) {
-        let missed = *self.watcher.missed.borrow();
+    fn happened(&mut self, told: EventRecord) {
+        let missed = *self.receiver.missed.borrow();
         if missed != self.missed {
             warn!("{} events were not told", missed - self.missed);
             self.missed = missed;
@@ -98,45 +102,45 @@ impl Reporter {
         }
     }
 
-    fn write(&mut self, told: &Told) {
-        if let Some(chronicle) = &mut self.chronicle {
+    fn write(&mut self, told: &EventRecord) {
+        if let Some(event_log) = &mut self.event_log {
             // Before 1970 is as good as 1970.
             let time = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-            chronicle.add(told.line(time, std::process::id()));
+            event_log.add(told.line(time, std::process::id()));
         }
     }
 
     /// For the first time only, whatever becomes of the connection.
     fn tell_ready(&mut self) {
-        if !self.ready && *self.watcher.ready.borrow() {
+        if !self.ready && *self.receiver.ready.borrow() {
             self.ready = true;
             self.telling.spawn(self.supervisor.clone().ready());
         }
     }
 
     async fn stopped(mut self, reason: &str) {
-        let told = Told::stopped(reason);
+        let told = EventRecord::stopped(reason);
         self.write(&told);
         if let Some(hook) = &mut self.hook {
             hook.add_last(told);
         }
         while !self.is_idle() {
             tokio::select! {
-                () = written(&mut self.chronicle) => {}
+                () = written(&mut self.event_log) => {}
                 () = ended(&mut self.hook) => {}
             }
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.chronicle.as_ref().is_none_or(Chronicle::is_idle)
+        self.event_log.as_ref().is_none_or(EventLog::is_idle)
             && self.hook.as_ref().is_none_or(Hook::is_idle)
     }
 }
 
-async fn written(chronicle: &mut Option<Chronicle>) {
-    match chronicle {
-        Some(chronicle) => chronicle.written().await,
+async fn written(event_log: &mut Option<EventLog>) {
+    match event_log {
+        Some(event_log) => event_log.written().await,
         None => pending().await,
     }
 }

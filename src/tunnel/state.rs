@@ -13,7 +13,7 @@ const REMEMBERED: usize = 16;
 
 /// Something to do, in this order.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Action<R> {
+pub enum ProxyAction<R> {
     /// Start a proxy for this, and say [`Slot::started`] or [`Slot::not_started`].
     Start(R),
     /// Tell the proxy to end, and say [`Slot::ended`] when it has.
@@ -23,7 +23,7 @@ pub enum Action<R> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum State {
+enum ProxyState {
     Closed,
     Starting,
     Open,
@@ -33,17 +33,17 @@ enum State {
 
 /// The tunnel of one thing. `R` is what is kept of a request.
 #[derive(Debug)]
-pub struct Slot<R> {
-    state: State,
+pub struct TunnelState<R> {
+    state: ProxyState,
     closing: bool,
     waiting: Option<(Token, R)>,
     used: VecDeque<Token>,
 }
 
-impl<R> Default for Slot<R> {
+impl<R> Default for TunnelState<R> {
     fn default() -> Self {
-        Slot {
-            state: State::Closed,
+        TunnelState {
+            state: ProxyState::Closed,
             closing: false,
             waiting: None,
             used: VecDeque::new(),
@@ -51,7 +51,7 @@ impl<R> Default for Slot<R> {
     }
 }
 
-impl<R> Slot<R> {
+impl<R> TunnelState<R> {
     /// Whether a proxy was started with this token, or will be.
     pub fn knows(&self, token: &Token) -> bool {
         let waiting = self.waiting.as_ref().map(|(token, _)| token);
@@ -60,7 +60,7 @@ impl<R> Slot<R> {
 
     /// A tunnel is asked for. Hands back the request that waited, which comes to nothing.
     pub fn asked(&mut self, token: Token, request: R) -> Option<R> {
-        self.closing = self.state == State::Open;
+        self.closing = self.state == ProxyState::Open;
         let replaced = self.waiting.replace((token, request));
         replaced.map(|(_, request)| request)
     }
@@ -68,7 +68,7 @@ impl<R> Slot<R> {
     /// The tunnel is to be closed, and none opened. `None`: there is none. Else the request that
     /// waited, if one did.
     pub fn close_asked(&mut self) -> Option<Option<R>> {
-        let open = self.state == State::Open;
+        let open = self.state == ProxyState::Open;
         if !open && self.waiting.is_none() {
             return None;
         }
@@ -78,55 +78,55 @@ impl<R> Slot<R> {
 
     /// The proxy runs.
     pub fn started(&mut self) {
-        self.state = State::Open;
+        self.state = ProxyState::Open;
     }
 
     /// There is no proxy. The token may be used again.
     pub fn not_started(&mut self) {
-        self.state = State::Closed;
+        self.state = ProxyState::Closed;
         self.used.pop_back();
     }
 
     /// The proxy has ended. Whether it was told to.
     pub fn ended(&mut self) -> bool {
-        let told = matches!(self.state, State::Ending(_));
-        self.state = State::Closed;
+        let told = matches!(self.state, ProxyState::Ending(_));
+        self.state = ProxyState::Closed;
         self.closing = false;
         told
     }
 
-    pub fn next(&mut self, now: Instant) -> Option<Action<R>> {
+    pub fn next(&mut self, now: Instant) -> Option<ProxyAction<R>> {
         match &mut self.state {
-            State::Closed => {
+            ProxyState::Closed => {
                 let (token, request) = self.waiting.take()?;
                 self.used.push_back(token);
                 if self.used.len() > REMEMBERED {
                     self.used.pop_front();
                 }
-                self.state = State::Starting;
-                Some(Action::Start(request))
+                self.state = ProxyState::Starting;
+                Some(ProxyAction::Start(request))
             }
-            State::Open if self.closing => {
-                self.state = State::Ending(Some(now + PATIENCE));
+            ProxyState::Open if self.closing => {
+                self.state = ProxyState::Ending(Some(now + PATIENCE));
                 self.closing = false;
-                Some(Action::Terminate)
+                Some(ProxyAction::Terminate)
             }
-            State::Ending(due) if due.is_some_and(|due| due <= now) => {
+            ProxyState::Ending(due) if due.is_some_and(|due| due <= now) => {
                 *due = None;
-                Some(Action::Kill)
+                Some(ProxyAction::Kill)
             }
-            State::Starting | State::Open | State::Ending(_) => None,
+            ProxyState::Starting | ProxyState::Open | ProxyState::Ending(_) => None,
         }
     }
 
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Ending(due) => due,
-            State::Closed | State::Starting | State::Open => None,
+            ProxyState::Ending(due) => due,
+            ProxyState::Closed | ProxyState::Starting | ProxyState::Open => None,
         }
     }
 }
 
 #[cfg(test)]
-#[path = "slot_tests.rs"]
+#[path = "state_tests.rs"]
 mod tests;

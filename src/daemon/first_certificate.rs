@@ -10,7 +10,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::mqtt;
-use crate::provision::{self, Job, Settings};
+use crate::provision::{self, Provisioning, Settings};
 
 /// How new certificates are got, if they are.
 ///
@@ -43,10 +43,10 @@ pub async fn complete(config: &Config, settings: &Settings) -> Option<SystemTime
 pub fn job(
     config: &Config,
     settings: Settings,
-    connection: mqtt::Options,
+    connection: mqtt::ConnectionOptions,
     trial: bool,
-) -> Option<Job> {
-    Some(Job {
+) -> Option<Provisioning> {
+    Some(Provisioning {
         settings,
         store: Certstore::new(config.certificate.store.as_deref()?),
         roots: config.roots.clone(),
@@ -56,7 +56,7 @@ pub fn job(
 }
 
 /// The first certificate of this device.
-pub async fn first(job: Job) -> Exit {
+pub async fn first(job: Provisioning) -> Exit {
     info!("there is no certificate, provisioning");
     match provision::provision(&job).await {
         Ok(staged) => {

@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::document::same;
 use super::javascript;
+use super::known_file;
 use super::marker;
-use super::memory;
 use super::outbox::Scope;
-use super::plan::{self, Present, Write};
+use super::outfile_plan::{self, Present, Write};
 use super::script::Verdict;
 use super::service::{Output, Service};
 use super::validate::Validator;
@@ -38,7 +38,7 @@ pub struct Settled {
 
 /// Owns the outfile of one service.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct Outfile {
     pub service: Service,
     /// Where the outfile really is. `None`: it is never written.
     outfile: Option<PathBuf>,
@@ -52,14 +52,14 @@ pub struct Keeper {
     owed: Option<u32>,
 }
 
-impl Keeper {
+impl Outfile {
     /// Looks at what stands beside the outfile: blocks.
-    pub fn new(service: Service) -> Keeper {
-        Keeper::with(service, Validator::new(javascript::PATIENCE))
+    pub fn new(service: Service) -> Outfile {
+        Outfile::with(service, Validator::new(javascript::PATIENCE))
     }
 
     /// The same with a validator of its own.
-    pub fn with(service: Service, validator: Validator) -> Keeper {
+    pub fn with(service: Service, validator: Validator) -> Outfile {
         let outfile = match &service.output {
             Output::Ephemeral => None,
             Output::File { path, .. } => {
@@ -68,9 +68,9 @@ impl Keeper {
                 (real != Path::new("/dev/null")).then_some(real)
             }
         };
-        let known = outfile.as_deref().and_then(memory::read);
+        let known = outfile.as_deref().and_then(known_file::read);
         let owed = outfile.as_deref().and_then(owed);
-        Keeper {
+        Outfile {
             service,
             outfile,
             known,
@@ -80,7 +80,7 @@ impl Keeper {
         }
     }
 
-    pub fn outfile(&self) -> Option<&Path> {
+    pub fn path(&self) -> Option<&Path> {
         self.outfile.as_deref()
     }
 
@@ -89,7 +89,7 @@ impl Keeper {
         self.owed
     }
 
-    /// Its validation has come to no end too often: nothing is settled until [`Keeper::enable`].
+    /// Its validation has come to no end too often: nothing is settled until [`Outfile::enable`].
     pub fn is_disabled(&self) -> bool {
         self.validator.is_disabled()
     }
@@ -127,10 +127,11 @@ impl Keeper {
                 Err(reason) => rejected.push((index, reason)),
             }
         }
-        let rendered = plan::rendered(&self.service, &config).map_err(anyhow::Error::msg)?;
+        let rendered =
+            outfile_plan::rendered(&self.service, &config).map_err(anyhow::Error::msg)?;
         let mut notify = false;
         if let Some(rendered) = rendered {
-            config = plan::as_rendered(&self.service, config, &rendered);
+            config = outfile_plan::as_rendered(&self.service, config, &rendered);
             notify = self.write(&present, &config, rendered).await?;
         }
         Ok(Settled {
@@ -142,7 +143,7 @@ impl Keeper {
 
     /// The configuration with this patch, or why it is turned down.
     async fn judge(&mut self, config: &Value, patch: &Value) -> Result<Result<Value, String>> {
-        let asked = plan::asked_for(config, patch);
+        let asked = outfile_plan::asked_for(config, patch);
         if same(&asked, config) && !self.is_ephemeral() {
             return Ok(Ok(asked));
         }
@@ -151,13 +152,13 @@ impl Keeper {
             Verdict::Remove => Value::Null,
             Verdict::Rejected(reason) | Verdict::Failed(reason) => return Ok(Err(reason)),
         };
-        Ok(plan::rendered(&self.service, &accepted).map(|_| accepted))
+        Ok(outfile_plan::rendered(&self.service, &accepted).map(|_| accepted))
     }
 
     async fn present(&mut self, reported: &Value) -> Result<Present> {
         // What the cloud holds, as far as it can be in force here.
-        let reported = plan::written(&self.service, reported);
-        let reported = match plan::rendered(&self.service, &reported) {
+        let reported = outfile_plan::written(&self.service, reported);
+        let reported = match outfile_plan::rendered(&self.service, &reported) {
             Ok(_) => reported,
             Err(_) => Value::Null,
         };
@@ -196,7 +197,7 @@ impl Keeper {
         reported: Value,
     ) -> Result<Present> {
         let known = self.known.as_ref().unwrap_or(&reported);
-        let (value, base) = match plan::parsed(format, &bytes, known) {
+        let (value, base) = match outfile_plan::parsed(format, &bytes, known) {
             Ok(value) => {
                 self.complaint = None;
                 (value.clone(), value)
@@ -210,8 +211,8 @@ impl Keeper {
         };
         Ok(Present {
             bytes: Some(bytes),
-            value: plan::written(&self.service, &value),
-            base: plan::written(&self.service, &base),
+            value: outfile_plan::written(&self.service, &value),
+            base: outfile_plan::written(&self.service, &base),
         })
     }
 
@@ -231,7 +232,7 @@ impl Keeper {
         config: &Value,
         rendered: Rendered,
     ) -> Result<bool> {
-        let write = plan::compare(&self.service, present, config, rendered.bytes);
+        let write = outfile_plan::compare(&self.service, present, config, rendered.bytes);
         let (bytes, notify) = match write {
             Write::Nothing => return Ok(false),
             Write::Meaning(bytes) => {
@@ -244,11 +245,12 @@ impl Keeper {
             warn!("{}: {warning}", self.service.key);
         }
         if let Some(path) = self.outfile.clone() {
-            let (old, new) = (&present.value, plan::written(&self.service, config));
-            if self.known.is_some() || plan::worth_knowing(&self.service, &bytes, &new) {
+            let (old, new) = (&present.value, outfile_plan::written(&self.service, config));
+            if self.known.is_some() || outfile_plan::worth_knowing(&self.service, &bytes, &new) {
                 // Until it is replaced, a kill may leave the old file or the new one: both must be
                 // read as they were meant.
-                self.keep_in_mind(Some(plan::asked_for(old, &new))).await?;
+                self.persist_known(Some(outfile_plan::asked_for(old, &new)))
+                    .await?;
             }
             let contents = bytes.clone();
             offload::run(move || replace(&path, &contents, notify)).await??;
@@ -259,19 +261,19 @@ impl Keeper {
 
     /// Remembers what the file means, where its text alone does not tell.
     async fn remember(&mut self, config: &Value, bytes: &[u8]) -> Result<()> {
-        let written = plan::written(&self.service, config);
+        let written = outfile_plan::written(&self.service, config);
         if self.outfile.is_none() {
             self.known = Some(written);
             return Ok(());
         }
-        let worth = plan::worth_knowing(&self.service, bytes, &written);
-        self.keep_in_mind(worth.then_some(written)).await
+        let worth = outfile_plan::worth_knowing(&self.service, bytes, &written);
+        self.persist_known(worth.then_some(written)).await
     }
 
-    async fn keep_in_mind(&mut self, known: Option<Value>) -> Result<()> {
+    async fn persist_known(&mut self, known: Option<Value>) -> Result<()> {
         if let (Some(path), true) = (self.outfile.clone(), known != self.known) {
             let remembered = known.clone();
-            offload::run(move || memory::write(&path, remembered.as_ref())).await??;
+            offload::run(move || known_file::write(&path, remembered.as_ref())).await??;
             self.known = known;
         }
         Ok(())

@@ -12,16 +12,16 @@ use tokio::task::yield_now;
 
 use super::Name;
 use super::disks::Disks;
-use super::maildir::Departure;
-use super::opened::{Held, Opened};
-use super::opening::{Places, Taken};
+use super::maildir::Removal;
+use super::opened::{HeldFile, Opened};
+use super::opening::{Dispatched, OpenPermits};
 use super::order::Facts;
-use super::outcome::{Disposal, Next, Outcome, Readiness};
+use super::outcome::{Disposal, NextRequest, Outcome, Readiness};
+use super::postponements::Troubles;
 use super::queue::{self, Queue};
-use super::troubles::Troubles;
-use super::worker::{Answer, News, Order, Worker};
+use super::worker::{OpenReply, Worker, WorkerEvent, WorkerRequest};
 use crate::clock::now;
-use crate::repeats::{Repeats, worth_a_line};
+use crate::log_throttle::{LogThrottle, worth_a_line};
 
 /// News that may wait. The thread waits when there are more.
 const NEWS: usize = 64;
@@ -39,16 +39,16 @@ pub fn without_priority(opened: &mut Opened) -> Facts {
 }
 
 /// The requests of one action directory.
-pub struct Desk {
+pub struct ActionDir {
     dir: PathBuf,
-    orders: mpsc::Sender<Order>,
-    news: mpsc::Receiver<News>,
-    buffer: Vec<News>,
+    orders: mpsc::Sender<WorkerRequest>,
+    news: mpsc::Receiver<WorkerEvent>,
+    buffer: Vec<WorkerEvent>,
     /// Requests that are to be opened together, as soon as no more can be taken.
-    to_open: Vec<(Name, Answer)>,
+    to_open: Vec<(Name, OpenReply)>,
     queue: Queue,
     /// Requests that are being opened.
-    places: Places,
+    places: OpenPermits,
     /// Files that wait for a look at who writes them, and such that wait to leave.
     checking: usize,
     leaving: usize,
@@ -60,13 +60,13 @@ pub struct Desk {
     /// The queue counts the time without an answer.
     counting: bool,
     troubles: Troubles,
-    refusals: Repeats,
+    refusals: LogThrottle,
 }
 
-/// What [`Desk::notice`] has waited for.
-pub struct Notice(Vec<News>);
+/// What [`ActionDir::notice`] has waited for.
+pub struct Notice(Vec<WorkerEvent>);
 
-impl Desk {
+impl ActionDir {
     /// Prepares the directory and starts its thread.
     ///
     /// # Errors
@@ -74,10 +74,10 @@ impl Desk {
     pub async fn open(
         dir: &Path,
         keep_failed: usize,
-        options: queue::Options,
+        options: queue::QueueOptions,
         facts: fn(&mut Opened) -> Facts,
         disks: &Disks,
-    ) -> Result<Desk> {
+    ) -> Result<ActionDir> {
         // All that can be under way at one time, so that no order ever waits for a place.
         let (orders, to_do) = mpsc::channel(2 * options.window + 2 * MOST_LEAVING);
         let (tell, news) = mpsc::channel(NEWS);
@@ -85,14 +85,14 @@ impl Desk {
         let open = move || Worker::open(&path, keep_failed, order, facts);
         let work = move |worker: Worker| worker.run(to_do, tell);
         disks.start(dir, open, work).await?;
-        Ok(Desk {
+        Ok(ActionDir {
             dir: dir.to_owned(),
             orders,
             news,
             buffer: Vec::new(),
             to_open: Vec::new(),
             queue: Queue::new(options),
-            places: Places::default(),
+            places: OpenPermits::default(),
             checking: 0,
             leaving: 0,
             keep_failed,
@@ -101,7 +101,7 @@ impl Desk {
             up: false,
             counting: false,
             troubles: Troubles::default(),
-            refusals: Repeats::default(),
+            refusals: LogThrottle::default(),
         })
     }
 
@@ -109,14 +109,14 @@ impl Desk {
         &self.dir
     }
 
-    /// Waits for something that [`Desk::noticed`] is to be told. May be dropped while it waits.
+    /// Waits for something that [`ActionDir::noticed`] is to be told. May be dropped while it waits.
     pub async fn notice(&mut self) -> Notice {
         if !self.to_open.is_empty() {
             // Whoever can take another one does it now. Those that are opened together are sent together,
             // and one message to the thread is enough.
             yield_now().await;
             let together = std::mem::take(&mut self.to_open);
-            self.order(Order::Open(together));
+            self.order(WorkerRequest::Open(together));
         }
         tokio::select! {
             biased;
@@ -135,16 +135,16 @@ impl Desk {
     pub fn noticed(&mut self, notice: Notice) {
         for news in notice.0 {
             match news {
-                News::Found(requests) => {
+                WorkerEvent::Found(requests) => {
                     for (name, facts) in requests {
                         self.arrived(name, facts);
                     }
                 }
-                News::Scanned => {
+                WorkerEvent::Scanned => {
                     self.scanned = true;
                     self.scan_ordered = false;
                 }
-                News::Checked {
+                WorkerEvent::Checked {
                     name,
                     opened,
                     reason,
@@ -156,9 +156,9 @@ impl Desk {
                     } else {
                         Outcome::Unusable(reason)
                     };
-                    self.dispose(&name, Held::Open(opened), outcome, "");
+                    self.dispose(&name, HeldFile::Open(opened), outcome, "");
                 }
-                News::Left {
+                WorkerEvent::Left {
                     name,
                     departure,
                     reason,
@@ -166,7 +166,7 @@ impl Desk {
                     self.leaving = self.leaving.saturating_sub(1);
                     self.left(&name, &departure, reason.as_deref());
                 }
-                News::Refused {
+                WorkerEvent::Refused {
                     name,
                     departure,
                     reason,
@@ -188,7 +188,7 @@ impl Desk {
         self.checking + self.leaving > 0
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, order: WorkerRequest) {
         if let Err(error) = self.orders.try_send(order) {
             // There is room for all, and the thread ends only with the process.
             error!("lost an order for {}: {error}", self.dir.display());
@@ -200,7 +200,7 @@ impl Desk {
         self.up = true;
         self.count_time();
         if !std::mem::replace(&mut self.scan_ordered, true) {
-            self.order(Order::Scan);
+            self.order(WorkerRequest::Scan);
         }
     }
 
@@ -238,8 +238,8 @@ impl Desk {
         self.queue.jammed(now())
     }
 
-    /// Whether [`Desk::take`] would hand out something, now that some pauses may be over. To be asked
-    /// before [`Desk::deadline`].
+    /// Whether [`ActionDir::take`] would hand out something, now that some pauses may be over. To be asked
+    /// before [`ActionDir::deadline`].
     pub fn readiness(&mut self) -> Readiness {
         self.count_time();
         self.queue.resume(now());
@@ -261,13 +261,13 @@ impl Desk {
     }
 
     /// The next request, whose file is being opened. `None`: nothing waits.
-    pub fn take(&mut self) -> Option<Taken> {
-        let Next { name, prioritised } = self.queue.next(now())?;
+    pub fn take(&mut self) -> Option<Dispatched> {
+        let NextRequest { name, prioritised } = self.queue.next(now())?;
         let (answer, result) = oneshot::channel();
         self.to_open.push((name.clone(), answer));
         let opening = self.places.take(result);
         self.count_time();
-        Some(Taken {
+        Some(Dispatched {
             name,
             prioritised,
             opening,
@@ -275,18 +275,18 @@ impl Desk {
     }
 
     /// What became of a request. `done` is the line for the log if it was carried out.
-    pub fn settle(&mut self, name: &Name, held: Held, outcome: Outcome, done: &str) {
+    pub fn settle(&mut self, name: &Name, held: HeldFile, outcome: Outcome, done: &str) {
         match (held, outcome) {
-            (Held::Open(opened), Outcome::Unusable(reason)) => {
+            (HeldFile::Open(opened), Outcome::Unusable(reason)) => {
                 self.checking += 1;
-                self.order(Order::Check(name.clone(), opened, reason));
+                self.order(WorkerRequest::Check(name.clone(), opened, reason));
             }
             (held, outcome) => self.dispose(name, held, outcome, done),
         }
         self.count_time();
     }
 
-    fn dispose(&mut self, name: &Name, held: Held, outcome: Outcome, done: &str) {
+    fn dispose(&mut self, name: &Name, held: HeldFile, outcome: Outcome, done: &str) {
         let told = outcome.clone();
         if !matches!(outcome, Outcome::Postponed(_)) {
             self.troubles.ended(name);
@@ -295,8 +295,10 @@ impl Desk {
             Disposal::Remove => {
                 info!("{done}");
                 match held {
-                    Held::Open(opened) => self.leaves(Order::Remove(name.clone(), opened)),
-                    Held::Closed(_) => self.queue.gone(name),
+                    HeldFile::Open(opened) => {
+                        self.leaves(WorkerRequest::Remove(name.clone(), opened))
+                    }
+                    HeldFile::Closed(_) => self.queue.gone(name),
                 }
             }
             Disposal::MoveToFailed { reason, attempts } => {
@@ -305,12 +307,12 @@ impl Desk {
                 } else {
                     reason
                 };
-                self.leaves(Order::Fail(name.clone(), held, reason));
+                self.leaves(WorkerRequest::Fail(name.clone(), held, reason));
             }
             Disposal::Forget => {
                 debug!("'{name}' is gone");
                 self.queue.gone(name);
-                self.order(Order::Look(name.clone()));
+                self.order(WorkerRequest::Look(name.clone()));
             }
             Disposal::Keep { pause } => match told {
                 Outcome::Refused(refusal) => self.refused(name, pause, &refusal.reason),
@@ -340,7 +342,7 @@ impl Desk {
         );
     }
 
-    fn leaves(&mut self, order: Order) {
+    fn leaves(&mut self, order: WorkerRequest) {
         self.leaving += 1;
         self.order(order);
     }
@@ -359,14 +361,14 @@ impl Desk {
         );
     }
 
-    fn left(&mut self, name: &Name, departure: &Departure, reason: Option<&str>) {
+    fn left(&mut self, name: &Name, departure: &Removal, reason: Option<&str>) {
         if let Some(reason) = reason {
             self.given_up(name, departure, reason);
         }
         match departure {
-            Departure::Done | Departure::Deleted(_) => {}
-            Departure::Replaced => debug!("'{name}' was replaced by a newer file"),
-            Departure::Stuck(error) => error!(
+            Removal::Done | Removal::Deleted(_) => {}
+            Removal::Replaced => debug!("'{name}' was replaced by a newer file"),
+            Removal::Stuck(error) => error!(
                 "cannot remove '{name}' from {}, it is ignored from now on: {error}",
                 self.dir.display()
             ),
@@ -374,20 +376,20 @@ impl Desk {
         self.queue.gone(name);
     }
 
-    fn given_up(&self, name: &Name, departure: &Departure, reason: &str) {
+    fn given_up(&self, name: &Name, departure: &Removal, reason: &str) {
         match departure {
-            Departure::Done if self.keep_failed == 0 => {
+            Removal::Done if self.keep_failed == 0 => {
                 warn!("deleted '{name}', failed/ keeps nothing: {reason}");
             }
-            Departure::Done => warn!("moved '{name}' to failed/: {reason}"),
-            Departure::Deleted(error) => {
+            Removal::Done => warn!("moved '{name}' to failed/: {reason}"),
+            Removal::Deleted(error) => {
                 error!("deleted '{name}', it cannot be moved to failed/ ({error}): {reason}");
             }
-            Departure::Replaced | Departure::Stuck(_) => warn!("gave up '{name}': {reason}"),
+            Removal::Replaced | Removal::Stuck(_) => warn!("gave up '{name}': {reason}"),
         }
     }
 }
 
 #[cfg(test)]
-#[path = "desk_tests.rs"]
+#[path = "action_dir_tests.rs"]
 mod tests;

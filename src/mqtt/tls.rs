@@ -9,7 +9,7 @@ use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{ClientConfig, InconsistentKeys, RootCertStore, crypto};
 
 use crate::identity::{Credentials, Endpoint};
-use crate::pem::{self, Wanted};
+use crate::pem::{self, PemKind};
 use crate::x509;
 
 /// What port 443 needs to speak MQTT with a client certificate instead of HTTPS.
@@ -37,7 +37,7 @@ impl Roots {
             store: RootCertStore::empty(),
             problems: Vec::new(),
         };
-        let certificates = pem::read(&pem, Wanted::Certificate).map_err(|why| {
+        let certificates = pem::read(&pem, PemKind::Certificate).map_err(|why| {
             anyhow!(
                 "{}: {why}; --cacert needs the root CA of the endpoint in PEM",
                 file.display()
@@ -102,7 +102,7 @@ impl Tls {
 fn shown(credentials: &Credentials) -> Result<CertifiedKey> {
     let file = credentials.certificate_file.display();
     let chain: Vec<CertificateDer<'static>> =
-        pem::read(&credentials.certificate, Wanted::Certificate)
+        pem::read(&credentials.certificate, PemKind::Certificate)
             .map_err(|why| anyhow!("{file}: {why}"))?
             .into_iter()
             .map(|(_, der)| der.into())
@@ -146,7 +146,7 @@ fn mismatch(credentials: &Credentials) -> anyhow::Error {
 /// No error text here comes from a parser: it may hold the key.
 fn signing_key(credentials: &Credentials) -> Result<Arc<dyn SigningKey>> {
     let file = credentials.key_file.display();
-    let keys = pem::read(&credentials.private_key, Wanted::PrivateKey)
+    let keys = pem::read(&credentials.private_key, PemKind::PrivateKey)
         .map_err(|why| anyhow!("{file}: {why}"))?;
     let Some((label, der)) = keys.into_iter().next() else {
         bail!("{file} holds no private key");

@@ -1,7 +1,7 @@
 use super::*;
+use crate::shadow::desired::DesiredAnswer;
 use crate::shadow::outbox::{Report, Scope};
 use crate::shadow::topics::Channel;
-use crate::shadow::wish::Answer;
 use crate::spool::Name;
 use serde_json::Map;
 use std::ffi::OsStr;
@@ -12,14 +12,14 @@ fn start() -> Instant {
 
 /// A conversation, with words for what happens in it.
 struct Talk {
-    thing: Thing,
+    thing: Conversation,
     now: Instant,
 }
 
 impl Talk {
     /// Connected, nothing asked yet.
     fn new() -> Talk {
-        let mut thing = Thing::new("us", false);
+        let mut thing = Conversation::new("us", false);
         let now = start();
         thing.connected(now);
         Talk { thing, now }
@@ -58,34 +58,34 @@ impl Talk {
         }
     }
 
-    fn hear(&mut self, channel: Channel, message: Value) -> Vec<News> {
+    fn hear(&mut self, channel: Channel, message: Value) -> Vec<ConversationEvent> {
         let payload = message.to_string();
         self.thing
             .received(channel, payload.as_bytes(), self.now, 1.0)
     }
 
     #[track_caller]
-    fn answer_get(&mut self, version: u64, state: Value) -> Vec<News> {
+    fn answer_get(&mut self, version: u64, state: Value) -> Vec<ConversationEvent> {
         let token = self.get();
         let answer = json!({"state": state, "version": version, "clientToken": token});
         self.hear(Channel::GetAccepted, answer)
     }
 
-    fn accept(&mut self, request: &Value, version: u64) -> Vec<News> {
+    fn accept(&mut self, request: &Value, version: u64) -> Vec<ConversationEvent> {
         let echo = json!({"state": request["state"], "version": version, "clientToken": request["clientToken"]});
         self.hear(Channel::UpdateAccepted, echo)
     }
 
-    fn reject(&mut self, request: &Value, code: i64) -> Vec<News> {
+    fn reject(&mut self, request: &Value, code: i64) -> Vec<ConversationEvent> {
         let answer = json!({"code": code, "message": "no", "clientToken": request["clientToken"]});
         self.hear(Channel::UpdateRejected, answer)
     }
 
-    fn delta(&mut self, version: u64, state: Value) -> Vec<News> {
+    fn delta(&mut self, version: u64, state: Value) -> Vec<ConversationEvent> {
         self.hear(Channel::Delta, json!({"version": version, "state": state}))
     }
 
-    fn others(&mut self, version: u64, state: Value) -> Vec<News> {
+    fn others(&mut self, version: u64, state: Value) -> Vec<ConversationEvent> {
         let echo = json!({"state": state, "version": version, "clientToken": "them-1"});
         self.hear(Channel::UpdateAccepted, echo)
     }
@@ -98,7 +98,9 @@ impl Talk {
         outbox.report(key, report(config));
         if let Some(wish) = wish {
             let version = version.unwrap_or_default();
-            outbox.wishes.answer(key, &wish, version, Answer::InForce);
+            outbox
+                .desired
+                .answer(key, &wish, version, DesiredAnswer::InForce);
         }
     }
 
@@ -106,11 +108,14 @@ impl Talk {
     fn answer_command(&mut self, key: &str) {
         let view = self.thing.view().unwrap();
         let (version, wish) = (view.version().unwrap(), view.desired()[key].clone());
-        let answer = Answer::Command(Some(wish.clone()));
-        self.thing.outbox.wishes.answer(key, &wish, version, answer);
+        let answer = DesiredAnswer::Command(Some(wish.clone()));
+        self.thing
+            .outbox
+            .desired
+            .answer(key, &wish, version, answer);
     }
 
-    fn pass(&mut self, seconds: u64) -> Option<News> {
+    fn pass(&mut self, seconds: u64) -> Option<ConversationEvent> {
         self.now += Duration::from_secs(seconds);
         self.thing.overdue(self.now, 1.0)
     }
@@ -145,7 +150,7 @@ fn the_document_is_fetched_first_and_nothing_else_is_asked_meanwhile() {
 
 #[test]
 fn nothing_is_asked_without_a_connection() {
-    let mut thing = Thing::new("us", false);
+    let mut thing = Conversation::new("us", false);
     assert_eq!(thing.next(start()), None);
     assert_eq!(thing.deadline(), None);
 }
@@ -160,7 +165,10 @@ fn an_answered_wish_is_reported_and_cleared_with_the_version_it_answers() {
         json!({"reported": {"net": {"a": 1}}, "desired": {"net": null}})
     );
     assert_eq!(request["version"], json!(7));
-    assert_eq!(talk.accept(&request, 8), [News::Settled(vec![])]);
+    assert_eq!(
+        talk.accept(&request, 8),
+        [ConversationEvent::Settled(vec![])]
+    );
     assert_eq!(talk.next(), None, "all is said; what is not ours stays");
     assert_eq!(talk.thing.view().unwrap().version(), Some(8));
     assert!(talk.thing.view().unwrap().desired().contains_key("theirs"));
@@ -180,7 +188,10 @@ fn a_rejected_wish_is_cleared_without_a_report() {
 fn a_newer_wish_is_not_wiped() {
     let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
     talk.answer_wish("net", json!({"a": 1}));
-    assert_eq!(talk.delta(4, json!({"net": {"a": 2}})), [News::Wishes]);
+    assert_eq!(
+        talk.delta(4, json!({"net": {"a": 2}})),
+        [ConversationEvent::DesiredChanged]
+    );
     let request = talk.update();
     assert_eq!(
         request["state"],
@@ -198,7 +209,10 @@ fn a_delta_behind_our_update_outlives_its_answer() {
     talk.answer_wish("net", json!({"a": 1}));
     let request = talk.update();
     // The cloud accepted ours as 4, then somebody wished again; the delta overtakes the answer.
-    assert_eq!(talk.delta(5, json!({"net": {"a": 2}})), [News::Wishes]);
+    assert_eq!(
+        talk.delta(5, json!({"net": {"a": 2}})),
+        [ConversationEvent::DesiredChanged]
+    );
     talk.accept(&request, 4);
     let view = talk.thing.view().unwrap();
     assert_eq!(
@@ -214,7 +228,7 @@ fn a_conflict_looks_again_before_anything_is_sent() {
     let request = talk.update();
     assert_eq!(talk.reject(&request, 409), []);
     let news = talk.answer_get(9, json!({"desired": {"net": {"a": 2}}}));
-    assert_eq!(news, [News::Document]);
+    assert_eq!(news, [ConversationEvent::Document]);
     talk.answer_wish("net", json!({"a": 2}));
     assert_eq!(talk.update()["version"], json!(9));
 }
@@ -239,7 +253,10 @@ fn a_missing_shadow_is_told_and_then_made() {
     let mut talk = Talk::new();
     let token = talk.get();
     let answer = json!({"code": 404, "message": "none", "clientToken": token});
-    assert_eq!(talk.hear(Channel::GetRejected, answer), [News::Missing]);
+    assert_eq!(
+        talk.hear(Channel::GetRejected, answer),
+        [ConversationEvent::Missing]
+    );
     assert_eq!(talk.next(), None, "nothing to say, nothing is made");
     talk.thing.outbox.seed(Map::new());
     let request = talk.update();
@@ -256,7 +273,7 @@ fn silence_asks_again_with_growing_pauses() {
     for _ in 0..9 {
         talk.get();
         match talk.pass(10) {
-            Some(News::Retry { pause, .. }) => pauses.push(pause.as_secs()),
+            Some(ConversationEvent::Retry { pause, .. }) => pauses.push(pause.as_secs()),
             other => panic!("{other:?}"),
         }
         assert_eq!(talk.next(), None, "it rests");
@@ -274,7 +291,13 @@ fn what_became_of_an_unanswered_update_is_looked_up() {
     talk.pass(1);
     let news = talk.answer_get(4, json!({}));
     let orders = vec![("net".to_owned(), json!({"a": 1}))];
-    assert_eq!(news, [News::Orders(orders), News::Document]);
+    assert_eq!(
+        news,
+        [
+            ConversationEvent::Orders(orders),
+            ConversationEvent::Document
+        ]
+    );
     assert_eq!(talk.next(), None, "it had been accepted");
 }
 
@@ -290,9 +313,15 @@ fn what_a_document_tells_of_a_clearing_is_not_hidden_by_a_newer_delta() {
     let document = json!({"state": {}, "version": 4, "clientToken": token});
     let news = talk.hear(Channel::GetAccepted, document);
     let orders = vec![("net".to_owned(), json!({"a": 1}))];
-    assert_eq!(news, [News::Orders(orders), News::Document]);
+    assert_eq!(
+        news,
+        [
+            ConversationEvent::Orders(orders),
+            ConversationEvent::Document
+        ]
+    );
     let desired = talk.thing.view().unwrap().desired().get("net");
-    let wishes = &talk.thing.outbox.wishes;
+    let wishes = &talk.thing.outbox.desired;
     assert_eq!(wishes.fresh("net", desired), Some(json!({"b": 1})));
 }
 
@@ -306,9 +335,16 @@ fn an_answer_that_comes_too_late_is_an_echo_like_any_other() {
     let orders = vec![("net".to_owned(), json!({"a": 1}))];
     assert_eq!(
         talk.accept(&request, 4),
-        [News::Orders(orders), News::Wishes]
+        [
+            ConversationEvent::Orders(orders),
+            ConversationEvent::DesiredChanged
+        ]
     );
-    assert_eq!(talk.answer_get(4, json!({})), [News::Document], "once");
+    assert_eq!(
+        talk.answer_get(4, json!({})),
+        [ConversationEvent::Document],
+        "once"
+    );
 }
 
 #[test]
@@ -318,7 +354,10 @@ fn throttling_and_faults_of_the_cloud_are_tried_again() {
         talk.thing.outbox.patch(file("k"), "k", json!({"a": 1}));
         let request = talk.update();
         let news = talk.reject(&request, code);
-        assert!(matches!(news[..], [News::Retry { .. }]), "{code}: {news:?}");
+        assert!(
+            matches!(news[..], [ConversationEvent::Retry { .. }]),
+            "{code}: {news:?}"
+        );
         assert_eq!(talk.next(), None);
         talk.pass(1);
         talk.answer_get(3, json!({}));
@@ -336,7 +375,7 @@ fn a_lost_connection_fetches_anew_and_sends_what_is_still_true() {
     talk.thing.connected(talk.now);
     assert_eq!(
         talk.accept(&request, 4),
-        [News::Wishes],
+        [ConversationEvent::DesiredChanged],
         "an answer of another time settles nothing"
     );
     talk.answer_get(3, json!({"desired": {"net": {"a": 1}}}));
@@ -382,11 +421,14 @@ fn foreign_and_malformed_answers_settle_nothing() {
         json!("text"),
     ] {
         let news = talk.hear(Channel::GetAccepted, nonsense);
-        assert!(matches!(news[..], [News::Nonsense(_)]), "{news:?}");
+        assert!(
+            matches!(news[..], [ConversationEvent::Malformed(_)]),
+            "{news:?}"
+        );
     }
     assert!(talk.thing.view().is_none());
     assert!(
-        matches!(talk.pass(10), Some(News::Retry { .. })),
+        matches!(talk.pass(10), Some(ConversationEvent::Retry { .. })),
         "it counts as silence"
     );
 }
@@ -394,7 +436,10 @@ fn foreign_and_malformed_answers_settle_nothing() {
 #[test]
 fn deltas_count_once_and_in_the_order_of_their_versions() {
     let mut talk = Talk::knowing(3, json!({}));
-    assert_eq!(talk.delta(5, json!({"net": {"a": 2}})), [News::Wishes]);
+    assert_eq!(
+        talk.delta(5, json!({"net": {"a": 2}})),
+        [ConversationEvent::DesiredChanged]
+    );
     assert_eq!(talk.delta(5, json!({"net": {"a": 2}})), [], "twice");
     assert_eq!(talk.delta(4, json!({"net": {"a": 1}})), [], "too late");
     assert_eq!(talk.thing.view().unwrap().desired()["net"], json!({"a": 2}));
@@ -422,7 +467,7 @@ fn an_old_delta_makes_us_look_again_once_a_minute() {
 fn a_wish_that_equals_what_is_reported_is_noticed_without_a_delta() {
     let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 1}}}));
     let news = talk.others(4, json!({"desired": {"net": {"a": 1}}}));
-    assert_eq!(news, [News::Wishes]);
+    assert_eq!(news, [ConversationEvent::DesiredChanged]);
     talk.answer_wish("net", json!({"a": 1}));
     assert_eq!(talk.update()["state"], json!({"desired": {"net": null}}));
 }
@@ -432,15 +477,18 @@ fn echo_and_delta_of_one_update_may_come_in_any_order() {
     for delta_first in [true, false] {
         let mut talk = Talk::knowing(3, json!({"reported": {"b": 1}}));
         if delta_first {
-            assert_eq!(talk.delta(4, json!({"a": 1})), [News::Wishes]);
+            assert_eq!(
+                talk.delta(4, json!({"a": 1})),
+                [ConversationEvent::DesiredChanged]
+            );
             assert_eq!(
                 talk.others(4, json!({"desired": {"a": 1, "b": 1}})),
-                [News::Wishes]
+                [ConversationEvent::DesiredChanged]
             );
         } else {
             assert_eq!(
                 talk.others(4, json!({"desired": {"a": 1, "b": 1}})),
-                [News::Wishes]
+                [ConversationEvent::DesiredChanged]
             );
             assert_eq!(talk.delta(4, json!({"a": 1})), []);
         }
@@ -470,7 +518,10 @@ fn a_delta_that_overtakes_the_document_is_not_lost() {
     talk.delta(8, json!({"net": {"a": 2}}));
     let answer =
         json!({"state": {"desired": {"net": {"a": 1}}}, "version": 7, "clientToken": token});
-    assert_eq!(talk.hear(Channel::GetAccepted, answer), [News::Document]);
+    assert_eq!(
+        talk.hear(Channel::GetAccepted, answer),
+        [ConversationEvent::Document]
+    );
     let view = talk.thing.view().unwrap();
     assert_eq!(
         (view.version(), &view.desired()["net"]),
@@ -500,8 +551,8 @@ fn of_several_files_only_the_one_to_blame_is_given_up() {
         };
         for news in news {
             match news {
-                News::Settled(files) => settled.extend(files),
-                News::GivenUp { what, .. } => given_up.extend(what.files),
+                ConversationEvent::Settled(files) => settled.extend(files),
+                ConversationEvent::GivenUp { what, .. } => given_up.extend(what.files),
                 other => panic!("{other:?}"),
             }
         }
@@ -519,7 +570,7 @@ fn a_configuration_that_the_cloud_does_not_take_still_clears_its_wish() {
     talk.thing.outbox.taken_up(file("net"), "net", None);
     let request = talk.update();
     match &talk.reject(&request, 413)[..] {
-        [News::GivenUp { what, .. }] => {
+        [ConversationEvent::GivenUp { what, .. }] => {
             assert_eq!(
                 (&what.files[..], &what.keys[..]),
                 (&[file("net")][..], &["net".to_owned()][..])
@@ -539,7 +590,7 @@ fn a_configuration_that_the_cloud_does_not_take_still_clears_its_wish() {
 
 #[test]
 fn updates_alone_are_sent_without_ever_fetching() {
-    let mut thing = Thing::new("us", true);
+    let mut thing = Conversation::new("us", true);
     thing.connected(start());
     let mut talk = Talk {
         thing,
@@ -557,7 +608,7 @@ fn updates_alone_are_sent_without_ever_fetching() {
     assert_eq!(request.get("version"), None);
     assert_eq!(
         talk.accept(&request, 5),
-        [News::Settled(vec![file("k.1"), file("k.2")])]
+        [ConversationEvent::Settled(vec![file("k.1"), file("k.2")])]
     );
     talk.thing.outbox.patch(file("k.3"), "k", json!({"b": 3}));
     assert_eq!(talk.update().get("version"), None);
@@ -617,7 +668,7 @@ fn updates_that_keep_failing_slow_down_although_fetches_succeed() {
     for _ in 0..5 {
         let request = talk.update();
         match &talk.reject(&request, 500)[..] {
-            [News::Retry { pause, .. }] => pauses.push(pause.as_secs()),
+            [ConversationEvent::Retry { pause, .. }] => pauses.push(pause.as_secs()),
             other => panic!("{other:?}"),
         }
         talk.pass(128);
@@ -631,7 +682,7 @@ fn updates_that_keep_failing_slow_down_although_fetches_succeed() {
     let request = talk.update();
     let news = talk.reject(&request, 500);
     assert!(
-        matches!(&news[..], [News::Retry { pause, .. }] if pause.as_secs() == 1),
+        matches!(&news[..], [ConversationEvent::Retry { pause, .. }] if pause.as_secs() == 1),
         "afresh"
     );
 }
@@ -672,7 +723,7 @@ fn an_update_that_is_refused_again_and_again_slows_down() {
     for _ in 0..5 {
         let request = talk.update();
         match &talk.reject(&request, 429)[..] {
-            [News::Retry { pause, .. }] => pauses.push(pause.as_secs()),
+            [ConversationEvent::Retry { pause, .. }] => pauses.push(pause.as_secs()),
             other => panic!("{other:?}"),
         }
         talk.pass(128);
@@ -730,7 +781,7 @@ fn an_answer_that_takes_longer_than_the_patience_is_used() {
             Channel::GetAccepted,
             json!({"state": {}, "version": 3, "clientToken": token}),
         );
-        if news == [News::Document] {
+        if news == [ConversationEvent::Document] {
             return;
         }
         talk.pass(128);
@@ -891,7 +942,7 @@ fn a_wish_that_is_no_longer_different_is_still_answered() {
     talk.thing.start_afresh();
     talk.answer_get(4, json!({"desired": {"net": {"a": 1}, "theirs": 1}}));
     let desired = json!({"a": 1});
-    let wishes = &talk.thing.outbox.wishes;
+    let wishes = &talk.thing.outbox.desired;
     assert_eq!(wishes.fresh("net", Some(&desired)), None);
 }
 
@@ -971,7 +1022,7 @@ fn a_report_that_is_too_large_beside_its_wish_travels_with_the_clearing() {
 /// and what was given up.
 fn settle_with(
     talk: &mut Talk,
-    mut answer: impl FnMut(&mut Talk, &Value) -> Option<Vec<News>>,
+    mut answer: impl FnMut(&mut Talk, &Value) -> Option<Vec<ConversationEvent>>,
 ) -> (Vec<FileId>, Vec<FileId>) {
     let (mut settled, mut failed) = (Vec::new(), Vec::new());
     for _ in 0..60 {
@@ -991,8 +1042,8 @@ fn settle_with(
         };
         for news in news {
             match news {
-                News::Settled(files) => settled.extend(files),
-                News::GivenUp { what, .. } => failed.extend(what.files),
+                ConversationEvent::Settled(files) => settled.extend(files),
+                ConversationEvent::GivenUp { what, .. } => failed.extend(what.files),
                 _ => {}
             }
         }

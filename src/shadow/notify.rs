@@ -18,8 +18,8 @@ use super::outbox::FileId;
 use super::service::Service;
 use crate::offload::{self, Lost};
 use crate::process;
-use crate::shortage;
 use crate::spool::starts::Starts;
+use crate::transient;
 
 /// Commands of one ephemeral service that may wait.
 const MOST_DUE: usize = 64;
@@ -28,7 +28,7 @@ const REST: Duration = Duration::from_secs(2);
 
 /// A command that has ended.
 #[derive(Debug)]
-pub struct Ended {
+pub struct NotifyExit {
     pub key: String,
     /// `None`: it was not started, because it never lives to its end.
     outcome: Option<Result<ExitStatus>>,
@@ -36,7 +36,7 @@ pub struct Ended {
 
 /// A run that is due.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct NotifyRun {
     service: Service,
     /// Where the marker is, if there is an outfile.
     outfile: Option<PathBuf>,
@@ -48,9 +48,9 @@ pub struct Run {
     starts: Option<Starts>,
 }
 
-impl Run {
-    pub fn new(service: &Service, outfile: Option<&Path>, stdin: Option<Value>) -> Run {
-        Run {
+impl NotifyRun {
+    pub fn new(service: &Service, outfile: Option<&Path>, stdin: Option<Value>) -> NotifyRun {
+        NotifyRun {
             service: service.clone(),
             outfile: outfile.map(Path::to_owned),
             stdin,
@@ -60,8 +60,8 @@ impl Run {
     }
 
     /// For this file, which stays until the command has ended.
-    pub fn of_file(self, file: FileId, starts: Option<Starts>) -> Run {
-        Run {
+    pub fn of_file(self, file: FileId, starts: Option<Starts>) -> NotifyRun {
+        NotifyRun {
             file: Some(file),
             starts,
             ..self
@@ -71,7 +71,7 @@ impl Run {
 
 /// What is over when a command has ended.
 #[derive(Debug, Default, PartialEq)]
-pub struct Over {
+pub struct Finished {
     /// Nothing more is owed to this service.
     pub quiet: bool,
     /// The file that asked for it, and why it is given up if it is.
@@ -80,16 +80,16 @@ pub struct Over {
 
 /// All notify commands of one shadow.
 #[derive(Debug, Default)]
-pub struct Notices {
-    running: JoinSet<Ended>,
+pub struct NotifyRunner {
+    running: JoinSet<NotifyExit>,
     /// By key: what is being run, and what is due afterwards: one run for all changes of an
     /// outfile, or one for each command of an ephemeral service.
-    busy: BTreeMap<String, (Run, VecDeque<Run>)>,
+    busy: BTreeMap<String, (NotifyRun, VecDeque<NotifyRun>)>,
 }
 
-impl Notices {
+impl NotifyRunner {
     /// Runs the command now, or once more when it has ended.
-    pub fn notify(&mut self, run: Run) {
+    pub fn notify(&mut self, run: NotifyRun) {
         let key = run.service.key.clone();
         match self.busy.get_mut(&key) {
             Some((_, due)) => {
@@ -115,7 +115,7 @@ impl Notices {
         let path = outfile.display();
         if starts < MOST_STARTS {
             info!("{}: catching up with a change of {path}", service.key);
-            self.notify(Run::new(service, Some(outfile), None));
+            self.notify(NotifyRun::new(service, Some(outfile), None));
             return;
         }
         error!(
@@ -124,7 +124,7 @@ impl Notices {
         );
     }
 
-    fn start(&mut self, key: String, run: Run, due: VecDeque<Run>, pause: Duration) {
+    fn start(&mut self, key: String, run: NotifyRun, due: VecDeque<NotifyRun>, pause: Duration) {
         let counting = run.clone();
         let service = &run.service;
         info!("{key}: notifying: {}", service.notify);
@@ -142,12 +142,12 @@ impl Notices {
                 Ok(false) => None,
                 Err(lost) => Some(Err(lost.into())),
             };
-            Ended { key, outcome }
+            NotifyExit { key, outcome }
         });
     }
 
     /// Waits for a command to end; for ever, if none runs. May be dropped while it waits.
-    pub async fn ended(&mut self) -> Ended {
+    pub async fn ended(&mut self) -> NotifyExit {
         loop {
             match self.running.join_next().await {
                 Some(Ok(ended)) => return ended,
@@ -158,19 +158,19 @@ impl Notices {
     }
 
     /// A command has ended.
-    pub async fn settle(&mut self, ended: Ended) -> Over {
-        let Ended { key, outcome } = ended;
+    pub async fn settle(&mut self, ended: NotifyExit) -> Finished {
+        let NotifyExit { key, outcome } = ended;
         let mut end = Ok(());
         match outcome {
             Some(Ok(status)) if status.success() => info!("{key}: notified"),
             Some(Ok(status)) => warn!("{key}: the notify command failed: {status}"),
-            Some(Err(error)) if shortage::is_in(&error) => {
+            Some(Err(error)) if transient::chain_is_transient(&error) => {
                 warn!("{key}: the notify command is started again: {error:#}");
                 if let Some((run, due)) = self.busy.remove(&key) {
                     beside(&run, uncount).await;
                     self.start(key, run, due, REST);
                 }
-                return Over::default();
+                return Finished::default();
             }
             Some(Err(error)) => error!("{key}: {error:#}"),
             None => {
@@ -180,7 +180,7 @@ impl Notices {
             }
         }
         let Some((run, mut due)) = self.busy.remove(&key) else {
-            return Over::default();
+            return Finished::default();
         };
         beside(&run, forget).await;
         let quiet = due.is_empty();
@@ -188,7 +188,7 @@ impl Notices {
             Some(next) => self.start(key, next, due, Duration::ZERO),
             None => beside(&run, clear).await,
         }
-        Over {
+        Finished {
             quiet,
             file: run.file.map(|file| (file, end)),
         }
@@ -201,7 +201,7 @@ impl Notices {
 
 /// Does something with the files that count, if there are any: off the runtime's thread, or on it where
 /// no other can be made.
-async fn beside(run: &Run, work: fn(&Run)) {
+async fn beside(run: &NotifyRun, work: fn(&NotifyRun)) {
     if run.outfile.is_none() && run.starts.is_none() {
         return;
     }
@@ -212,7 +212,7 @@ async fn beside(run: &Run, work: fn(&Run)) {
 }
 
 /// One more start, unless there were too many. Where it cannot be counted it is made all the same.
-fn count(run: &Run) -> bool {
+fn count(run: &NotifyRun) -> bool {
     if let Some(starts) = &run.starts {
         if starts.so_far() >= MOST_STARTS {
             return false;
@@ -226,7 +226,7 @@ fn count(run: &Run) -> bool {
 }
 
 /// The command was never there: that is no start which it did not live through.
-fn uncount(run: &Run) {
+fn uncount(run: &NotifyRun) {
     if let Some(starts) = &run.starts {
         told("count the starts of", starts.take_back(), run);
     }
@@ -236,20 +236,20 @@ fn uncount(run: &Run) {
 }
 
 /// The command was seen to end.
-fn forget(run: &Run) {
+fn forget(run: &NotifyRun) {
     if let Some(starts) = &run.starts {
         told("forget the starts of", starts.forget(), run);
     }
 }
 
 /// Nothing is owed any more. Where this fails the service is notified again at the next start.
-fn clear(run: &Run) {
+fn clear(run: &NotifyRun) {
     if let Some(outfile) = &run.outfile {
         told("remove the marker of", marker::clear(outfile), run);
     }
 }
 
-fn told(what: &str, result: io::Result<()>, run: &Run) {
+fn told(what: &str, result: io::Result<()>, run: &NotifyRun) {
     if let Err(error) = result {
         let beside = match (&run.file, &run.outfile) {
             (Some(file), _) => format!("'{}'", file.name),
@@ -270,20 +270,20 @@ mod tests {
     async fn an_update_file_is_never_dropped_however_many_commands_wait() {
         let mut service = ephemeral();
         service.notify = "cat > /dev/null".into();
-        let mut notices = Notices::default();
+        let mut runner = NotifyRunner::default();
         for _ in 0..=MOST_DUE {
-            notices.notify(Run::new(&service, None, Some(Value::Null)));
+            runner.notify(NotifyRun::new(&service, None, Some(Value::Null)));
         }
         let file = FileId {
             dir: 0,
             name: crate::spool::Name::new(std::ffi::OsStr::new("net.1")),
         };
-        let run = Run::new(&service, None, Some(Value::Null));
-        notices.notify(run.of_file(file.clone(), None));
+        let run = NotifyRun::new(&service, None, Some(Value::Null));
+        runner.notify(run.of_file(file.clone(), None));
         let mut settled = None;
-        while notices.is_busy("net") {
-            let ended = notices.ended().await;
-            settled = notices.settle(ended).await.file.or(settled);
+        while runner.is_busy("net") {
+            let ended = runner.ended().await;
+            settled = runner.settle(ended).await.file.or(settled);
         }
         assert_eq!(settled, Some((file, Ok(()))));
     }
@@ -308,19 +308,19 @@ mod tests {
         let outfile = dir.path().join("net.conf");
         marker::set(&outfile).unwrap();
         let service = ephemeral();
-        let mut notices = Notices::default();
-        notices.notify(Run::new(&service, Some(&outfile), None));
-        notices.ended().await;
+        let mut runner = NotifyRunner::default();
+        runner.notify(NotifyRun::new(&service, Some(&outfile), None));
+        runner.ended().await;
         let shortage = std::io::Error::from(Errno::EAGAIN);
-        let ended = Ended {
+        let ended = NotifyExit {
             key: "net".into(),
             outcome: Some(Err(anyhow::Error::new(shortage).context("cannot start it"))),
         };
-        assert_eq!(notices.settle(ended).await, Over::default());
-        assert!(notices.is_busy("net"));
+        assert_eq!(runner.settle(ended).await, Finished::default());
+        assert!(runner.is_busy("net"));
         assert_eq!(marker::starts(&outfile), Some(0), "it was never started");
-        let ended = notices.ended().await;
-        assert!(notices.settle(ended).await.quiet);
+        let ended = runner.ended().await;
+        assert!(runner.settle(ended).await.quiet);
         assert_eq!(marker::starts(&outfile), None);
     }
 }

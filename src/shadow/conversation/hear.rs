@@ -3,13 +3,15 @@
 use std::time::Instant;
 
 use super::super::answer::{self, Accepted, Delta, Rejected};
+use super::super::desired::OneShot;
 use super::super::topics::Channel;
 use super::super::update::Update;
-use super::super::view::{Told, View};
-use super::super::wish::Order;
-use super::{Fetch, InFlight, LOOK_AGAIN, News, Request, Thing, given_up};
+use super::super::view::{View, ViewChange};
+use super::{
+    Conversation, ConversationEvent, Fetch, LOOK_AGAIN, PendingRequest, ShadowRequest, given_up,
+};
 
-impl Thing {
+impl Conversation {
     /// A message came. `jitter` is between 0 and 1.
     pub fn received(
         &mut self,
@@ -17,7 +19,7 @@ impl Thing {
         payload: &[u8],
         now: Instant,
         jitter: f64,
-    ) -> Vec<News> {
+    ) -> Vec<ConversationEvent> {
         let outcome = match channel {
             Channel::GetAccepted => answer::accepted(payload).map(|it| self.document(it)),
             Channel::UpdateAccepted => answer::accepted(payload).map(|it| self.accepted(&it)),
@@ -30,27 +32,27 @@ impl Thing {
                 answer::rejected(payload).map(|it| self.no_update(&it, now, jitter))
             }
         };
-        outcome.unwrap_or_else(|why| vec![News::Nonsense(why)])
+        outcome.unwrap_or_else(|why| vec![ConversationEvent::Malformed(why)])
     }
 
     /// The request that this is an answer to, if it is one of ours.
-    fn answered(&mut self, token: Option<&str>, is_get: bool) -> Option<InFlight> {
+    fn answered(&mut self, token: Option<&str>, is_get: bool) -> Option<PendingRequest> {
         let ours = self.in_flight.as_ref().is_some_and(|it| {
-            Some(it.token.as_str()) == token && matches!(it.request, Request::Get) == is_get
+            Some(it.token.as_str()) == token && matches!(it.request, ShadowRequest::Get) == is_get
         });
         let request = self.in_flight.take_if(|_| ours)?;
         self.losses = 0;
         Some(request)
     }
 
-    fn document(&mut self, document: Accepted) -> Vec<News> {
+    fn document(&mut self, document: Accepted) -> Vec<ConversationEvent> {
         let delta = match self.answered(document.token.as_deref(), true) {
             Some(request) => request.delta,
             None if self.is_late_but_good(&document) => None,
             None => return Vec::new(),
         };
         let mut view = View::of(document);
-        let orders = self.outbox.wishes.look(&view, true);
+        let orders = self.outbox.desired.look(&view, true);
         if let Some(delta) = delta
             && Some(delta.version) > view.version()
         {
@@ -60,13 +62,13 @@ impl Thing {
         self.outbox.drop_seed();
         self.view = Some(view);
         let mut news = ordered(orders);
-        news.push(News::Document);
+        news.push(ConversationEvent::Document);
         news
     }
 
     /// Somebody has deleted the shadow: there may be another one already.
-    fn deleted(&mut self) -> Vec<News> {
-        if !self.blind {
+    fn deleted(&mut self) -> Vec<ConversationEvent> {
+        if !self.updates_only {
             self.view = None;
             self.outbox.forget_cloud();
             self.refetch(Fetch::Soon);
@@ -84,9 +86,9 @@ impl Thing {
         self.connected && ours && Some(document.version) >= known
     }
 
-    fn accepted(&mut self, echo: &Accepted) -> Vec<News> {
-        if let Some(InFlight {
-            request: Request::Update(update),
+    fn accepted(&mut self, echo: &Accepted) -> Vec<ConversationEvent> {
+        if let Some(PendingRequest {
+            request: ShadowRequest::Update(update),
             ..
         }) = self.answered(echo.token.as_deref(), false)
         {
@@ -94,7 +96,7 @@ impl Thing {
             let orders = self.outbox.accepted(&update, echo.version);
             let view = self.view.get_or_insert_default();
             let told = view.own_update(echo.version, &update.state);
-            let mut news = vec![News::Settled(update.files)];
+            let mut news = vec![ConversationEvent::Settled(update.files)];
             news.extend(ordered(orders));
             news.extend(self.told(told));
             return news;
@@ -103,22 +105,22 @@ impl Thing {
     }
 
     /// Somebody else has changed the shadow.
-    fn others(&mut self, echo: &Accepted) -> Vec<News> {
+    fn others(&mut self, echo: &Accepted) -> Vec<ConversationEvent> {
         // An answer of ours that comes too late is such an echo, too.
         let token = echo.token.as_deref();
         let ours = token.is_some_and(|token| self.tokens.made(token));
-        let Some(view) = self.view.as_mut().filter(|_| !self.blind) else {
+        let Some(view) = self.view.as_mut().filter(|_| !self.updates_only) else {
             return Vec::new();
         };
         let told = view.others_update(echo);
-        let wishes = &mut self.outbox.wishes;
+        let wishes = &mut self.outbox.desired;
         let again = wishes.wished(&echo.state.desired, echo.version);
         let mut news = match told {
-            Told::Gap => Vec::new(),
-            Told::News | Told::Nothing => ordered(wishes.look(view, ours)),
+            ViewChange::Stale => Vec::new(),
+            ViewChange::Desired | ViewChange::Nothing => ordered(wishes.look(view, ours)),
         };
-        let told = if again && told == Told::Nothing {
-            Told::News
+        let told = if again && told == ViewChange::Nothing {
+            ViewChange::Desired
         } else {
             told
         };
@@ -126,7 +128,7 @@ impl Thing {
         news
     }
 
-    fn delta(&mut self, delta: Delta, now: Instant) -> Vec<News> {
+    fn delta(&mut self, delta: Delta, now: Instant) -> Vec<ConversationEvent> {
         if let Some(request) = &mut self.in_flight
             && request
                 .delta
@@ -137,9 +139,9 @@ impl Thing {
         }
         let told = match &mut self.view {
             Some(view) => view.delta(&delta),
-            None => Told::Nothing,
+            None => ViewChange::Nothing,
         };
-        if told == Told::Gap {
+        if told == ViewChange::Stale {
             let due = self
                 .looked_again
                 .is_none_or(|last| now >= last + LOOK_AGAIN);
@@ -151,45 +153,55 @@ impl Thing {
         self.told(told).into_iter().collect()
     }
 
-    fn told(&mut self, told: Told) -> Option<News> {
+    fn told(&mut self, told: ViewChange) -> Option<ConversationEvent> {
         match told {
-            Told::Nothing => None,
-            Told::News => Some(News::Wishes),
-            Told::Gap => {
+            ViewChange::Nothing => None,
+            ViewChange::Desired => Some(ConversationEvent::DesiredChanged),
+            ViewChange::Stale => {
                 self.refetch(Fetch::Soon);
                 None
             }
         }
     }
 
-    fn no_document(&mut self, rejected: &Rejected, now: Instant, jitter: f64) -> Vec<News> {
+    fn no_document(
+        &mut self,
+        rejected: &Rejected,
+        now: Instant,
+        jitter: f64,
+    ) -> Vec<ConversationEvent> {
         if self.answered(rejected.token.as_deref(), true).is_none() {
             return Vec::new();
         }
         if rejected.code == 404 {
             self.view = Some(View::default());
             self.outbox.forget_cloud();
-            return vec![News::Missing];
+            return vec![ConversationEvent::Missing];
         }
         vec![self.again(rejected.reason(), now, jitter)]
     }
 
-    fn no_update(&mut self, rejected: &Rejected, now: Instant, jitter: f64) -> Vec<News> {
+    fn no_update(
+        &mut self,
+        rejected: &Rejected,
+        now: Instant,
+        jitter: f64,
+    ) -> Vec<ConversationEvent> {
         if rejected.token.is_none()
             && let Some(request) = &mut self.in_flight
         {
             request.hint = Some(rejected.clone());
             return Vec::new();
         }
-        let Some(InFlight {
-            request: Request::Update(update),
+        let Some(PendingRequest {
+            request: ShadowRequest::Update(update),
             ..
         }) = self.answered(rejected.token.as_deref(), false)
         else {
             return Vec::new();
         };
         match rejected.code {
-            404 | 409 if !self.blind => {
+            404 | 409 if !self.updates_only => {
                 self.outbox.not_accepted(&update);
                 self.conflict(rejected.reason(), now, jitter)
             }
@@ -211,14 +223,14 @@ impl Thing {
         rejected: &Rejected,
         now: Instant,
         jitter: f64,
-    ) -> Vec<News> {
+    ) -> Vec<ConversationEvent> {
         let what = self.outbox.denied(update);
         let given_up = given_up(what, rejected);
         vec![given_up.unwrap_or_else(|| self.again(rejected.reason(), now, jitter))]
     }
 }
 
-fn ordered(orders: Vec<Order>) -> Vec<News> {
-    let news = (!orders.is_empty()).then_some(News::Orders(orders));
+fn ordered(orders: Vec<OneShot>) -> Vec<ConversationEvent> {
+    let news = (!orders.is_empty()).then_some(ConversationEvent::Orders(orders));
     news.into_iter().collect()
 }

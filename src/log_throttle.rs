@@ -3,12 +3,12 @@
 /// Decides which repetitions of one message are worth a line: the first, and then at 2, 4, 8, …
 /// in a row. A different message starts afresh.
 #[derive(Debug, Default)]
-pub struct Repeats {
+pub struct LogThrottle {
     last: String,
     count: u32,
 }
 
-impl Repeats {
+impl LogThrottle {
     /// How often `message` has come in a row now.
     pub fn count(&mut self, message: &str) -> u32 {
         if self.last != message {
@@ -20,7 +20,7 @@ impl Repeats {
     }
 
     pub fn clear(&mut self) {
-        *self = Repeats::default();
+        *self = LogThrottle::default();
     }
 }
 
@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn the_same_failure_is_told_once_and_then_counted() {
-        let mut repeats = Repeats::default();
+        let mut repeats = LogThrottle::default();
         let told: Vec<u32> = (0..20)
             .map(|_| repeats.count("tcp: refused"))
             .filter(|n| worth_a_line(*n))

@@ -4,48 +4,48 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::lifecycle::{Event, Lifecycle};
+use super::connection_events::{ConnectionEvent, Lifecycle};
 
-/// Events that may wait for the watcher. An attempt makes three at most, and takes a second at least.
+/// Events that may wait for the receiver. An attempt makes three at most, and takes a second at least.
 const MAILBOX: usize = 64;
 
-/// The watcher's end.
+/// The receiver's end.
 #[derive(Debug)]
-pub struct Watcher {
+pub struct EventReceiver {
     /// In the order in which they happened; ends with the session.
-    pub events: mpsc::Receiver<Event>,
+    pub events: mpsc::Receiver<ConnectionEvent>,
     /// Whether the connection has ever been ready. Never missed, as an event may be.
     pub ready: watch::Receiver<bool>,
-    /// How many events were dropped because the watcher did not keep up.
+    /// How many events were dropped because the receiver did not keep up.
     pub missed: watch::Receiver<u64>,
 }
 
 /// The session's end.
 #[derive(Debug, Default)]
-pub(super) struct Herald {
+pub(super) struct EventSender {
     lifecycle: Lifecycle,
-    watcher: Option<Senders>,
+    senders: Option<Senders>,
 }
 
 #[derive(Debug)]
 struct Senders {
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<ConnectionEvent>,
     ready: watch::Sender<bool>,
     missed: watch::Sender<u64>,
 }
 
-impl Herald {
-    /// From now on there is a watcher. A second one replaces it.
-    pub fn watcher(&mut self) -> Watcher {
+impl EventSender {
+    /// From now on there is a receiver. A second one replaces it.
+    pub fn receiver(&mut self) -> EventReceiver {
         let (events, received) = mpsc::channel(MAILBOX);
         let (ready, observed) = watch::channel(false);
         let (missed, count) = watch::channel(0);
-        self.watcher = Some(Senders {
+        self.senders = Some(Senders {
             events,
             ready,
             missed,
         });
-        Watcher {
+        EventReceiver {
             events: received,
             ready: observed,
             missed: count,
@@ -73,21 +73,21 @@ impl Herald {
         self.tell(event);
     }
 
-    fn tell(&self, event: Option<Event>) {
-        let (Some(watcher), Some(event)) = (&self.watcher, event) else {
+    fn tell(&self, event: Option<ConnectionEvent>) {
+        let (Some(receiver), Some(event)) = (&self.senders, event) else {
             return;
         };
-        if matches!(event, Event::Ready { .. }) {
-            watcher.ready.send_replace(true);
+        if matches!(event, ConnectionEvent::Ready { .. }) {
+            receiver.ready.send_replace(true);
         }
-        if let Err(mpsc::error::TrySendError::Full(_)) = watcher.events.try_send(event) {
-            watcher.missed.send_modify(|count| *count += 1);
+        if let Err(mpsc::error::TrySendError::Full(_)) = receiver.events.try_send(event) {
+            receiver.missed.send_modify(|count| *count += 1);
         }
     }
 }
 
 /// However a session ends, its last attempt has ended with it.
-impl Drop for Herald {
+impl Drop for EventSender {
     fn drop(&mut self) {
         let event = self.lifecycle.stopped();
         self.tell(event);
@@ -100,39 +100,42 @@ mod tests {
 
     #[test]
     fn a_watcher_that_sleeps_holds_nothing_up_and_learns_what_it_missed() {
-        let mut herald = Herald::default();
-        let mut watcher = herald.watcher();
+        let mut sender = EventSender::default();
+        let mut receiver = sender.receiver();
         for attempt in 1..=50 {
-            herald.connecting(attempt);
-            herald.connected(false);
-            herald.settled();
-            herald.ended("x", None);
+            sender.connecting(attempt);
+            sender.connected(false);
+            sender.settled();
+            sender.ended("x", None);
         }
-        assert_eq!(*watcher.missed.borrow(), 200 - MAILBOX as u64);
-        assert!(*watcher.ready.borrow());
-        let told = std::iter::from_fn(|| watcher.events.try_recv().ok()).count();
+        assert_eq!(*receiver.missed.borrow(), 200 - MAILBOX as u64);
+        assert!(*receiver.ready.borrow());
+        let told = std::iter::from_fn(|| receiver.events.try_recv().ok()).count();
         assert_eq!(told, MAILBOX);
     }
 
     #[test]
     fn a_session_that_is_dropped_ends_its_attempt() {
-        let mut herald = Herald::default();
-        let mut watcher = herald.watcher();
-        herald.connecting(1);
-        drop(herald);
+        let mut sender = EventSender::default();
+        let mut receiver = sender.receiver();
+        sender.connecting(1);
+        drop(sender);
         assert!(matches!(
-            watcher.events.try_recv(),
-            Ok(Event::Connecting { .. })
+            receiver.events.try_recv(),
+            Ok(ConnectionEvent::Connecting { .. })
         ));
-        assert!(matches!(watcher.events.try_recv(), Ok(Event::Failed(_))));
-        assert!(watcher.events.try_recv().is_err());
+        assert!(matches!(
+            receiver.events.try_recv(),
+            Ok(ConnectionEvent::Failed(_))
+        ));
+        assert!(receiver.events.try_recv().is_err());
     }
 
     #[test]
     fn without_a_watcher_nobody_is_told() {
-        let mut herald = Herald::default();
-        herald.connecting(1);
-        herald.connected(true);
-        herald.ended("x", None);
+        let mut sender = EventSender::default();
+        sender.connecting(1);
+        sender.connected(true);
+        sender.ended("x", None);
     }
 }

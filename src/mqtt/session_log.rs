@@ -3,25 +3,25 @@
 use log::{Level, debug, error, info, log, warn};
 
 use super::failure::{Class, Ending};
-use super::wire::Accepted;
-use super::{Blame, Options, PublishError, Version};
-use crate::repeats::{Repeats, worth_a_line};
+use super::wire::Connack;
+use super::{ConnectionOptions, PossibleCause, PublishError, Version};
+use crate::log_throttle::{LogThrottle, worth_a_line};
 
 /// The words of one session. The same failure again and again is told at 2, 4, 8, …
-pub struct Report {
+pub struct SessionLog {
     client_id: String,
     connected: String,
     /// It is there for further subscriptions, so its lines name it.
     further: bool,
-    failures: Repeats,
+    failures: LogThrottle,
     /// Refusals of the birth message.
-    births: Repeats,
-    strays: u32,
+    births: LogThrottle,
+    unmatched: u32,
 }
 
-impl Report {
-    pub fn new(options: &Options, further: bool) -> Report {
-        let Options {
+impl SessionLog {
+    pub fn new(options: &ConnectionOptions, further: bool) -> SessionLog {
+        let ConnectionOptions {
             client_id,
             endpoint,
             version,
@@ -31,13 +31,13 @@ impl Report {
             Version::V311 => "3.1.1",
             Version::V5 => "5",
         };
-        Report {
+        SessionLog {
             client_id: client_id.clone(),
             connected: format!("connected to {endpoint} as '{client_id}' (MQTT {version})"),
             further,
-            failures: Repeats::default(),
-            births: Repeats::default(),
-            strays: 0,
+            failures: LogThrottle::default(),
+            births: LogThrottle::default(),
+            unmatched: 0,
         }
     }
 
@@ -84,7 +84,7 @@ impl Report {
     }
 
     /// What the broker says about messages that durable readers have not acknowledged.
-    pub fn session(&self, accepted: Accepted, again: bool) {
+    pub fn session(&self, accepted: Connack, again: bool) {
         let id = &self.client_id;
         if again && !accepted.session_present {
             warn!("the broker has lost the session of '{id}', and what it kept for us meanwhile");
@@ -95,7 +95,7 @@ impl Report {
     }
 
     /// What the broker answered to the birth message.
-    pub fn born(&mut self, answer: &Result<(), PublishError>) {
+    pub fn birth_answered(&mut self, answer: &Result<(), PublishError>) {
         match answer {
             Ok(()) => {
                 debug!("published the birth message");
@@ -108,7 +108,7 @@ impl Report {
             }
             // MQTT 3.1.1 has no other way to refuse it, and this repeats itself with each connection.
             Err(PublishError::Disconnected {
-                blame: Some(Blame { oldest: true, .. }),
+                blame: Some(PossibleCause { oldest: true, .. }),
             }) if worth_a_line(self.births.count("ended")) => {
                 warn!(
                     "the broker ended the connection with the birth message as the first without an answer; probably the policy forbids the topic of --birth-topic"
@@ -120,10 +120,10 @@ impl Report {
     }
 
     /// A message that nobody wants: the session is that of an earlier process with other options.
-    pub fn stray(&mut self, topic: &str) {
-        self.strays = self.strays.saturating_add(1);
-        if worth_a_line(self.strays) {
-            let (id, count) = (&self.client_id, self.strays);
+    pub fn unmatched(&mut self, topic: &str) {
+        self.unmatched = self.unmatched.saturating_add(1);
+        if worth_a_line(self.unmatched) {
+            let (id, count) = (&self.client_id, self.unmatched);
             warn!(
                 "dropped a message on '{topic}', which no option asks for any more, but the session of '{id}' still does ({count} so far)"
             );

@@ -2,62 +2,62 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::request::{self, Request};
+use super::request::{self, TunnelRequest};
 
 /// There is one command of each name at a time, and each waits for its answer.
 const MAILBOX: usize = 2;
 
 /// Learns whether it was carried out, or why not.
-pub type Answer = oneshot::Sender<Result<(), String>>;
+pub type TunnelReply = oneshot::Sender<Result<(), String>>;
 
 /// A command for one thing.
-pub enum Errand {
-    Open(Request, Answer),
-    Close(Answer),
+pub enum TunnelCommand {
+    Open(TunnelRequest, TunnelReply),
+    Close(TunnelReply),
 }
 
 /// Which command it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum CommandKind {
     Open,
     Close,
 }
 
 /// Where the task of one thing gets its commands.
-pub struct Door(pub(super) mpsc::Receiver<Errand>);
+pub struct CommandReceiver(pub(super) mpsc::Receiver<TunnelCommand>);
 
 /// All things with tunnels.
 #[derive(Debug, Default)]
-pub struct Tunnels(Vec<(String, mpsc::Sender<Errand>)>);
+pub struct Tunnels(Vec<(String, mpsc::Sender<TunnelCommand>)>);
 
 impl Tunnels {
-    /// Commands for this thing come out of the door from now on.
-    pub fn door(&mut self, thing: &str) -> Door {
+    /// Commands for this thing come out of it from now on.
+    pub fn receiver(&mut self, thing: &str) -> CommandReceiver {
         let (sender, receiver) = mpsc::channel(MAILBOX);
         self.0.push((thing.to_owned(), sender));
-        Door(receiver)
+        CommandReceiver(receiver)
     }
 
     /// Passes a command on, or answers at once why it cannot be carried out.
-    pub fn carry_out(&self, order: Order, contents: &[u8], answer: Answer) {
-        let passed = self.thing(contents).and_then(|errands| {
+    pub fn carry_out(&self, order: CommandKind, contents: &[u8], answer: TunnelReply) {
+        let passed = self.thing(contents).and_then(|commands| {
             let request = match order {
-                Order::Open => Some(request::read(contents)?),
-                Order::Close => None,
+                CommandKind::Open => Some(request::read(contents)?),
+                CommandKind::Close => None,
             };
-            Ok((errands, request))
+            Ok((commands, request))
         });
-        let (errands, errand) = match passed {
+        let (commands, command) = match passed {
             // Its sender waits for the answer, or is leaving.
             Err(why) => return drop(answer.send(Err(why))),
-            Ok((errands, Some(request))) => (errands, Errand::Open(request, answer)),
-            Ok((errands, None)) => (errands, Errand::Close(answer)),
+            Ok((commands, Some(request))) => (commands, TunnelCommand::Open(request, answer)),
+            Ok((commands, None)) => (commands, TunnelCommand::Close(answer)),
         };
         // A full or closed mailbox drops the answer: the command stays for the next start.
-        let _ = errands.try_send(errand);
+        let _ = commands.try_send(command);
     }
 
-    fn thing(&self, contents: &[u8]) -> Result<&mpsc::Sender<Errand>, String> {
+    fn thing(&self, contents: &[u8]) -> Result<&mpsc::Sender<TunnelCommand>, String> {
         let names = || {
             let names = self.0.iter().map(|(thing, _)| format!("'{thing}'"));
             names.collect::<Vec<_>>().join(", ")
@@ -66,12 +66,12 @@ impl Tunnels {
             return Err("secure tunnels are not configured".to_owned());
         }
         match (request::thing(contents)?, &self.0[..]) {
-            (None, [(_, errands)]) => Ok(errands),
+            (None, [(_, commands)]) => Ok(commands),
             (None, _) => Err(format!("thing is missing, name one of {}", names())),
             (Some(thing), things) => {
                 let found = things.iter().find(|(name, _)| *name == thing);
-                let errands = found.map(|(_, errands)| errands);
-                errands.ok_or_else(|| {
+                let commands = found.map(|(_, commands)| commands);
+                commands.ok_or_else(|| {
                     format!(
                         "this thing has no --tunnelmappings, name one of {}",
                         names()

@@ -5,7 +5,7 @@ use std::io;
 use nix::errno::Errno;
 
 /// Descriptors, memory or an interrupted call: the same thing may work a little later.
-pub fn passes(error: &io::Error) -> bool {
+pub fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error().map(Errno::from_raw),
         Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN | Errno::EINTR)
@@ -13,15 +13,15 @@ pub fn passes(error: &io::Error) -> bool {
 }
 
 /// The same, of any cause in the chain.
-pub fn is_in(error: &anyhow::Error) -> bool {
+pub fn chain_is_transient(error: &anyhow::Error) -> bool {
     let mut causes = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>());
-    causes.any(passes)
+    causes.any(is_transient)
 }
 
 /// A file system that is full, read-only or broken, in the chain: a person may mend it, or a reboot.
-pub fn is_of_disk(error: &anyhow::Error) -> bool {
+pub fn chain_is_disk_error(error: &anyhow::Error) -> bool {
     let mut causes = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>());
@@ -45,8 +45,17 @@ mod tests {
                 .context("cannot start x")
                 .unwrap_err()
         };
-        assert!(is_in(&behind(Errno::EMFILE)) && !is_of_disk(&behind(Errno::EMFILE)));
-        assert!(is_of_disk(&behind(Errno::EROFS)) && !is_in(&behind(Errno::EROFS)));
-        assert!(!is_in(&behind(Errno::ENOENT)) && !is_of_disk(&behind(Errno::ENOENT)));
+        assert!(
+            chain_is_transient(&behind(Errno::EMFILE))
+                && !chain_is_disk_error(&behind(Errno::EMFILE))
+        );
+        assert!(
+            chain_is_disk_error(&behind(Errno::EROFS))
+                && !chain_is_transient(&behind(Errno::EROFS))
+        );
+        assert!(
+            !chain_is_transient(&behind(Errno::ENOENT))
+                && !chain_is_disk_error(&behind(Errno::ENOENT))
+        );
     }
 }

@@ -16,15 +16,18 @@ fn view(desired: Value) -> View {
 }
 
 /// This wish for `k` was answered at version 5.
-fn answered(wish: Value, answer: Answer) -> Wishes {
-    let mut wishes = Wishes::default();
+fn answered(wish: Value, answer: DesiredAnswer) -> DesiredAnswers {
+    let mut wishes = DesiredAnswers::default();
     wishes.answer("k", &wish, 5, answer);
     wishes
 }
 
 #[test]
 fn only_what_was_added_or_changed_in_a_setting_is_new() {
-    let wishes = answered(json!({"a": 1, "o": {"x": 1, "y": 1}}), Answer::InForce);
+    let wishes = answered(
+        json!({"a": 1, "o": {"x": 1, "y": 1}}),
+        DesiredAnswer::InForce,
+    );
     for (wish, fresh) in [
         (json!({"a": 1, "o": {"x": 1, "y": 1}}), None),
         (json!({"a": 1.0}), None),
@@ -46,7 +49,7 @@ fn only_what_was_added_or_changed_in_a_setting_is_new() {
 
 #[test]
 fn gone_means_gone_and_the_same_wish_is_a_new_one() {
-    let mut wishes = answered(json!({"a": 1, "b": 1}), Answer::InForce);
+    let mut wishes = answered(json!({"a": 1, "b": 1}), DesiredAnswer::InForce);
     assert_eq!(wishes.look(&view(json!({"k": {"b": 1}})), true), []);
     let both = json!({"a": 1, "b": 1});
     assert_eq!(wishes.fresh("k", Some(&both)), Some(json!({"a": 1})));
@@ -56,7 +59,7 @@ fn gone_means_gone_and_the_same_wish_is_a_new_one() {
 
 #[test]
 fn what_somebody_wishes_anew_is_new_and_an_old_echo_is_not() {
-    let mut wishes = answered(json!({"a": 1, "b": 1}), Answer::InForce);
+    let mut wishes = answered(json!({"a": 1, "b": 1}), DesiredAnswer::InForce);
     let patch = |patch: Value| patch.as_object().unwrap().clone();
     assert!(!wishes.wished(&patch(json!({"k": {"a": 1}})), 5));
     assert!(!wishes.wished(&patch(json!({"other": {"a": 1}})), 6));
@@ -67,7 +70,7 @@ fn what_somebody_wishes_anew_is_new_and_an_old_echo_is_not() {
 
 #[test]
 fn a_setting_that_is_held_is_not_cleared_and_not_new() {
-    let mut wishes = answered(json!(1), Answer::Held);
+    let mut wishes = answered(json!(1), DesiredAnswer::Held);
     assert_eq!(wishes.fresh("k", Some(&json!(1))), None);
     assert!(!wishes.clears("k", Some(&json!(1))));
     wishes.release("k");
@@ -78,7 +81,7 @@ fn a_setting_that_is_held_is_not_cleared_and_not_new() {
 fn a_command_is_carried_out_when_it_was_cleared_at_our_request_and_only_then() {
     let order = vec![("k".to_owned(), json!({"do": "a"}))];
     let command = || {
-        let command = Answer::Command(Some(json!({"do": "a"})));
+        let command = DesiredAnswer::Command(Some(json!({"do": "a"})));
         answered(json!({"a": 1}), command)
     };
     // What the next document shows, whether the clearing was asked for, and what follows.
@@ -115,7 +118,7 @@ fn a_command_is_carried_out_when_it_was_cleared_at_our_request_and_only_then() {
 
 #[test]
 fn a_command_that_is_being_cleared_is_not_mixed_with_the_next() {
-    let command = Answer::Command(Some(json!(1)));
+    let command = DesiredAnswer::Command(Some(json!(1)));
     let mut wishes = answered(json!({"a": 1}), command);
     let more = json!({"a": 1, "b": 1});
     assert_eq!(wishes.fresh("k", Some(&more)), Some(more.clone()));
@@ -127,9 +130,9 @@ fn a_command_that_is_being_cleared_is_not_mixed_with_the_next() {
 
 #[test]
 fn an_answer_during_the_clearing_of_an_older_wish_outlives_it() {
-    let mut wishes = answered(json!({"a": 1}), Answer::InForce);
+    let mut wishes = answered(json!({"a": 1}), DesiredAnswer::InForce);
     wishes.clearing("k");
-    wishes.answer("k", &json!({"b": 1}), 7, Answer::InForce);
+    wishes.answer("k", &json!({"b": 1}), 7, DesiredAnswer::InForce);
     wishes.cleared("k", 6);
     assert_eq!(wishes.fresh("k", Some(&json!({"b": 1}))), None);
     assert!(wishes.waits("k"));
@@ -137,17 +140,17 @@ fn an_answer_during_the_clearing_of_an_older_wish_outlives_it() {
 
 #[test]
 fn an_answer_during_the_clearing_of_the_same_wish_is_gone_with_it() {
-    let mut wishes = answered(json!({"a": 1}), Answer::InForce);
+    let mut wishes = answered(json!({"a": 1}), DesiredAnswer::InForce);
     wishes.clearing("k");
     // An echo tells more of the version that is being cleared.
-    wishes.answer("k", &json!({"a": 1, "b": 1}), 5, Answer::InForce);
+    wishes.answer("k", &json!({"a": 1, "b": 1}), 5, DesiredAnswer::InForce);
     wishes.cleared("k", 6);
     assert!(!wishes.waits("k"));
 }
 
 #[test]
 fn a_command_is_carried_out_also_when_its_wish_was_looked_at_during_its_clearing() {
-    let command = Answer::Command(Some(json!(1)));
+    let command = DesiredAnswer::Command(Some(json!(1)));
     let mut wishes = answered(json!({"a": 1}), command);
     wishes.clearing("k");
     wishes.look(&view(json!({"k": {"a": 1}})), false);

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::answer::{Delta, Rejected};
+use super::desired::OneShot;
 use super::outbox::{FileId, GivenUp, Outbox};
 use super::pace::Pace;
-use super::request::{Tokens, pause_after, request};
+use super::tokens::{Tokens, pause_after, request};
 use super::update::Update;
 use super::view::View;
-use super::wish::Order;
 
 /// An answer takes this long at most, from when the broker has taken the request; the AWS Device
 /// Client waits as long.
@@ -42,35 +42,35 @@ pub enum Action {
 
 /// What a message or an answer means for the services.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum ConversationEvent {
     /// The whole document is known: look at every service.
     Document,
     /// Wishes have changed: look at the services that are wished something.
-    Wishes,
+    DesiredChanged,
     /// There is no shadow.
     Missing,
     /// The cloud has the contents of these files.
     Settled(Vec<FileId>),
     /// The cloud has cleared the wishes for these commands because we have asked for it.
-    Orders(Vec<Order>),
+    Orders(Vec<OneShot>),
     /// The cloud does not take these.
     GivenUp { what: GivenUp, reason: String },
     /// A request is made again after this pause.
     Retry { reason: String, pause: Duration },
     /// A message that means nothing.
-    Nonsense(String),
+    Malformed(String),
 }
 
 #[derive(Debug)]
-enum Request {
+enum ShadowRequest {
     Get,
     Update(Box<Update>),
 }
 
 #[derive(Debug)]
-struct InFlight {
+struct PendingRequest {
     token: String,
-    request: Request,
+    request: ShadowRequest,
     deadline: Instant,
     /// The newest delta that came meanwhile.
     delta: Option<Delta>,
@@ -90,16 +90,16 @@ enum Fetch {
 
 /// One shadow.
 #[derive(Debug)]
-pub struct Thing {
+pub struct Conversation {
     /// Updates only: the document is never fetched.
-    blind: bool,
+    updates_only: bool,
     tokens: Tokens,
     connected: bool,
     fetch: Fetch,
     pace: Pace,
     view: Option<View>,
     pub outbox: Outbox,
-    in_flight: Option<InFlight>,
+    in_flight: Option<PendingRequest>,
     /// No request before this.
     pause: Option<Instant>,
     /// A fetch that can wait.
@@ -115,17 +115,17 @@ pub struct Thing {
     losses: u32,
 }
 
-impl Thing {
+impl Conversation {
     /// `prefix` makes the client tokens unique among all that talk about this shadow, at most 40
-    /// bytes. `blind`: only updates are sent, the document is never fetched.
-    pub fn new(prefix: &str, blind: bool) -> Thing {
-        Thing {
-            blind,
+    /// bytes. `updates_only`: only updates are sent, the document is never fetched.
+    pub fn new(prefix: &str, updates_only: bool) -> Conversation {
+        Conversation {
+            updates_only,
             tokens: Tokens::new(prefix),
             connected: false,
-            fetch: if blind { Fetch::No } else { Fetch::Now },
+            fetch: if updates_only { Fetch::No } else { Fetch::Now },
             pace: Pace::default(),
-            view: blind.then(View::default),
+            view: updates_only.then(View::default),
             outbox: Outbox::default(),
             in_flight: None,
             pause: None,
@@ -140,8 +140,8 @@ impl Thing {
     }
 
     /// Whether the document is never fetched.
-    pub fn is_blind(&self) -> bool {
-        self.blind
+    pub fn is_updates_only(&self) -> bool {
+        self.updates_only
     }
 
     /// What the cloud holds. `None` before the first answer.
@@ -185,7 +185,7 @@ impl Thing {
     /// Looks at the whole document again.
     fn refetch(&mut self, fetch: Fetch) {
         self.fetch_at = None;
-        if !self.blind && self.fetch != Fetch::Now {
+        if !self.updates_only && self.fetch != Fetch::Now {
             self.fetch = fetch;
         }
     }
@@ -211,7 +211,7 @@ impl Thing {
         if self.fetches(now) {
             self.fetch = Fetch::No;
             self.pace.fetched(now);
-            let token = self.send(Request::Get, now);
+            let token = self.send(ShadowRequest::Get, now);
             return Some(Action::Get(json!({ "clientToken": token })));
         }
         let view = self.view.as_ref()?;
@@ -253,7 +253,7 @@ impl Thing {
             self.failures = 0;
             return None;
         };
-        let free = self.blind || (busy && !update.clears());
+        let free = self.updates_only || (busy && !update.clears());
         let version = view.version().filter(|_| !free);
         if !update.prompted && !self.is_due(self.pace.update_due(), now) {
             return None;
@@ -266,13 +266,13 @@ impl Thing {
         }
         let sections = update.sections();
         self.outbox.sent(&update);
-        let token = self.send(Request::Update(Box::new(update)), now);
+        let token = self.send(ShadowRequest::Update(Box::new(update)), now);
         Some(Action::Update(request(sections, version, &token)))
     }
 
-    fn send(&mut self, request: Request, now: Instant) -> String {
+    fn send(&mut self, request: ShadowRequest, now: Instant) -> String {
         let token = self.tokens.next();
-        self.in_flight = Some(InFlight {
+        self.in_flight = Some(PendingRequest {
             token: token.clone(),
             request,
             deadline: now + ON_THE_WAY,
@@ -282,7 +282,7 @@ impl Thing {
         token
     }
 
-    /// When to call [`Thing::overdue`] and [`Thing::next`] again, if nothing else happens.
+    /// When to call [`Conversation::overdue`] and [`Conversation::next`] again, if nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
         let patience = self.in_flight.as_ref().map(|request| request.deadline);
         [patience, self.pause, self.fetch_at, self.held]
@@ -293,7 +293,7 @@ impl Thing {
     }
 
     /// Time has passed. `jitter` is between 0 and 1.
-    pub fn overdue(&mut self, now: Instant, jitter: f64) -> Option<News> {
+    pub fn overdue(&mut self, now: Instant, jitter: f64) -> Option<ConversationEvent> {
         if self.pause.is_some_and(|until| until <= now) {
             self.pause = None;
         }
@@ -309,7 +309,7 @@ impl Thing {
     }
 
     /// The broker has refused to take the request.
-    pub fn unsent(&mut self, reason: &str, now: Instant, jitter: f64) -> Option<News> {
+    pub fn unsent(&mut self, reason: &str, now: Instant, jitter: f64) -> Option<ConversationEvent> {
         self.in_flight.is_some().then(|| {
             self.again(
                 format!("the broker refuses the request: {reason}"),
@@ -321,8 +321,8 @@ impl Thing {
 
     /// What became of it is seen in the next document. Gives what is given up, and why: the cloud has
     /// refused it again and again without a word for whom that was.
-    fn unanswered(&mut self, request: InFlight) -> Option<News> {
-        let Request::Update(update) = request.request else {
+    fn unanswered(&mut self, request: PendingRequest) -> Option<ConversationEvent> {
+        let ShadowRequest::Update(update) = request.request else {
             return None;
         };
         self.outbox.failed(&update);
@@ -332,13 +332,13 @@ impl Thing {
     }
 
     /// The cloud does not take it as it is.
-    fn refused(&mut self, update: &Update, rejected: &Rejected) -> Option<News> {
+    fn refused(&mut self, update: &Update, rejected: &Rejected) -> Option<ConversationEvent> {
         let what = self.outbox.refused(update, rejected.code == 413);
         given_up(what, rejected)
     }
 
     /// The cloud has moved on: look, and answer what is there now.
-    fn conflict(&mut self, reason: String, now: Instant, jitter: f64) -> Vec<News> {
+    fn conflict(&mut self, reason: String, now: Instant, jitter: f64) -> Vec<ConversationEvent> {
         self.conflicts = self.conflicts.saturating_add(1);
         self.refetch(Fetch::Now);
         if self.conflicts == 1 {
@@ -346,27 +346,27 @@ impl Thing {
         }
         let pause = pause_after(self.conflicts - 1, jitter);
         self.pause = Some(now + pause);
-        vec![News::Retry { reason, pause }]
+        vec![ConversationEvent::Retry { reason, pause }]
     }
 
     /// Asks again after a pause. Whether an update that got no answer was carried out is seen in
     /// the document.
-    fn again(&mut self, reason: String, now: Instant, jitter: f64) -> News {
+    fn again(&mut self, reason: String, now: Instant, jitter: f64) -> ConversationEvent {
         let request = self.in_flight.take();
         let given_up = request.and_then(|request| self.unanswered(request));
         self.refetch(Fetch::Now);
         self.failures = self.failures.saturating_add(1);
         let pause = pause_after(self.failures, jitter);
         self.pause = Some(now + pause);
-        given_up.unwrap_or(News::Retry { reason, pause })
+        given_up.unwrap_or(ConversationEvent::Retry { reason, pause })
     }
 }
 
-fn given_up(what: GivenUp, rejected: &Rejected) -> Option<News> {
+fn given_up(what: GivenUp, rejected: &Rejected) -> Option<ConversationEvent> {
     let reason = rejected.reason();
-    (what != GivenUp::default()).then_some(News::GivenUp { what, reason })
+    (what != GivenUp::default()).then_some(ConversationEvent::GivenUp { what, reason })
 }
 
 #[cfg(test)]
-#[path = "thing_tests.rs"]
+#[path = "conversation_tests.rs"]
 mod tests;
