@@ -26,7 +26,7 @@
 //!
 //! The rule of direction: `main` and `daemon` use everything; features use edges and the ground, and
 //! never each other; edges use the ground. Files that begin with "Pure" use no clock, socket, file,
-//! task or log. `tests/tidy.rs` checks it.
+//! task or log. `tests/tidy/` checks it.
 
 pub mod certstore;
 pub mod cli;

@@ -4,11 +4,11 @@
 mod announcements;
 mod directories;
 mod inboxes;
-mod lifecycle;
 mod messages;
 mod shadows;
 mod split;
 mod subscriptions;
+mod supervision;
 mod tunnels;
 
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ pub struct Config {
     pub subscriptions: Vec<subscribe::HandlerOptions>,
     /// One for each thing.
     pub tunnels: Vec<tunnel::TunnelOptions>,
-    pub lifecycle: Lifecycle,
+    pub supervision: Lifecycle,
     /// The action directory of commands.
     pub commands: Option<PathBuf>,
     pub check: bool,
@@ -119,7 +119,7 @@ impl Config {
             inboxes: inboxes::resolve(cli, connections, &mut problems),
             subscriptions: subscriptions::resolve(cli, &mut problems),
             tunnels: tunnels::resolve(cli, &mut problems),
-            lifecycle: lifecycle::resolve(cli, &mut problems),
+            supervision: supervision::resolve(cli, &mut problems),
             commands: cli.commands.as_deref().map(|dir| trimmed(dir).into()),
             check: cli.check,
         };

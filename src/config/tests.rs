@@ -387,15 +387,15 @@ fn wrong_options_of_tunnels_are_told() {
 
 #[test]
 fn who_watches_over_the_daemon_is_read() {
-    let quiet = config(&[]).unwrap().lifecycle;
+    let quiet = config(&[]).unwrap().supervision;
     assert_eq!(
         (quiet.events, quiet.on_event, quiet.notify_fd),
         (None, None, None)
     );
     let all = config(&["--events=/run/e", "--on-event=echo $EVENT", "--notify-fd=3"]).unwrap();
-    assert_eq!(all.lifecycle.events.as_deref(), Some(Path::new("/run/e")));
-    assert_eq!(all.lifecycle.on_event.as_deref(), Some("echo $EVENT"));
-    assert_eq!(all.lifecycle.notify_fd, Some(3));
+    assert_eq!(all.supervision.events.as_deref(), Some(Path::new("/run/e")));
+    assert_eq!(all.supervision.on_event.as_deref(), Some("echo $EVENT"));
+    assert_eq!(all.supervision.notify_fd, Some(3));
     for (option, part) in [
         ("--events=", "is empty"),
         ("--on-event=", "is empty"),

@@ -52,7 +52,7 @@ pub fn check(config: &Config) -> Vec<String> {
     for options in &config.tunnels {
         problems.0.extend(options.problems());
     }
-    problems.0.extend(config.lifecycle.problems());
+    problems.0.extend(config.supervision.problems());
     if let Some(dir) = &config.commands {
         problems.of(layout::check(dir));
     }

@@ -51,7 +51,7 @@ const LEAST: Duration = Duration::from_millis(200);
 /// Runs until a signal or until a task ends.
 pub fn run(config: Config) -> Exit {
     // Before anything is opened that could have the number of its descriptor.
-    let supervisor = match Supervisor::adopt(config.lifecycle.notify_fd) {
+    let supervisor = match Supervisor::adopt(config.supervision.notify_fd) {
         Ok(supervisor) => supervisor,
         Err(error) => return Exit::Config(error),
     };
@@ -115,7 +115,7 @@ async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exi
     };
     drop(disks);
     let reporter = Reporter::new(
-        &config.lifecycle,
+        &config.supervision,
         supervisor.clone(),
         sessions.event_receiver(),
     );

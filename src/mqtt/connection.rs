@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use log::warn;
 use tokio::sync::{mpsc, oneshot};
 
-use super::durable::ANSWERS;
 use super::failure::{Class, Ending};
 use super::gate::Gate;
 use super::in_flight::{InFlight, Overdue, Patience};
 use super::rate_limit::{RateLimiter, Rates};
-use super::receipts::Receipts;
-use super::subscriptions::{Batch, Routing};
+use super::subscribe::durable::ANSWERS;
+use super::subscribe::receipts::Receipts;
+use super::subscribe::subscriptions::{Batch, Routing};
 use super::wire::{Ack, Acknowledging, Client, Connack, PACKET_IDS};
 use super::{
     Origin, PossibleCause, Publish, PublishError, QoS, REQUESTS, RefusalClass, Reply,

@@ -6,26 +6,20 @@
 //! sends again from what it still has on disk, and the broker delivers again what was not
 //! acknowledged.
 
-mod assignment;
 mod backoff;
 mod breaker;
 mod connection;
-mod connection_events;
 mod dial;
-mod durable;
-mod event_sender;
+mod events;
 mod failure;
 mod gate;
 mod in_flight;
 mod message;
 mod pool;
 mod rate_limit;
-mod receipts;
 mod relay;
-mod router;
 mod session;
-mod session_log;
-mod subscriptions;
+mod subscribe;
 mod tls;
 mod wire;
 
@@ -37,22 +31,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::identity::Endpoint;
 
-pub use assignment::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS, share_out};
 pub use breaker::Flow;
-pub use connection_events::{ConnectionEnd, ConnectionEvent};
-pub use durable::{Delivery, Durable};
-pub use event_sender::EventReceiver;
+pub use events::event::{ConnectionEnd, ConnectionEvent};
+pub use events::sender::EventReceiver;
 pub use failure::{Class, Ending};
 pub use message::{Message, Properties, Publish, QoS};
 pub use pool::Sessions;
 pub use rate_limit::Rates;
-pub use router::invalid as invalid_filter;
 pub use session::SessionEnd;
-pub use subscriptions::{Subscription, SubscriptionState};
+pub use subscribe::assignment::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS, share_out};
+pub use subscribe::durable::{Delivery, Durable};
+pub use subscribe::router::invalid as invalid_filter;
+pub use subscribe::subscriptions::{Subscription, SubscriptionState};
 pub use tls::{Roots, Tls};
 
 use pool::SessionHandle;
-use subscriptions::Subscriber;
+use subscribe::subscriptions::Subscriber;
 
 /// Publishes of all directories together that are on the way at one time. AWS IoT Core allows 100
 /// unacknowledged on one connection; ten are left for what is not a message file.
@@ -414,7 +408,8 @@ impl Mqtt {
                 "there is no room for it: each connection takes 50 topics, allow more of them with --max-connections",
             );
         };
-        let (subscriber, subscription) = subscriptions::pair(filters, qos, capacity, room);
+        let (subscriber, subscription) =
+            subscribe::subscriptions::pair(filters, qos, capacity, room);
         // Without a session the subscription ends at once, which its reader sees.
         let _ = line
             .requests

@@ -9,10 +9,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::assignment::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS};
-use super::durable::Durable;
-use super::event_sender::EventReceiver;
+use super::events::sender::EventReceiver;
 use super::session::{Session, SessionChannels, SessionEnd};
+use super::subscribe::assignment::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS};
+use super::subscribe::durable::Durable;
 use super::{ConnectionOptions, MAILBOX, SessionRequest, Tls, invalid_filter};
 
 /// For the other sessions to send their DISCONNECT after the first one has.

@@ -13,13 +13,13 @@ use tokio::time::timeout;
 use super::backoff::{Backoff, NextAttempt};
 use super::connection::Connection;
 use super::dial::{self, Dialer, Stream};
-use super::durable::{Durable, Receipt};
-use super::event_sender::{EventReceiver, EventSender};
+use super::events::sender::{EventReceiver, EventSender};
+use super::events::session_log::SessionLog;
 use super::failure::{Class, Ending, closed};
 use super::gate::Gate;
 use super::relay::{Relay, RelayEnd};
-use super::session_log::SessionLog;
-use super::subscriptions::{Routing, Subscriptions, durable_pair};
+use super::subscribe::durable::{Durable, Receipt};
+use super::subscribe::subscriptions::{Routing, Subscriptions, durable_pair};
 use super::wire::{self, Acknowledging, Connack, Events, Fault, Seen};
 use super::{
     ConnectionOptions, Flow, Link, Message, Origin, Properties, Publish, PublishError, QoS, Reply,

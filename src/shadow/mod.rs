@@ -12,37 +12,15 @@
 //! | `definitions`, `javascript`, `service`, `validate` | what a service is, and its last word |
 
 mod agent;
-mod answer;
-mod conversation;
-pub mod definitions;
-mod desired;
+mod cloud;
+mod device;
 pub mod document;
-mod javascript;
-mod known_file;
-mod lenient;
-mod marker;
-mod notify;
-mod outbox;
-mod outfile;
-mod outfile_plan;
-mod pace;
-mod part;
-pub mod script;
-pub mod service;
-mod services;
-mod suspects;
-mod tokens;
-mod topics;
-mod update;
-mod updates;
-mod validate;
-mod view;
 
 use std::path::PathBuf;
 
 pub use agent::ShadowAgent;
+pub use cloud::topics::ShadowId;
 pub use document::Rules;
-pub use topics::ShadowId;
 
 use crate::spool::layout;
 
@@ -67,7 +45,7 @@ impl ShadowOptions {
             .filter_map(|result| result.err())
             .map(|problem| format!("{problem:#}"))
             .collect();
-        match definitions::load_all(&self.services) {
+        match device::definitions::load_all(&self.services) {
             Ok(loaded) => problems.extend(loaded.problems),
             Err(shortage) => problems.push(format!(
                 "cannot run the service definitions of {}: {:#}",

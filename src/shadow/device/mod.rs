@@ -1,0 +1,23 @@
+//! What the device makes of its settings: services, their files and their commands. Does not know the
+//! conversation with the cloud.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `services`, `service` | all services of one shadow, and what a definition says |
+//! | `outfile`, `outfile_plan`, `known_file` | the outfile, and what becomes of it |
+//! | `notify`, `marker` | notify commands, and which of them are owed |
+//! | `updates` | update files |
+//! | `definitions`, `javascript`, `script`, `validate` | definitions, and their last word |
+
+pub mod definitions;
+pub mod javascript;
+pub mod known_file;
+pub mod marker;
+pub mod notify;
+pub mod outfile;
+pub mod outfile_plan;
+pub mod script;
+pub mod service;
+pub mod services;
+pub mod updates;
+pub mod validate;
