@@ -4,6 +4,7 @@
 use std::fmt;
 
 use indexmap::IndexMap;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// The deepest nesting that is read: whoever follows it calls itself once for each level.
@@ -142,6 +143,20 @@ pub enum Kind {
     String,
     Array,
     Object,
+}
+
+impl Kind {
+    /// That of a parsed value.
+    pub fn of(value: &Value) -> Kind {
+        match value {
+            Value::Null => Kind::Null,
+            Value::Bool(_) => Kind::Boolean,
+            Value::Number(_) => Kind::Number,
+            Value::String(_) => Kind::String,
+            Value::Array(_) => Kind::Array,
+            Value::Object(_) => Kind::Object,
+        }
+    }
 }
 
 /// Tells it by the first character of a valid value.

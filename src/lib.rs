@@ -22,7 +22,7 @@
 //! | [`certstore`] | certificates on disk (an edge) |
 //! | [`process`] | child processes with a deadline (an edge) |
 //! | [`mod@format`] | JSON, SHELL and PLAINTEXT (an edge) |
-//! | [`clock`], [`exit`], [`mod@file`], [`identity`], [`json`], [`logging`], [`suggest`], [`offload`], [`pem`], [`log_throttle`], [`transient`], [`x509`] | the ground |
+//! | [`clock`], [`exit`], [`mod@file`], [`identity`], [`json`], [`logging`], [`suggest`], [`offload`], [`pem`], [`log_throttle`], [`text`], [`transient`], [`waits`], [`x509`] | the ground |
 //!
 //! The rule of direction: `main` and `daemon` use everything; features use edges and the ground, and
 //! never each other; edges use the ground. Files that begin with "Pure" use no clock, socket, file,
@@ -53,6 +53,8 @@ pub mod spool;
 pub mod subscribe;
 pub mod suggest;
 pub mod supervision;
+pub mod text;
 pub mod transient;
 pub mod tunnel;
+pub mod waits;
 pub mod x509;

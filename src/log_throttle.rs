@@ -1,4 +1,8 @@
-//! Pure: a message that comes again and again is told once and then counted.
+//! A message that comes again and again is told once and then counted.
+
+use std::fmt;
+
+use log::Level;
 
 /// Decides which repetitions of one message are worth a line: the first, and then at 2, 4, 8, …
 /// in a row. A different message starts afresh.
@@ -19,8 +23,39 @@ impl LogThrottle {
         self.count
     }
 
+    /// The next time of this message: its level is `loud` if it is worth a line, and debug otherwise.
+    pub fn again(&mut self, loud: Level, message: &str) -> Repetition {
+        Repetition::new(loud, self.count(message))
+    }
+
     pub fn clear(&mut self) {
         *self = LogThrottle::default();
+    }
+}
+
+/// One more time of a message. Shown it is " (3 times in a row)", and nothing the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repetition {
+    pub level: Level,
+    pub count: u32,
+}
+
+impl Repetition {
+    pub fn new(loud: Level, count: u32) -> Repetition {
+        let level = match worth_a_line(count) {
+            true => loud,
+            false => Level::Debug,
+        };
+        Repetition { level, count }
+    }
+}
+
+impl fmt::Display for Repetition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.count {
+            0 | 1 => Ok(()),
+            count => write!(f, " ({count} times in a row)"),
+        }
     }
 }
 
@@ -41,6 +76,11 @@ mod tests {
             .filter(|n| worth_a_line(*n))
             .collect();
         assert_eq!(told, [1, 2, 4, 8, 16]);
+        let next = repeats.again(Level::Warn, "tcp: refused");
+        assert_eq!(
+            (next.level, next.to_string()),
+            (Level::Debug, " (21 times in a row)".to_owned())
+        );
         assert_eq!(
             repeats.count("dns: no such host"),
             1,

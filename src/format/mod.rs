@@ -97,18 +97,6 @@ fn deeper_than(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// What a person calls the type of a value.
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
 /// Text from outside, escaped and cut for a message.
 fn shown(text: &str) -> String {
     const LONGEST: usize = 80;

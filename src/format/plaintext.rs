@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Rendered, kind};
+use super::Rendered;
+use crate::json::Kind;
 
 pub fn render(value: &Value) -> Result<Rendered, String> {
     match value {
@@ -10,7 +11,7 @@ pub fn render(value: &Value) -> Result<Rendered, String> {
         Value::String(text) => Ok(Rendered::whole(text.clone().into_bytes())),
         other => Err(format!(
             "is {}, and PLAINTEXT holds one string",
-            kind(other)
+            Kind::of(other)
         )),
     }
 }

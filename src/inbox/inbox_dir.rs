@@ -14,6 +14,7 @@ use crate::spool::Name;
 use crate::spool::deposit::{Deposit, Item};
 use crate::spool::stamps::Stamps;
 use crate::spool::watch::{DirEvent, Watch};
+use crate::waits::or_pending;
 
 /// Some file systems do not tell when files are removed: look every few minutes.
 const SAFETY_SCAN: Duration = Duration::from_secs(300);
@@ -117,7 +118,7 @@ impl InboxDir {
     /// Waits for something that [`InboxDir::noticed`] is to be told. May be dropped while it waits.
     pub async fn notice(&mut self) -> InboxNotice {
         tokio::select! {
-            events = events(&mut self.watch) => InboxNotice::Events(events),
+            events = or_pending(self.watch.as_mut().map(Watch::next)) => InboxNotice::Events(events),
             () = reached(Some(self.scan_due.min(self.look_due))) => InboxNotice::Look,
         }
     }
@@ -192,12 +193,5 @@ impl InboxDir {
         let (new, seconds) = (self.deposit.new_dir(), SCAN_WITHOUT_WATCH.as_secs());
         let new = new.display();
         warn!("cannot watch {new}, it is scanned every {seconds} s instead: {error}");
-    }
-}
-
-async fn events(watch: &mut Option<Watch>) -> io::Result<Vec<DirEvent>> {
-    match watch {
-        Some(watch) => watch.next().await,
-        None => std::future::pending().await,
     }
 }

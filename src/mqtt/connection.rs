@@ -19,6 +19,7 @@ use super::{
     WINDOW_MESSAGES,
 };
 use crate::clock::now;
+use crate::waits::earliest;
 
 const PUBLISH: Patience = Patience {
     overtaken: Duration::from_secs(60),
@@ -285,17 +286,14 @@ impl Connection {
 
     /// When [`Connection::overdue`] must be asked at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        [
+        earliest([
             self.qos1.deadline(),
             self.qos0.deadline(),
             self.subscribes.deadline(),
             self.connect_due,
             self.ping_due,
             self.disconnect_sent.as_ref().map(|(until, _)| *until),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     /// Why the connection must be replaced, if it must.

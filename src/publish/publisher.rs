@@ -17,6 +17,7 @@ use crate::mqtt::{Flow, Link, Mqtt, PublishPermit, WindowPermit};
 use crate::spool::action_dir::ActionDir;
 use crate::spool::disks::Disks;
 use crate::spool::outcome::Readiness;
+use crate::waits::or_pending;
 
 /// Why a publisher ended.
 #[derive(Debug)]
@@ -89,11 +90,11 @@ impl Publisher {
             let deadline = self.action_dir.deadline();
             tokio::select! {
                 notice = self.action_dir.notice() => self.action_dir.noticed(notice),
-                place = waited(&mut self.place) => {
+                place = or_pending(self.place.as_mut()) => {
                     self.place = None;
                     self.start_together(place);
                 }
-                slot = waited(&mut self.alone), if !stopping => {
+                slot = or_pending(self.alone.as_mut()), if !stopping => {
                     self.alone = None;
                     self.exclusive = Some(slot);
                 }
@@ -205,12 +206,5 @@ impl Publisher {
         } = attempt;
         let done = format!("published '{name}' to {topic}");
         self.action_dir.settle(&name, held, outcome, &done);
-    }
-}
-
-async fn waited<T>(wait: &mut Option<Wait<T>>) -> T {
-    match wait {
-        Some(wait) => wait.await,
-        None => std::future::pending().await,
     }
 }

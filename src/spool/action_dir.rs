@@ -21,7 +21,7 @@ use super::postponements::Troubles;
 use super::queue::{self, Queue};
 use super::worker::{OpenReply, Worker, WorkerEvent, WorkerRequest};
 use crate::clock::now;
-use crate::log_throttle::{LogThrottle, worth_a_line};
+use crate::log_throttle::LogThrottle;
 
 /// News that may wait. The thread waits when there are more.
 const NEWS: usize = 64;
@@ -324,19 +324,14 @@ impl ActionDir {
 
     /// A broker that refuses one message often refuses many: the same reason is told at 1, 2, 4, ...
     fn refused(&mut self, name: &Name, pause: Duration, reason: &str) {
-        let count = self.refusals.count(reason);
-        let level = if worth_a_line(count) {
-            Level::Warn
-        } else {
-            Level::Debug
-        };
-        let times = if count > 1 {
-            format!(" (refusal {count} in a row for this reason)")
+        let again = self.refusals.again(Level::Warn, reason);
+        let times = if again.count > 1 {
+            format!(" (refusal {} in a row for this reason)", again.count)
         } else {
             String::new()
         };
         log!(
-            level,
+            again.level,
             "'{name}' stays and is tried again in {} s: {reason}{times}",
             pause.as_secs()
         );

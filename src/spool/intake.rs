@@ -15,6 +15,7 @@ use super::being_written::Writers;
 use super::maildir::Maildir;
 use super::watch::{DirEvent, Watch};
 use crate::clock::{now, reached};
+use crate::waits::or_pending;
 
 /// Some file systems deliver no events: look every few minutes.
 const SAFETY_SCAN: Duration = Duration::from_secs(300);
@@ -108,7 +109,7 @@ impl Intake {
     /// Waits until something is to be done. May be dropped while it waits.
     pub async fn next(&mut self) -> IntakeNotice {
         tokio::select! {
-            events = events(&mut self.watch) => match events {
+            events = or_pending(self.watch.as_mut().map(Watch::next)) => match events {
                 Ok(events) => IntakeNotice::Ready(self.told(events)),
                 Err(error) => {
                     self.blinded(&error);
@@ -260,12 +261,5 @@ impl Intake {
             self.blinded(&error);
         }
         Ok(())
-    }
-}
-
-async fn events(watch: &mut Option<Watch>) -> io::Result<Vec<DirEvent>> {
-    match watch {
-        Some(watch) => watch.next().await,
-        None => std::future::pending().await,
     }
 }

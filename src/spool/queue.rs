@@ -1,6 +1,7 @@
 //! Pure: which request of an action directory is taken next, and what becomes of it afterwards.
 //! Holds names and facts, never contents.
 
+use crate::waits::earliest;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
@@ -420,7 +421,7 @@ impl Queue {
     /// When to ask [`Queue::next`] or [`Queue::jammed`] again, if nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
         let paused = self.paused.first().map(|(until, _)| *until);
-        [paused, self.jam.deadline()].into_iter().flatten().min()
+        earliest([paused, self.jam.deadline()])
     }
 }
 

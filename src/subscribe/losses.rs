@@ -3,7 +3,7 @@
 use log::{Level, info, log};
 
 use super::backlog::{MOST, MOST_BYTES};
-use crate::log_throttle::{LogThrottle, worth_a_line};
+use crate::log_throttle::LogThrottle;
 
 /// The losses of one option. Two kinds are counted apart, because a handler that hangs causes both in
 /// turn, and each would make the other look new.
@@ -29,10 +29,10 @@ impl Losses {
     /// A message could not be handled.
     pub fn failed(&mut self, topic: &str, reason: &str) {
         self.in_a_row += 1;
-        let count = self.failures.count(reason);
-        tell(
-            count,
-            &format!("the message on '{topic}' is lost: {reason}"),
+        let again = self.failures.again(Level::Warn, reason);
+        log!(
+            again.level,
+            "the message on '{topic}' is lost: {reason}{again}"
         );
     }
 
@@ -44,10 +44,10 @@ impl Losses {
             "as many messages as may ({MOST}, or {} KiB) wait for {label} already",
             MOST_BYTES / 1024
         );
-        let count = self.overflows.count(&reason);
-        tell(
-            count,
-            &format!("the message on '{topic}' is lost: {reason}"),
+        let again = self.overflows.again(Level::Warn, &reason);
+        log!(
+            again.level,
+            "the message on '{topic}' is lost: {reason}{again}"
         );
     }
 
@@ -64,18 +64,4 @@ impl Losses {
         }
         self.in_a_row = 0;
     }
-}
-
-fn tell(count: u32, text: &str) {
-    let level = if worth_a_line(count) {
-        Level::Warn
-    } else {
-        Level::Debug
-    };
-    let times = if count > 1 {
-        format!(" ({count} times in a row)")
-    } else {
-        String::new()
-    };
-    log!(level, "{text}{times}");
 }

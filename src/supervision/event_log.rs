@@ -8,7 +8,7 @@ use log::{Level, log};
 use tokio::task::JoinSet;
 
 use super::append::append;
-use crate::log_throttle::{LogThrottle, worth_a_line};
+use crate::log_throttle::LogThrottle;
 use crate::offload;
 
 /// So many lines wait for a slow disk. The oldest goes when there are more.
@@ -73,22 +73,12 @@ impl EventLog {
     }
 
     fn failed(&mut self, why: &str) {
-        let count = self.failures.count(why);
-        let level = if worth_a_line(count) {
-            Level::Warn
-        } else {
-            Level::Debug
-        };
-        let (path, times) = (self.path.display(), times(count));
-        log!(level, "events are not written to {path}: {why}{times}");
-    }
-}
-
-/// How often it has happened, for the end of a line.
-pub fn times(count: u32) -> String {
-    match count {
-        0 | 1 => String::new(),
-        count => format!(" ({count} times in a row)"),
+        let again = self.failures.again(Level::Warn, why);
+        let path = self.path.display();
+        log!(
+            again.level,
+            "events are not written to {path}: {why}{again}"
+        );
     }
 }
 

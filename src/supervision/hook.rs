@@ -8,9 +8,8 @@ use anyhow::{Result, bail};
 use log::{Level, log};
 use tokio::task::JoinSet;
 
-use super::event_log::times;
 use super::event_record::EventRecord;
-use crate::log_throttle::{LogThrottle, worth_a_line};
+use crate::log_throttle::LogThrottle;
 use crate::process;
 
 /// A command has this long.
@@ -77,13 +76,8 @@ impl Hook {
     }
 
     fn failed(&mut self, why: &str) {
-        let count = self.failures.count(why);
-        let level = if worth_a_line(count) {
-            Level::Warn
-        } else {
-            Level::Debug
-        };
-        log!(level, "{why}{}", times(count));
+        let again = self.failures.again(Level::Warn, why);
+        log!(again.level, "{why}{again}");
     }
 }
 

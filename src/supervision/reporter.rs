@@ -1,7 +1,6 @@
 //! The task that hears of everything that happens to the connection. It waits for nobody: lines and
 //! commands have queues of their own, so that the session's is always empty.
 
-use std::future::pending;
 use std::time::{Duration, SystemTime};
 
 use log::warn;
@@ -15,6 +14,7 @@ use super::hook::Hook;
 use super::{SupervisionOptions, Supervisor};
 use crate::clock::{now, reached};
 use crate::mqtt::EventReceiver;
+use crate::waits::or_pending;
 
 /// For what is still to be told when the daemon ends. Together with the DISCONNECT it is
 /// less than the 2 s that a stop may take.
@@ -74,8 +74,8 @@ impl Reporter {
             tokio::select! {
                 Some(event) = self.receiver.events.recv() => self.happened((&event).into()),
                 Ok(()) = self.receiver.ready.changed() => self.tell_ready(),
-                () = written(&mut self.event_log) => {}
-                () = ended(&mut self.hook) => {}
+                () = or_pending(self.event_log.as_mut().map(EventLog::written)) => {}
+                () = or_pending(self.hook.as_mut().map(Hook::ended)) => {}
                 Some(_) = self.telling.join_next() => {}
                 () = reached(next_beat) => {
                     self.supervisor.alive();
@@ -126,8 +126,8 @@ impl Reporter {
         }
         while !self.is_idle() {
             tokio::select! {
-                () = written(&mut self.event_log) => {}
-                () = ended(&mut self.hook) => {}
+                () = or_pending(self.event_log.as_mut().map(EventLog::written)) => {}
+                () = or_pending(self.hook.as_mut().map(Hook::ended)) => {}
             }
         }
     }
@@ -135,20 +135,6 @@ impl Reporter {
     fn is_idle(&self) -> bool {
         self.event_log.as_ref().is_none_or(EventLog::is_idle)
             && self.hook.as_ref().is_none_or(Hook::is_idle)
-    }
-}
-
-async fn written(event_log: &mut Option<EventLog>) {
-    match event_log {
-        Some(event_log) => event_log.written().await,
-        None => pending().await,
-    }
-}
-
-async fn ended(hook: &mut Option<Hook>) {
-    match hook {
-        Some(hook) => hook.ended().await,
-        None => pending().await,
     }
 }
 

@@ -12,7 +12,7 @@ use super::proxy::{self, Proxy, ProxyExit};
 use super::request::{self, TunnelRequest};
 use super::state::{ProxyAction, TunnelState};
 use crate::clock::{now, reached};
-use crate::log_throttle::{LogThrottle, worth_a_line};
+use crate::log_throttle::LogThrottle;
 use crate::mqtt::{Message, Mqtt, QoS};
 
 /// Notifications that may wait. Each is dealt with at once.
@@ -148,14 +148,12 @@ impl TunnelAgent {
         if let Some(answer) = answer {
             return drop(answer.send(Err(why.to_owned())));
         }
-        let count = self.malformed.count(why);
-        let level = if worth_a_line(count) {
-            Level::Warn
-        } else {
-            Level::Debug
-        };
+        let again = self.malformed.again(Level::Warn, why);
         let thing = &self.options.thing;
-        log!(level, "ignored a request for a tunnel to '{thing}': {why}");
+        log!(
+            again.level,
+            "ignored a request for a tunnel to '{thing}': {why}"
+        );
     }
 
     fn forget(&mut self, wanted: Option<PendingTunnel>, why: &str) {

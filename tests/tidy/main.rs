@@ -40,7 +40,9 @@ const ROWS: [&[&str]; 6] = [
         "offload",
         "pem",
         "log_throttle",
+        "text",
         "transient",
+        "waits",
         "x509",
     ],
 ];

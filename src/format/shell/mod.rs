@@ -13,6 +13,7 @@ mod quote;
 mod text;
 mod words;
 
+use crate::json::Kind;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -20,7 +21,7 @@ use serde_json::{Map, Value};
 use self::flatten::{Flat, shown_path};
 use self::nest::Known;
 use self::text::Text;
-use super::{Rendered, kind};
+use super::Rendered;
 
 /// More would flood the log.
 const MOST_WARNINGS: usize = 20;
@@ -29,7 +30,7 @@ pub fn render(value: &Value) -> Result<Rendered, String> {
     let members = match value {
         Value::Null => return Ok(Rendered::whole(Vec::new())),
         Value::Object(members) => members,
-        other => return Err(format!("is {}, and SHELL holds an object", kind(other))),
+        other => return Err(format!("is {}, and SHELL holds an object", Kind::of(other))),
     };
     let (lines, left_out) = lines(members)?;
     let mut bytes = Vec::new();

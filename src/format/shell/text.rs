@@ -1,8 +1,7 @@
 //! Pure: what a variable holds, and the JSON value that it is taken for.
 
+use crate::json::Kind;
 use serde_json::{Number, Value};
-
-use super::super::kind;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Text {
@@ -40,7 +39,7 @@ fn element(item: &Value) -> Result<String, String> {
     match item {
         Value::Null | Value::Array(_) | Value::Object(_) => Err(format!(
             "holds {}, and an array of the shell holds only text",
-            kind(item)
+            Kind::of(item)
         )),
         item => scalar(item),
     }
@@ -55,7 +54,7 @@ fn scalar(value: &Value) -> Result<String, String> {
         }
         Value::String(text) => Ok(text.clone()),
         Value::Null | Value::Array(_) | Value::Object(_) => {
-            Err(format!("is {}, not text", kind(value)))
+            Err(format!("is {}, not text", Kind::of(value)))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The addresses of a name, from the system's resolver. IPv4 and IPv6 are asked for apart, each on a
 //! thread of its own, so that one that is never answered does not hold up the other.
 
+use crate::waits::or_pending;
 use std::io;
 use std::net::SocketAddr;
 use std::thread;
@@ -63,12 +64,8 @@ impl Names {
 }
 
 async fn answered(question: &mut Option<oneshot::Receiver<Lookup>>) -> Lookup {
-    match question {
-        Some(answer) => answer
-            .await
-            .unwrap_or_else(|_| Err("the look-up has failed".into())),
-        None => std::future::pending().await,
-    }
+    let answer = or_pending(question.as_mut()).await;
+    answer.unwrap_or_else(|_| Err("the look-up has failed".into()))
 }
 
 fn ask(host: &str, port: u16, family: Family) -> io::Result<oneshot::Receiver<Lookup>> {

@@ -59,19 +59,12 @@ impl SessionLog {
             String::new()
         };
         let what = if was_up { "lost" } else { "failed" };
-        let count = self.failures.count(&ending.to_string());
-        let level = if worth_a_line(count) {
-            Level::Warn
-        } else {
-            Level::Debug
-        };
-        let times = if count > 1 {
-            format!(" ({count} times in a row)")
-        } else {
-            String::new()
-        };
-        log!(level, "connection{which} {what}: {ending}{times}, {next}");
-        if self.further && ending.class == Class::Refused && count == 1 {
+        let again = self.failures.again(Level::Warn, &ending.to_string());
+        log!(
+            again.level,
+            "connection{which} {what}: {ending}{again}, {next}"
+        );
+        if self.further && ending.class == Class::Refused && again.count == 1 {
             self.may_not_connect(&filters);
         }
     }

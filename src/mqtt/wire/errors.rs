@@ -3,7 +3,11 @@
 use rumqttc::v5::mqttbytes::v5::DisconnectReasonCode;
 
 use crate::mqtt::failure::{Class, Ending};
+use crate::text::shortened;
 use crate::transient;
+
+/// What the cloud says goes to the log in one short line.
+const LONGEST_REASON: usize = 100;
 
 /// What the client knows of an end.
 #[derive(Debug)]
@@ -108,7 +112,7 @@ pub fn no_relay(error: &std::io::Error) -> Ending {
 
 fn disconnected(code: DisconnectReasonCode, text: Option<&str>) -> Ending {
     let text = text
-        .map(|text| format!(" ({:?})", shortened(text)))
+        .map(|text| format!(" ({:?})", shortened(text, LONGEST_REASON)))
         .unwrap_or_default();
     match code {
         DisconnectReasonCode::SessionTakenOver => Ending::new(
@@ -151,9 +155,4 @@ fn is_about_a_packet(code: DisconnectReasonCode) -> bool {
         UnspecifiedError,
     ]
     .contains(&code)
-}
-
-/// What the cloud says goes to the log in one short line.
-fn shortened(text: &str) -> String {
-    text.chars().take(100).collect()
 }
