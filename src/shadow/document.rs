@@ -173,6 +173,19 @@ pub fn without_nulls(document: Value) -> Value {
     }
 }
 
+/// The members with these keys; what is no object is one whole.
+pub fn only(document: &Value, keys: &[String]) -> Value {
+    match document {
+        Value::Object(members) => members
+            .iter()
+            .filter(|(key, _)| keys.contains(key))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect::<Map<_, _>>()
+            .into(),
+        other => other.clone(),
+    }
+}
+
 #[cfg(test)]
 #[path = "document_tests.rs"]
 mod tests;

@@ -15,6 +15,7 @@ mod agent;
 mod cloud;
 mod device;
 pub mod document;
+mod effect;
 
 use std::path::PathBuf;
 

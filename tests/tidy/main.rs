@@ -201,6 +201,27 @@ fn only_the_connection_knows_the_mqtt_and_tls_crates() {
 }
 
 #[test]
+fn the_two_wings_of_the_shadow_do_not_know_each_other() {
+    let mut files = 0;
+    for source in sources() {
+        let path = source.path.to_string_lossy().into_owned();
+        let other = match (
+            path.contains("shadow/cloud/"),
+            path.contains("shadow/device/"),
+        ) {
+            (true, _) => "device::",
+            (_, true) => "cloud::",
+            (false, false) => continue,
+        };
+        files += 1;
+        for (number, line) in source.lines() {
+            assert!(!line.contains(other), "{path}:{number} names {other}");
+        }
+    }
+    assert!(files > 20, "the files of both are found: {files}");
+}
+
+#[test]
 fn only_one_file_knows_the_javascript_interpreter() {
     for source in sources() {
         let engine = source.path.ends_with("shadow/device/javascript/engine.rs");

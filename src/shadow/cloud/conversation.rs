@@ -5,15 +5,16 @@ mod hear;
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::answer::{Delta, Rejected};
-use super::desired::OneShot;
-use super::outbox::{FileId, GivenUp, Outbox};
+use super::outbox::{GivenUp, Outbox};
 use super::pace::Pace;
 use super::tokens::{Tokens, pause_after, request};
 use super::update::Update;
 use super::view::View;
+use crate::shadow::effect::{Effect, FileId, OneShot, Target};
+use crate::waits::earliest;
 
 /// An answer takes this long at most, from when the broker has taken the request; the AWS Device
 /// Client waits as long.
@@ -52,7 +53,7 @@ pub enum ConversationEvent {
     /// The cloud has the contents of these files.
     Settled(Vec<FileId>),
     /// The cloud has cleared the wishes for these commands because we have asked for it.
-    Orders(Vec<OneShot>),
+    OneShots(Vec<OneShot>),
     /// The cloud does not take these.
     GivenUp { what: GivenUp, reason: String },
     /// A request is made again after this pause.
@@ -98,7 +99,7 @@ pub struct Conversation {
     fetch: Fetch,
     pace: Pace,
     view: Option<View>,
-    pub outbox: Outbox,
+    outbox: Outbox,
     in_flight: Option<PendingRequest>,
     /// No request before this.
     pause: Option<Instant>,
@@ -147,6 +148,39 @@ impl Conversation {
     /// What the cloud holds. `None` before the first answer.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
+    }
+
+    /// What these services are to be asked: those with something unanswered, or with `all` every one.
+    /// Nothing before the first document.
+    pub fn targets<'a>(&self, keys: impl Iterator<Item = &'a str>, all: bool) -> Vec<Target> {
+        match &self.view {
+            Some(view) => self.outbox.targets(view, keys, all),
+            None => Vec::new(),
+        }
+    }
+
+    /// What the cloud has of a key, `null` if nothing.
+    pub fn reported(&self, key: &str) -> Value {
+        let reported = self.view.as_ref().and_then(|view| view.reported().get(key));
+        reported.cloned().unwrap_or_default()
+    }
+
+    /// Takes over what a service has done.
+    ///
+    /// # Errors
+    /// Why the configuration that is in force cannot be reported.
+    pub fn apply(&mut self, effect: Effect) -> Result<(), String> {
+        self.outbox.apply(effect)
+    }
+
+    /// An update file for a key without service. Repetition is harmless.
+    pub fn patch(&mut self, id: FileId, key: &str, patch: Value) {
+        self.outbox.patch(id, key, patch);
+    }
+
+    /// Makes the shadow, with these reported members of keys without service.
+    pub fn seed(&mut self, members: Map<String, Value>) {
+        self.outbox.seed(members);
     }
 
     /// The link is up and every subscription is acknowledged.
@@ -238,7 +272,7 @@ impl Conversation {
     /// Whether something that is due then can be done now. If not, it is held until then.
     fn is_due(&mut self, due: Option<Instant>, now: Instant) -> bool {
         let later = due.filter(|due| now < *due);
-        self.held = [self.held, later].into_iter().flatten().min();
+        self.held = earliest([self.held, later]);
         later.is_none()
     }
 
@@ -285,11 +319,7 @@ impl Conversation {
     /// When to call [`Conversation::overdue`] and [`Conversation::next`] again, if nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
         let patience = self.in_flight.as_ref().map(|request| request.deadline);
-        [patience, self.pause, self.fetch_at, self.held]
-            .into_iter()
-            .flatten()
-            .filter(|_| self.connected)
-            .min()
+        earliest([patience, self.pause, self.fetch_at, self.held]).filter(|_| self.connected)
     }
 
     /// Time has passed. `jitter` is between 0 and 1.

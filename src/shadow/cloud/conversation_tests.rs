@@ -1,7 +1,7 @@
 use super::*;
-use crate::shadow::cloud::desired::DesiredAnswer;
-use crate::shadow::cloud::outbox::{Report, Scope};
 use crate::shadow::cloud::topics::Channel;
+use crate::shadow::effect::DesiredAnswer;
+use crate::shadow::effect::{Report, Scope};
 use crate::spool::Name;
 use serde_json::Map;
 use std::ffi::OsStr;
@@ -294,7 +294,7 @@ fn what_became_of_an_unanswered_update_is_looked_up() {
     assert_eq!(
         news,
         [
-            ConversationEvent::Orders(orders),
+            ConversationEvent::OneShots(orders),
             ConversationEvent::Document
         ]
     );
@@ -316,7 +316,7 @@ fn what_a_document_tells_of_a_clearing_is_not_hidden_by_a_newer_delta() {
     assert_eq!(
         news,
         [
-            ConversationEvent::Orders(orders),
+            ConversationEvent::OneShots(orders),
             ConversationEvent::Document
         ]
     );
@@ -336,7 +336,7 @@ fn an_answer_that_comes_too_late_is_an_echo_like_any_other() {
     assert_eq!(
         talk.accept(&request, 4),
         [
-            ConversationEvent::Orders(orders),
+            ConversationEvent::OneShots(orders),
             ConversationEvent::DesiredChanged
         ]
     );

@@ -10,18 +10,7 @@ use serde_json::{Map, Value};
 use super::part::{beyond, common, meets, union, without};
 use super::view::View;
 use crate::shadow::document::same;
-
-/// What an answer is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DesiredAnswer {
-    /// The wish is in force, or was turned down.
-    InForce,
-    /// It is in force and must not be cleared before [`DesiredAnswers::release`].
-    Held,
-    /// It is a command, with what the validation made of it, if anything is to be done. It is carried
-    /// out when the cloud has cleared the wish at our request.
-    Command(Option<Value>),
-}
+use crate::shadow::effect::{DesiredAnswer, OneShot};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -45,9 +34,6 @@ struct AnsweredDesired {
     /// `None`: a setting. `Some(None)`: a command that needs nothing to be done.
     command: Option<Option<Value>>,
 }
-
-/// A command that is to be carried out: its key, and what its service reads.
-pub type OneShot = (String, Value);
 
 /// The wishes that were answered, by key.
 #[derive(Debug, Default)]

@@ -1,41 +1,21 @@
 //! Pure: what the device still has to tell the cloud, and how much of it goes into one update.
 
+mod effects;
+mod refusals;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Map, Value};
 
-use super::desired::{DesiredAnswers, OneShot};
+use super::desired::DesiredAnswers;
 use super::suspects::Suspects;
-use super::update::{SEED, Update};
+use super::update::{PendingFile, SEED, Update};
 use super::view::View;
-use crate::shadow::device::outfile_plan::only;
-use crate::shadow::document::{diff, kept, same};
-use crate::spool::Name;
+use crate::shadow::document::{diff, kept, only, same};
+use crate::shadow::effect::{FileId, OneShot, Report, Scope};
 
 /// What a message can hold, with something to spare for the rest of the update.
 pub const LARGEST_REPORT: usize = 120 * 1024;
-
-/// An update file: its directory's number, and its name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileId {
-    pub dir: usize,
-    pub name: Name,
-}
-
-/// What a service has made of its part of the shadow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// The configuration in force, `null` if there is none.
-    pub config: Value,
-    pub scope: Scope,
-}
-
-/// Which reported members of its key a service answers for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    These(Vec<String>),
-    Everything,
-}
 
 /// Why a report is to be compared with what the cloud has. In between it is not: what others write
 /// there is left until something is settled or fetched.
@@ -55,17 +35,6 @@ struct ReportState {
     accepted: Option<Value>,
 }
 
-/// An update file that waits for the cloud.
-#[derive(Clone, Debug)]
-pub struct PendingFile {
-    pub id: FileId,
-    pub key: String,
-    /// Goes into `reported` as it is; `None`: all of it is in the service's report.
-    pub patch: Option<Value>,
-    /// Belongs to the report of a service.
-    pub of_service: bool,
-}
-
 /// The parts of a refused update that are given up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GivenUp {
@@ -79,7 +48,7 @@ pub struct GivenUp {
 #[derive(Debug, Default)]
 pub struct Outbox {
     /// Which wishes were answered, and are to be cleared.
-    pub desired: DesiredAnswers,
+    pub(in crate::shadow) desired: DesiredAnswers,
     reports: BTreeMap<String, ReportState>,
     files: VecDeque<PendingFile>,
     /// The default shadow's members that belong to no service.
@@ -252,32 +221,6 @@ impl Outbox {
         }
     }
 
-    /// The configuration in force was refused as it is.
-    fn is_refused(&self, key: &str) -> bool {
-        let word = self.reports.get(key);
-        word.is_some_and(|word| self.refused.get(key) == Some(&word.report.config))
-    }
-
-    /// Files whose contents are in a configuration that was refused.
-    pub fn hopeless(&mut self) -> Vec<FileId> {
-        let hopeless = |file: &PendingFile| file.of_service && self.is_refused(&file.key);
-        let files: Vec<FileId> = self
-            .files
-            .iter()
-            .filter(|it| hopeless(it))
-            .map(|it| it.id.clone())
-            .collect();
-        self.files.retain(|file| !files.contains(&file.id));
-        files
-    }
-
-    /// What was refused may be accepted by now.
-    pub fn forget_refusals(&mut self) {
-        let too_large = |config: &Value| config.to_string().len() > LARGEST_REPORT;
-        self.refused.retain(|_, config| too_large(config));
-        self.desired.forget_refusals();
-    }
-
     /// The shadow has been made by somebody else.
     pub fn drop_seed(&mut self) {
         self.seed = None;
@@ -353,87 +296,6 @@ impl Outbox {
     pub fn not_accepted(&mut self, update: &Update) {
         for key in update.cleared() {
             self.desired.not_cleared(key);
-        }
-    }
-
-    /// It has failed for no reason of its own that is known. After a few times each part goes by
-    /// itself, and then one that fails lets the others go first.
-    pub fn failed(&mut self, update: &Update) {
-        self.suspects.failed();
-        if !self.suspects.are_likely() {
-            return;
-        }
-        match update.subjects.first() {
-            Some(subject) if update.parts == 1 => self.suspects.blame(subject),
-            _ => self.alone = true,
-        }
-    }
-
-    /// Whether updates have failed again and again.
-    pub fn fails_often(&self) -> bool {
-        self.suspects.are_likely()
-    }
-
-    /// The cloud does not allow it. It is given up if the cloud has accepted others meanwhile.
-    pub fn denied(&mut self, update: &Update) -> GivenUp {
-        self.not_accepted(update);
-        let subject = update.subjects.first();
-        let proven = subject.is_some_and(|subject| self.suspects.is_proven(subject));
-        if update.parts == 1 && proven {
-            return self.refused(update, false);
-        }
-        self.failed(update);
-        GivenUp::default()
-    }
-
-    /// The cloud will not accept it as it is. What was alone is given up; of several parts each is
-    /// sent again by itself, to find out which one is to blame. `too_large`: the shadow would be.
-    pub fn refused(&mut self, update: &Update, too_large: bool) -> GivenUp {
-        if update.parts > 1 {
-            self.not_accepted(update);
-            self.alone = true;
-            return GivenUp::default();
-        }
-        if too_large && self.fits_without_wish(update) {
-            return GivenUp::default();
-        }
-        self.files.retain(|file| !update.files.contains(&file.id));
-        if update.seed {
-            self.seed = None;
-        } else if update.create {
-            self.create = false;
-        }
-        for key in update.reports.keys() {
-            self.report_refused(key, update);
-        }
-        if let Some(subject) = update.subjects.first() {
-            self.suspects.forget(subject);
-        }
-        GivenUp {
-            files: update.files.clone(),
-            keys: update.reports.keys().cloned().collect(),
-            seed: update.create,
-        }
-    }
-
-    /// A report that was too large beside its own wish is sent again together with the clearing.
-    fn fits_without_wish(&mut self, update: &Update) -> bool {
-        let beside = |key: &&String| self.desired.waits(key) && !update.clears();
-        match update.reports.keys().find(beside) {
-            Some(key) => self.together.insert(key.clone()),
-            None => false,
-        }
-    }
-
-    /// Without its configuration the clearing of the wish may be accepted, and is tried next.
-    fn report_refused(&mut self, key: &str, update: &Update) {
-        if !update.state.reported.contains_key(key) {
-            self.desired.refused(key);
-            return;
-        }
-        self.desired.not_cleared(key);
-        if let Some(Some(config)) = update.reports.get(key) {
-            self.refused.insert(key.to_owned(), config.clone());
         }
     }
 }

@@ -5,13 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::answer::Sections;
-use super::outbox::{FileId, PendingFile};
 use crate::shadow::document::{compose, composes};
+use crate::shadow::effect::FileId;
 
 /// Updates are filled up to so many bytes: the cloud keeps 8 KB of a shadow.
 const ROOM: usize = 8 * 1024;
 /// In the place of a key, for the default shadow's members and the shadow itself.
 pub const SEED: &str = "";
+
+/// An update file that waits for the cloud.
+#[derive(Clone, Debug)]
+pub struct PendingFile {
+    pub id: FileId,
+    pub key: String,
+    /// Goes into `reported` as it is; `None`: all of it is in the service's report.
+    pub patch: Option<Value>,
+    /// Belongs to the report of a service.
+    pub of_service: bool,
+}
 
 /// One update. It is filled by the outbox.
 #[derive(Clone, Debug, Default, PartialEq)]

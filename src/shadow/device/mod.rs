@@ -3,7 +3,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `services`, `service` | all services of one shadow, and what a definition says |
+//! | `services`, `service_state`, `service` | all services of one shadow, one at work, and what a definition says |
 //! | `outfile`, `outfile_plan`, `known_file` | the outfile, and what becomes of it |
 //! | `notify`, `marker` | notify commands, and which of them are owed |
 //! | `updates` | update files |
@@ -18,6 +18,7 @@ pub mod outfile;
 pub mod outfile_plan;
 pub mod script;
 pub mod service;
+pub mod service_state;
 pub mod services;
 pub mod updates;
 pub mod validate;

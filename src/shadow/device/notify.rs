@@ -17,7 +17,7 @@ use super::marker::{self, MOST_STARTS};
 use super::service::Service;
 use crate::offload::{self, Lost};
 use crate::process;
-use crate::shadow::cloud::outbox::FileId;
+use crate::shadow::effect::FileId;
 use crate::spool::starts::Starts;
 use crate::transient;
 

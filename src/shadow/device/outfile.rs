@@ -17,8 +17,8 @@ use super::validate::Validator;
 use crate::file;
 use crate::format::{Format, Rendered};
 use crate::offload;
-use crate::shadow::cloud::outbox::Scope;
 use crate::shadow::document::same;
+use crate::shadow::effect::Scope;
 
 /// Outfiles above this size are not ours.
 const LARGEST: u64 = 1024 * 1024;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::service::{Output, Service};
 use crate::format::{Format, Rendered};
-use crate::shadow::document::{kept, merge, same, without_nulls};
+use crate::shadow::document::{kept, merge, only, same, without_nulls};
 
 /// What the outfile says.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,19 +115,6 @@ fn chosen(config: &Value, keys: &[String]) -> Value {
     match config {
         Value::Null => Value::Object(Map::new()),
         config => only(config, keys),
-    }
-}
-
-/// The members with these keys; what is no object is one whole.
-pub fn only(document: &Value, keys: &[String]) -> Value {
-    match document {
-        Value::Object(members) => members
-            .iter()
-            .filter(|(key, _)| keys.contains(key))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect::<Map<_, _>>()
-            .into(),
-        other => other.clone(),
     }
 }
 

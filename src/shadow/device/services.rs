@@ -1,20 +1,17 @@
 //! The services of one shadow: each answers for its own key, and what goes wrong with one is no
-//! matter of the others.
+//! matter of the others. What they have done comes back as [`Effects`].
 
 use std::collections::BTreeMap;
 
-use log::{Level, error, info, log, warn};
 use serde_json::{Map, Value};
 
-use super::notify::{NotifyExit, NotifyRun, NotifyRunner};
-use super::outfile::{Outfile, Settled};
+use super::notify::{NotifyExit, NotifyRunner};
+use super::outfile::Outfile;
 use super::outfile_plan;
 use super::service::Service;
-use crate::log_throttle::{LogThrottle, worth_a_line};
-use crate::shadow::cloud::desired::{DesiredAnswer, OneShot};
-use crate::shadow::cloud::outbox::{FileId, LARGEST_REPORT, Outbox, Report};
-use crate::shadow::cloud::view::View;
+use super::service_state::ServiceState;
 use crate::shadow::document::Rules;
+use crate::shadow::effect::{Effect, FileId, OneShot, Target};
 use crate::spool::starts::Starts;
 
 /// An update file, read.
@@ -26,31 +23,30 @@ pub struct ReadUpdate {
     pub starts: Option<Starts>,
 }
 
-/// What became of update files of one service.
+/// What services have done.
 #[derive(Debug, Default)]
-pub struct UpdateOutcome {
+pub struct Effects {
+    /// For the cloud, in this order.
+    pub cloud: Vec<Effect>,
+    /// What became of update files, as far as the cloud need not be asked.
+    pub files: Vec<(FileId, FileEnd)>,
+    /// Something is in the way of a service: look again later.
+    pub look_again: bool,
+}
+
+/// What became of an update file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileEnd {
     /// Validation left nothing to be done.
-    pub done: Vec<FileId>,
-    pub rejected: Vec<(FileId, String)>,
-    /// Something is in the way for now.
-    pub postponed: Vec<(FileId, String)>,
-}
-
-#[derive(Debug)]
-struct ServiceState {
-    outfile: Outfile,
-    troubles: LogThrottle,
-    /// Notified at the first fetch, if it asks for that.
-    initially_notified: bool,
-    /// Told to the cloud when the notify command has ended, because there is no outfile that would
-    /// remember the change.
-    held: Option<HeldReport>,
-}
-
-#[derive(Debug)]
-struct HeldReport {
-    report: Report,
-    files: Vec<(FileId, Option<Value>)>,
+    Nothing,
+    /// The command that it asked for has ended.
+    CarriedOut,
+    Rejected(String),
+    /// Something is in the way of this key's service for now.
+    Postponed {
+        key: String,
+        reason: String,
+    },
 }
 
 /// All services of one shadow.
@@ -64,18 +60,18 @@ pub struct Services {
 impl Services {
     /// Begins with the notifications that are owed. Must be called within the runtime.
     pub fn new(outfiles: Vec<Outfile>, rules: Rules) -> Services {
-        let mut runner = NotifyRunner::default();
-        let mut state = BTreeMap::new();
+        let mut notify = NotifyRunner::default();
+        let mut states = BTreeMap::new();
         for outfile in outfiles {
             if let (Some(path), Some(starts)) = (outfile.path(), outfile.owed()) {
-                runner.catch_up(&outfile.service, path, starts);
+                notify.catch_up(&outfile.service, path, starts);
             }
             let key = outfile.service.key.clone();
-            state.insert(key, ServiceState::new(outfile));
+            states.insert(key, ServiceState::new(outfile));
         }
         Services {
-            states: state,
-            notify: runner,
+            states,
+            notify,
             rules,
         }
     }
@@ -92,50 +88,29 @@ impl Services {
         Some(&self.states.get(key)?.outfile.service)
     }
 
-    /// Answers the wishes of the document; with `all`, brings every service in line with it.
-    /// `false`: something is in the way, look again later.
-    pub async fn reconcile(&mut self, view: &View, all: bool, outbox: &mut Outbox) -> bool {
-        let mut well = true;
-        for (key, state) in &mut self.states {
-            let desired = view.desired().get(key);
-            let fresh = outbox.desired.fresh(key, desired);
-            let nothing = fresh.is_none() && (!all || state.outfile.is_ephemeral());
-            if nothing || state.outfile.is_disabled() {
-                continue;
-            }
-            let reported = view.reported().get(key).unwrap_or(&Value::Null);
-            let wish = desired.filter(|_| fresh.is_some());
-            let patches: Vec<Value> = fresh
-                .into_iter()
-                .map(|fresh| self.rules.normalise(fresh))
-                .collect();
-            match state.outfile.settle(&patches, reported).await {
-                Ok(settled) => {
-                    state.troubles.clear();
-                    let answer = state.answer(settled, outbox, &mut self.notify);
-                    if let Some(wish) = wish {
-                        let version = view.version().unwrap_or_default();
-                        outbox.desired.answer(key, wish, version, answer);
-                    }
-                }
-                Err(trouble) => {
-                    state.tell(&trouble);
-                    well = false;
-                }
+    /// The keys of all services, in their order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.states.keys().map(String::as_str)
+    }
+
+    /// Brings services in line with the document.
+    pub async fn reconcile(&mut self, targets: Vec<Target>) -> Effects {
+        let mut effects = Effects::default();
+        for target in targets {
+            if let Some(state) = self.states.get_mut(&target.key) {
+                let outcome = state.reconcile(target, self.rules, &mut self.notify).await;
+                effects.add(state, outcome);
             }
         }
-        well
+        effects
     }
 
     /// The first document is known: services that ask for it are notified once.
     pub fn initial_notify(&mut self) {
         for state in self.states.values_mut() {
-            let asks = state.outfile.service.initial_notify && !state.outfile.is_ephemeral();
             let busy = self.notify.is_busy(&state.outfile.service.key);
-            if asks && !state.initially_notified && !busy {
-                self.notify.notify(state.run(None));
-            }
-            state.initially_notified = true;
+            let run = state.initial_run(busy);
+            run.into_iter().for_each(|run| self.notify.notify(run));
         }
     }
 
@@ -144,19 +119,16 @@ impl Services {
     pub async fn seed(
         &mut self,
         mut document: Map<String, Value>,
-        outbox: &mut Outbox,
-    ) -> (Map<String, Value>, bool) {
-        let mut well = true;
+    ) -> (Map<String, Value>, Effects) {
+        let mut effects = Effects::default();
         for (key, state) in &mut self.states {
-            let patches: Vec<Value> = document
-                .remove(key)
-                .map(|patch| self.rules.normalise(patch))
-                .into_iter()
-                .collect();
+            let part = document.remove(key);
             if state.outfile.is_ephemeral() || state.outfile.is_disabled() {
                 continue;
             }
-            match state.outfile.settle(&patches, &Value::Null).await {
+            let patch = part.map(|patch| self.rules.normalise(patch));
+            let patches = patch.as_slice();
+            match state.outfile.settle(patches, &Value::Null).await {
                 Ok(settled) => {
                     let service = &state.outfile.service;
                     let beyond = patches
@@ -165,51 +137,34 @@ impl Services {
                     if let Some(beyond) = beyond {
                         document.insert(key.clone(), beyond);
                     }
-                    state.answer(settled, outbox, &mut self.notify);
+                    let (_, done) = state.answer(settled, &mut self.notify);
+                    effects.cloud.extend(done);
                 }
-                Err(trouble) => {
-                    state.tell(&trouble);
-                    well = false;
-                }
+                Err(trouble) => effects.add(state, Err(trouble)),
             }
         }
-        (document, well)
+        (document, effects)
     }
 
-    /// Takes up update files of one service, in their order.
+    /// Takes up update files of one service, in their order. `reported`: what the cloud has of it.
     pub async fn change(
         &mut self,
         key: &str,
-        changes: Vec<ReadUpdate>,
-        view: &View,
-        outbox: &mut Outbox,
-    ) -> UpdateOutcome {
-        let Some(state) = self.states.get_mut(key) else {
-            return UpdateOutcome::default();
-        };
-        if state.outfile.is_ephemeral() {
-            return state.carry_out(changes, &mut self.notify).await;
-        }
-        let reported = view.reported().get(key).unwrap_or(&Value::Null);
-        let (ids, patches): (Vec<FileId>, Vec<Value>) = changes
-            .into_iter()
-            .map(|change| (change.id, change.patch))
-            .unzip();
-        match state.outfile.settle(&patches, reported).await {
-            Ok(settled) => state.changed(ids, &patches, settled, outbox, &mut self.notify),
-            Err(trouble) => UpdateOutcome {
-                postponed: ids
-                    .into_iter()
-                    .map(|id| (id, format!("{trouble:#}")))
-                    .collect(),
-                ..UpdateOutcome::default()
-            },
+        updates: Vec<ReadUpdate>,
+        reported: &Value,
+    ) -> Effects {
+        match self.states.get_mut(key) {
+            Some(state) if state.outfile.is_ephemeral() => {
+                state.carry_out(updates, &mut self.notify).await
+            }
+            Some(state) => state.change(updates, reported, &mut self.notify).await,
+            None => Effects::default(),
         }
     }
 
-    /// Carries out commands whose wishes the cloud has cleared at our request.
-    pub fn run_one_shots(&mut self, orders: Vec<OneShot>) {
-        for (key, config) in orders {
+    /// Carries out commands whose desired values the cloud has cleared at our request.
+    pub fn run_one_shots(&mut self, commands: Vec<OneShot>) {
+        for (key, config) in commands {
             if let Some(state) = self.states.get(&key) {
                 self.notify.notify(state.run(Some(config)));
             }
@@ -221,161 +176,33 @@ impl Services {
         self.notify.ended().await
     }
 
-    /// A notify command has ended. Gives the update file that asked for it, and why its command is
-    /// not started any more if that is so.
-    pub async fn settle(
-        &mut self,
-        ended: NotifyExit,
-        outbox: &mut Outbox,
-    ) -> Option<(FileId, Result<(), String>)> {
+    /// A notify command has ended.
+    pub async fn settle(&mut self, ended: NotifyExit) -> Effects {
         let key = ended.key.clone();
-        let over = self.notify.settle(ended).await;
-        if over.quiet
-            && let Some(held) = self.states.get_mut(&key).and_then(|it| it.held.take())
-        {
-            tell_cloud(&key, held.report, held.files, outbox);
-            outbox.desired.release(&key);
+        let finished = self.notify.settle(ended).await;
+        let state = self.states.get_mut(&key).filter(|_| finished.quiet);
+        let files = finished.file.map(|(id, end)| match end {
+            Ok(()) => (id, FileEnd::CarriedOut),
+            Err(reason) => (id, FileEnd::Rejected(reason)),
+        });
+        Effects {
+            cloud: state.map(ServiceState::release).unwrap_or_default(),
+            files: files.into_iter().collect(),
+            look_again: false,
         }
-        over.file
     }
 }
 
-fn tell_cloud(key: &str, report: Report, files: Vec<(FileId, Option<Value>)>, outbox: &mut Outbox) {
-    if !outbox.report(key, report) {
-        error!(
-            "{key}: the configuration is in force but too large to be reported, more than {} KiB",
-            LARGEST_REPORT / 1024
-        );
-    }
-    for (id, rest) in files {
-        outbox.taken_up(id, key, rest);
-    }
-}
-
-impl ServiceState {
-    fn new(outfile: Outfile) -> ServiceState {
-        ServiceState {
-            outfile,
-            troubles: LogThrottle::default(),
-            initially_notified: false,
-            held: None,
-        }
-    }
-
-    fn tell(&mut self, trouble: &anyhow::Error) {
-        let text = format!("{trouble:#}");
-        let count = self.troubles.count(&text);
-        let level = if worth_a_line(count) {
-            Level::Error
-        } else {
-            Level::Debug
-        };
-        log!(level, "{}: {text}", self.outfile.service.key);
-    }
-
-    fn run(&self, stdin: Option<Value>) -> NotifyRun {
-        NotifyRun::new(&self.outfile.service, self.outfile.path(), stdin)
-    }
-
-    fn report(&self, config: Value) -> Report {
-        Report {
-            config,
-            scope: self.outfile.scope(),
-        }
-    }
-
-    /// A wish, if there was one, was taken up or turned down.
-    fn answer(
-        &mut self,
-        settled: Settled,
-        outbox: &mut Outbox,
-        runner: &mut NotifyRunner,
-    ) -> DesiredAnswer {
-        let key = &self.outfile.service.key;
-        for (_, reason) in &settled.rejected {
-            warn!("{key}: what the cloud wants is turned down: {reason}");
-        }
-        if self.outfile.is_ephemeral() {
-            let good = settled.rejected.is_empty() && !settled.config.is_null();
-            return DesiredAnswer::Command(good.then_some(settled.config));
-        }
-        let report = self.report(settled.config);
-        self.put(report, Vec::new(), settled.notify, outbox, runner)
-    }
-
-    /// Tells the service and the cloud.
-    fn put(
-        &mut self,
-        report: Report,
-        files: Vec<(FileId, Option<Value>)>,
-        notify: bool,
-        outbox: &mut Outbox,
-        runner: &mut NotifyRunner,
-    ) -> DesiredAnswer {
-        let key = self.outfile.service.key.clone();
-        if notify {
-            info!("{key}: the configuration has changed");
-            self.initially_notified = true;
-            runner.notify(self.run(None));
-        }
-        let remembered = self.outfile.path().is_some();
-        if let Some(held) = &mut self.held {
-            held.report = report;
-            held.files.extend(files);
-        } else if notify && !remembered {
-            self.held = Some(HeldReport { report, files });
-        } else {
-            tell_cloud(&key, report, files, outbox);
-            return DesiredAnswer::InForce;
-        }
-        DesiredAnswer::Held
-    }
-
-    /// Each file of an ephemeral service is a command of its own.
-    async fn carry_out(
-        &mut self,
-        changes: Vec<ReadUpdate>,
-        runner: &mut NotifyRunner,
-    ) -> UpdateOutcome {
-        let mut outcome = UpdateOutcome::default();
-        for ReadUpdate { id, patch, starts } in changes {
-            match self.outfile.settle(&[patch], &Value::Null).await {
-                Err(trouble) => outcome.postponed.push((id, format!("{trouble:#}"))),
-                Ok(mut settled) => match settled.rejected.pop() {
-                    Some((_, reason)) => outcome.rejected.push((id, reason)),
-                    None if settled.config.is_null() => outcome.done.push(id),
-                    None => {
-                        let run = self.run(Some(settled.config));
-                        runner.notify(run.of_file(id, starts));
-                    }
-                },
+impl Effects {
+    /// What came of one service, or what is in its way.
+    fn add(&mut self, state: &mut ServiceState, outcome: anyhow::Result<Vec<Effect>>) {
+        match outcome {
+            Ok(effects) => self.cloud.extend(effects),
+            Err(trouble) => {
+                state.tell(&trouble);
+                self.look_again = true;
             }
         }
-        outcome
-    }
-
-    fn changed(
-        &mut self,
-        ids: Vec<FileId>,
-        patches: &[Value],
-        settled: Settled,
-        outbox: &mut Outbox,
-        runner: &mut NotifyRunner,
-    ) -> UpdateOutcome {
-        let mut outcome = UpdateOutcome::default();
-        let mut files = Vec::new();
-        for (index, (id, patch)) in ids.into_iter().zip(patches).enumerate() {
-            let reason = settled.rejected.iter().find(|(at, _)| *at == index);
-            if let Some((_, reason)) = reason {
-                outcome.rejected.push((id, reason.clone()));
-            } else {
-                let rest = outfile_plan::beyond(&self.outfile.service, patch, &settled.config);
-                files.push((id, rest));
-            }
-        }
-        let report = self.report(settled.config);
-        self.put(report, files, settled.notify, outbox, runner);
-        outcome
     }
 }
 

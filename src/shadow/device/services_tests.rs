@@ -1,11 +1,53 @@
 use super::*;
 use crate::format::Format;
 use crate::shadow::cloud::answer::{Accepted, Sections};
+use crate::shadow::cloud::outbox::Outbox;
+use crate::shadow::cloud::view::View;
 use crate::shadow::device::service::{Output, Validation};
 use crate::shadow::device::validate::Validator;
 use crate::spool::Name;
 use serde_json::json;
 use std::time::Duration;
+
+/// As the task of a shadow does it, with an outbox in the place of the conversation.
+impl Services {
+    /// `false`: something is in the way of a service.
+    async fn reconcile_in(&mut self, view: &View, all: bool, outbox: &mut Outbox) -> bool {
+        let targets = outbox.targets(view, self.keys(), all);
+        let effects = self.reconcile(targets).await;
+        apply(effects.cloud, outbox);
+        !effects.look_again
+    }
+
+    async fn change_in(
+        &mut self,
+        key: &str,
+        updates: Vec<ReadUpdate>,
+        view: &View,
+        outbox: &mut Outbox,
+    ) -> Vec<(FileId, FileEnd)> {
+        let reported = view.reported().get(key).unwrap_or(&Value::Null);
+        let effects = self.change(key, updates, reported).await;
+        apply(effects.cloud, outbox);
+        effects.files
+    }
+
+    async fn settle_in(
+        &mut self,
+        ended: NotifyExit,
+        outbox: &mut Outbox,
+    ) -> Vec<(FileId, FileEnd)> {
+        let effects = self.settle(ended).await;
+        apply(effects.cloud, outbox);
+        effects.files
+    }
+}
+
+fn apply(effects: Vec<Effect>, outbox: &mut Outbox) {
+    for effect in effects {
+        let _ = outbox.apply(effect);
+    }
+}
 
 fn service(output: Output) -> Service {
     Service {
@@ -80,10 +122,10 @@ async fn two_update_files_for_dev_null_are_both_reported() {
     let known = view(3, json!({"reported": {"net": {"a": 1, "b": 1}}}));
     // The cloud has not answered yet when the second comes.
     services
-        .change("net", change("net.1", json!({"a": 5})), &known, &mut outbox)
+        .change_in("net", change("net.1", json!({"a": 5})), &known, &mut outbox)
         .await;
     services
-        .change("net", change("net.2", json!({"b": 7})), &known, &mut outbox)
+        .change_in("net", change("net.2", json!({"b": 7})), &known, &mut outbox)
         .await;
     let update = outbox.next(&known, true).unwrap();
     assert_eq!(update.files.len(), 2, "both files go with this");
@@ -101,9 +143,9 @@ async fn a_wish_for_dev_null_is_not_cleared_by_an_update_file_that_overtakes_its
         3,
         json!({"reported": {"net": {"a": 1, "b": 1}}, "desired": {"net": {"a": 2}}}),
     );
-    services.reconcile(&known, true, &mut outbox).await;
+    services.reconcile_in(&known, true, &mut outbox).await;
     services
-        .change("net", change("net.2", json!({"b": 7})), &known, &mut outbox)
+        .change_in("net", change("net.2", json!({"b": 7})), &known, &mut outbox)
         .await;
     let update = outbox.next(&known, true).unwrap();
     assert_eq!(
@@ -127,19 +169,19 @@ async fn an_update_file_outlives_an_answered_wish_whose_clearing_is_late() {
         let mut services = all(it);
         let mut outbox = Outbox::default();
         let known = view(3, json!({"desired": {"net": {"a": 1}}}));
-        services.reconcile(&known, true, &mut outbox).await;
+        services.reconcile_in(&known, true, &mut outbox).await;
         services
-            .change("net", change("net.1", json!({"a": 2})), &known, &mut outbox)
+            .change_in("net", change("net.1", json!({"a": 2})), &known, &mut outbox)
             .await;
         // Whatever the cloud answers, the wish is still there.
         for all in [false, true, true] {
-            services.reconcile(&known, all, &mut outbox).await;
+            services.reconcile_in(&known, all, &mut outbox).await;
         }
         while services.notify.is_busy("net") {
             let ended = services.notified().await;
-            services.settle(ended, &mut outbox).await;
+            services.settle_in(ended, &mut outbox).await;
         }
-        services.reconcile(&known, true, &mut outbox).await;
+        services.reconcile_in(&known, true, &mut outbox).await;
         let update = outbox.next(&known, true).unwrap();
         let state = json!({"reported": {"net": {"a": 2}}, "desired": {"net": null}});
         assert_eq!((update.sections(), update.files.len()), (state, 1));
@@ -160,15 +202,15 @@ async fn a_hand_edit_outlives_an_answered_wish_whose_clearing_is_late() {
     }));
     let mut outbox = Outbox::default();
     let known = view(3, json!({"desired": {"net": {"a": 1}}}));
-    services.reconcile(&known, true, &mut outbox).await;
+    services.reconcile_in(&known, true, &mut outbox).await;
     std::fs::write(&path, r#"{"a":3}"#).unwrap();
-    services.reconcile(&known, true, &mut outbox).await;
+    services.reconcile_in(&known, true, &mut outbox).await;
     let update = outbox.next(&known, true).unwrap();
     let state = json!({"reported": {"net": {"a": 3}}, "desired": {"net": null}});
     assert_eq!(update.sections(), state);
     // Only what is added to the wish is new.
     let more = view(4, json!({"desired": {"net": {"a": 1, "b": 4}}}));
-    services.reconcile(&more, true, &mut outbox).await;
+    services.reconcile_in(&more, true, &mut outbox).await;
     let update = outbox.next(&more, true).unwrap();
     let state = json!({"reported": {"net": {"a": 3, "b": 4}}, "desired": {"net": null}});
     assert_eq!(update.sections(), state);
@@ -183,22 +225,22 @@ async fn a_command_is_carried_out_once_when_another_is_added_before_it_is_cleare
     let mut services = all(it);
     let mut outbox = Outbox::default();
     let first = view(3, json!({"desired": {"net": {"a": 1}}}));
-    services.reconcile(&first, true, &mut outbox).await;
+    services.reconcile_in(&first, true, &mut outbox).await;
     let update = outbox.next(&first, true).unwrap();
     outbox.sent(&update);
     // No answer; then the document, in which a command was added.
     let more = view(4, json!({"desired": {"net": {"a": 1, "b": 2}}}));
     services.run_one_shots(outbox.desired.look(&more, true));
-    services.reconcile(&more, true, &mut outbox).await;
+    services.reconcile_in(&more, true, &mut outbox).await;
     let update = outbox.next(&more, true).unwrap();
     outbox.sent(&update);
     services.run_one_shots(outbox.accepted(&update, 5));
     services
-        .reconcile(&view(5, json!({})), true, &mut outbox)
+        .reconcile_in(&view(5, json!({})), true, &mut outbox)
         .await;
     while services.notify.is_busy("net") {
         let ended = services.notified().await;
-        services.settle(ended, &mut outbox).await;
+        services.settle_in(ended, &mut outbox).await;
     }
     assert_eq!(std::fs::read_to_string(log).unwrap(), "{\"a\":1,\"b\":2}\n");
 }
@@ -214,7 +256,7 @@ async fn null_removes_what_is_reported_beyond_outkeys_too() {
     let mut outbox = Outbox::default();
     let known = view(3, json!({"reported": {"net": {"a": 1, "rssi": -70}}}));
     services
-        .change("net", change("net.1", Value::Null), &known, &mut outbox)
+        .change_in("net", change("net.1", Value::Null), &known, &mut outbox)
         .await;
     let update = outbox.next(&known, true).unwrap();
     assert_eq!(update.sections(), json!({"reported": {"net": null}}));
@@ -233,7 +275,7 @@ async fn a_wish_beyond_outkeys_is_cleared_and_not_reported() {
         3,
         json!({"reported": {"net": {"rssi": -70}}, "desired": {"net": {"rssi": 1}}}),
     );
-    services.reconcile(&known, true, &mut outbox).await;
+    services.reconcile_in(&known, true, &mut outbox).await;
     let update = outbox.next(&known, true).unwrap();
     assert_eq!(update.sections(), json!({"desired": {"net": null}}));
 }
@@ -250,10 +292,10 @@ async fn dev_null_is_notified_once_for_one_wish() {
     let known = view(3, json!({"desired": {"net": {"a": 2}}}));
     for _ in 0..5 {
         // The update is refused (429) each time, and the document is looked at again.
-        services.reconcile(&known, true, &mut outbox).await;
+        services.reconcile_in(&known, true, &mut outbox).await;
         if services.notify.is_busy("net") {
             let ended = services.notified().await;
-            services.settle(ended, &mut outbox).await;
+            services.settle_in(ended, &mut outbox).await;
         }
     }
     assert_eq!(std::fs::read_to_string(log).unwrap(), "x\n");
@@ -264,7 +306,7 @@ async fn a_withdrawn_one_shot_is_not_carried_out() {
     let mut services = all(service(Output::Ephemeral));
     let mut outbox = Outbox::default();
     services
-        .reconcile(
+        .reconcile_in(
             &view(3, json!({"desired": {"net": {"a": 2}}})),
             false,
             &mut outbox,
@@ -273,7 +315,7 @@ async fn a_withdrawn_one_shot_is_not_carried_out() {
     // Our clearing was never accepted (we rest after a 429): the operator takes it back, of which an echo tells.
     let gone = view(4, json!({}));
     services.run_one_shots(outbox.desired.look(&gone, true));
-    services.reconcile(&gone, false, &mut outbox).await;
+    services.reconcile_in(&gone, false, &mut outbox).await;
     assert!(!services.notify.is_busy("net"), "it runs");
 }
 
@@ -282,7 +324,7 @@ async fn a_cleared_one_shot_is_carried_out_when_the_answer_was_lost() {
     let mut services = all(service(Output::Ephemeral));
     let mut outbox = Outbox::default();
     services
-        .reconcile(
+        .reconcile_in(
             &view(3, json!({"desired": {"net": {"a": 2}}})),
             false,
             &mut outbox,
@@ -292,7 +334,7 @@ async fn a_cleared_one_shot_is_carried_out_when_the_answer_was_lost() {
     let gone = view(4, json!({}));
     outbox.desired.clearing("net");
     services.run_one_shots(outbox.desired.look(&gone, true));
-    services.reconcile(&gone, true, &mut outbox).await;
+    services.reconcile_in(&gone, true, &mut outbox).await;
     assert!(
         services.notify.is_busy("net"),
         "cleared and never carried out"
@@ -310,24 +352,24 @@ async fn one_shots_that_come_while_one_runs_are_all_carried_out() {
     let known = view(3, json!({}));
     for n in 1..=3 {
         let outcome = services
-            .change(
+            .change_in(
                 "net",
                 change(&format!("net.{n}"), json!({"install": n})),
                 &known,
                 &mut outbox,
             )
             .await;
-        assert!(outcome.done.is_empty(), "not before its command has ended");
+        assert_eq!(outcome, [], "not before its command has ended");
     }
     let mut files = Vec::new();
     while services.notify.is_busy("net") {
         let ended = services.notified().await;
-        files.extend(services.settle(ended, &mut outbox).await);
+        files.extend(services.settle_in(ended, &mut outbox).await);
     }
     assert_eq!(std::fs::read_to_string(log).unwrap().lines().count(), 3);
     assert_eq!(
-        files.len(),
-        3,
+        files.iter().map(|it| &it.1).collect::<Vec<_>>(),
+        [&FileEnd::CarriedOut; 3],
         "each file is disposed of when its command has ended"
     );
 }
@@ -456,7 +498,9 @@ async fn beyond_outkeys_a_removal_and_a_new_object_are_two_steps() {
         .enumerate()
         .flat_map(|(n, patch)| change(&format!("net.{n}"), patch))
         .collect();
-    services.change("net", changes, &known, &mut outbox).await;
+    services
+        .change_in("net", changes, &known, &mut outbox)
+        .await;
     let update = outbox.next(&known, true).unwrap();
     let mut reported = json!({"net": {"x": {"old": 1}}});
     crate::shadow::document::merge(&mut reported, &update.state.reported.clone().into());
@@ -478,12 +522,12 @@ async fn a_file_after_a_refused_configuration_is_not_said_to_be_in_the_cloud() {
     let mut outbox = Outbox::default();
     let known = view(3, json!({}));
     services
-        .change("net", change("net.1", json!({"a": 1})), &known, &mut outbox)
+        .change_in("net", change("net.1", json!({"a": 1})), &known, &mut outbox)
         .await;
     let update = outbox.next(&known, true).unwrap();
     outbox.refused(&update, true);
     services
-        .change("net", change("net.2", json!({"a": 1})), &known, &mut outbox)
+        .change_in("net", change("net.2", json!({"a": 1})), &known, &mut outbox)
         .await;
     assert_eq!(outbox.settled(&known), []);
 }
@@ -517,25 +561,28 @@ async fn a_service_whose_validation_hangs_twice_waits_for_a_person_and_others_ar
         let wish = json!({"desired": {"net": {"hang": version}, "other": {"a": version}}});
         assert!(
             services
-                .reconcile(&view(version, wish), false, &mut outbox)
+                .reconcile_in(&view(version, wish), false, &mut outbox)
                 .await
         );
     }
     let known = view(5, json!({"desired": {"net": {"b": 1}, "other": {"a": 5}}}));
     assert!(
-        services.reconcile(&known, true, &mut outbox).await,
+        services.reconcile_in(&known, true, &mut outbox).await,
         "quietly"
     );
     let outcome = services
-        .change("net", change("net.1", json!({"b": 2})), &known, &mut outbox)
+        .change_in("net", change("net.1", json!({"b": 2})), &known, &mut outbox)
         .await;
-    assert!(outcome.postponed[0].1.contains("until SIGHUP"));
+    let (_, FileEnd::Postponed { reason, .. }) = &outcome[0] else {
+        panic!("postponed, not {outcome:?}");
+    };
+    assert!(reason.contains("until SIGHUP"));
     let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
     assert_eq!((read("net"), read("other")), ("".into(), "a='5'\n".into()));
     // A machine that is busy with those two may need more than one try.
     for _ in 0..20 {
         services.enable();
-        services.reconcile(&known, true, &mut outbox).await;
+        services.reconcile_in(&known, true, &mut outbox).await;
         if read("net") == "b='1'\n" {
             return;
         }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::clock::now;
 use crate::format::Format;
-use crate::shadow::cloud::outbox::FileId;
+use crate::shadow::effect::FileId;
 use crate::spool::Name;
 use crate::spool::action_dir::{self, ActionDir, without_priority};
 use crate::spool::disks::Disks;
@@ -22,6 +22,7 @@ use crate::spool::order::Order;
 use crate::spool::outcome::{Outcome, Readiness};
 use crate::spool::queue;
 use crate::spool::starts::Starts;
+use crate::waits::or_pending;
 
 /// Files whose contents are on their way to the cloud at one time.
 pub const MOST_WAITING: usize = 32;
@@ -271,12 +272,7 @@ async fn news(
     action_dir: &mut ActionDir,
     first: Option<&mut Dispatched>,
 ) -> UpdatesNotice {
-    let opened = async {
-        match first {
-            Some(taken) => taken.opening.opened().await,
-            None => std::future::pending().await,
-        }
-    };
+    let opened = or_pending(first.map(|taken| taken.opening.opened()));
     tokio::select! {
         notice = action_dir.notice() => UpdatesNotice::Dir(index, notice),
         file = opened => UpdatesNotice::Opened(index, file),

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::super::answer::{self, Accepted, Delta, Rejected};
-use super::super::desired::OneShot;
-use super::super::topics::Channel;
-use super::super::update::Update;
-use super::super::view::{View, ViewChange};
 use super::{
     Conversation, ConversationEvent, Fetch, LOOK_AGAIN, PendingRequest, ShadowRequest, given_up,
 };
+use crate::shadow::cloud::answer::{self, Accepted, Delta, Rejected};
+use crate::shadow::cloud::topics::Channel;
+use crate::shadow::cloud::update::Update;
+use crate::shadow::cloud::view::{View, ViewChange};
+use crate::shadow::effect::OneShot;
 
 impl Conversation {
     /// A message came. `jitter` is between 0 and 1.
@@ -231,6 +231,6 @@ impl Conversation {
 }
 
 fn ordered(orders: Vec<OneShot>) -> Vec<ConversationEvent> {
-    let news = (!orders.is_empty()).then_some(ConversationEvent::Orders(orders));
+    let news = (!orders.is_empty()).then_some(ConversationEvent::OneShots(orders));
     news.into_iter().collect()
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::format::Format;
+use crate::json::Kind;
 
 /// A command may take this long at most: a day.
 const LONGEST: f64 = 86_400.0;
@@ -29,7 +30,7 @@ impl Exported {
                 values,
                 others: BTreeMap::new(),
             }),
-            Ok(other) => Err(format!("is {}, not an object", kind(&other))),
+            Ok(other) => Err(format!("is {}, not an object", Kind::of(&other))),
             Err(_) if text.trim().is_empty() => Err("is empty".into()),
             Err(error) => Err(format!("not JSON: {error}")),
         }
@@ -68,7 +69,7 @@ impl DefinitionReader {
             Value::String(text) if text.is_empty() => self.fault(key, "is empty"),
             Value::String(text) if text.contains('\0') => self.fault(key, "contains a NUL"),
             Value::String(text) => return Some(text),
-            other => self.fault(key, &format!("is {}, not a string", kind(&other))),
+            other => self.fault(key, &format!("is {}, not a string", Kind::of(&other))),
         }
         None
     }
@@ -94,7 +95,10 @@ impl DefinitionReader {
             match value {
                 Value::String(text) => texts.push(text),
                 other => {
-                    self.fault(key, &format!("contains {}, not only strings", kind(&other)));
+                    self.fault(
+                        key,
+                        &format!("contains {}, not only strings", Kind::of(&other)),
+                    );
                     return None;
                 }
             }
@@ -108,7 +112,7 @@ impl DefinitionReader {
             None => false,
             Some(Value::Bool(flag)) => flag,
             Some(other) => {
-                self.fault(key, &format!("is {}, not true or false", kind(&other)));
+                self.fault(key, &format!("is {}, not true or false", Kind::of(&other)));
                 false
             }
         }
@@ -126,7 +130,7 @@ impl DefinitionReader {
             ),
             None => self.fault(
                 key,
-                &format!("is {}, not a number of seconds", kind(&value)),
+                &format!("is {}, not a number of seconds", Kind::of(&value)),
             ),
         }
         None
@@ -137,16 +141,5 @@ impl DefinitionReader {
         parsed
             .map_err(|why: String| self.fault(key, &format!("is wrong: {why}")))
             .ok()
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::shadow::device::definitions::Exported;
 use crate::shadow::device::script::Verdict;
+use crate::text::shortened;
 
 /// A configuration is never larger: the shadow has 8 KB, and an outfile may add to it.
 const LARGEST: usize = 64 * 1024;
@@ -37,7 +38,7 @@ pub fn exported(answer: Result<Vec<String>, Failure>) -> Result<Exported, String
                 .map(|(name, kind)| (name, kind.as_str().unwrap_or_default().to_owned()))
                 .collect(),
         }),
-        ["failed", why] => Err(shortened(why)),
+        ["failed", why] => Err(shortened(why, LONGEST_REASON)),
         other => Err(unexpected(other)),
     }
 }
@@ -52,8 +53,8 @@ pub fn verdict(answer: Result<Vec<String>, Failure>, configuration: &Value) -> V
         ["unchanged"] => Verdict::Accepted(configuration.clone()),
         ["removed"] | ["accepted", "null", _] => Verdict::Remove,
         ["accepted", text, before] => accepted(text, before, configuration),
-        ["rejected", why] => Verdict::Rejected(shortened(why)),
-        ["failed", why] => Verdict::Failed(shortened(why)),
+        ["rejected", why] => Verdict::Rejected(shortened(why, LONGEST_REASON)),
+        ["failed", why] => Verdict::Failed(shortened(why, LONGEST_REASON)),
         other => Verdict::Failed(format!("validate {}", unexpected(other))),
     }
 }
@@ -123,14 +124,10 @@ fn told(failure: &Failure) -> String {
 
 fn unexpected(answer: &[&str]) -> String {
     let word = answer.first().unwrap_or(&"nothing");
-    format!("made the interpreter answer '{}'", shortened(word))
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_REASON) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    format!(
+        "made the interpreter answer '{}'",
+        shortened(word, LONGEST_REASON)
+    )
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use rquickjs::{Context, Ctx, Error, Function, Object, Persistent, Runtime, Value
 use super::answer::Failure;
 use crate::shadow::device::definitions::KEYS;
 use crate::shadow::device::script::Script;
+use crate::text::shortened;
 
 /// `require`, `console` and `process`, and the questions that are asked of a definition.
 const PRELUDE: &str = include_str!("prelude.js");
@@ -205,16 +206,9 @@ fn note(lines: &mut Vec<ScriptLine>, level: &str, text: &str) {
     let text = match room {
         0 => return,
         1 => format!("says more than {MOST_LINES} lines, the rest is left out"),
-        _ => shortened(text),
+        _ => shortened(text, LONGEST_LINE),
     };
     lines.push(ScriptLine { level, text });
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_LINE) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 /// The prelude catches what a definition throws. What it cannot catch is the end of the time, or
@@ -222,7 +216,9 @@ fn shortened(text: &str) -> String {
 fn uncaught(thrown: &Value<'_>) -> Failure {
     let message = thrown.as_exception().and_then(|thrown| thrown.message());
     match message {
-        Some(message) if message != "out of memory" => Failure::Internal(shortened(&message)),
+        Some(message) if message != "out of memory" => {
+            Failure::Internal(shortened(&message, LONGEST_LINE))
+        }
         _ => Failure::Memory(0),
     }
 }
@@ -230,6 +226,6 @@ fn uncaught(thrown: &Value<'_>) -> Failure {
 fn internal(error: &Error) -> Failure {
     match error {
         Error::Allocation => Failure::Memory(0),
-        other => Failure::Internal(shortened(&other.to_string())),
+        other => Failure::Internal(shortened(&other.to_string(), LONGEST_LINE)),
     }
 }
