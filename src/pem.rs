@@ -188,7 +188,7 @@ fn other(label: &str, wanted: PemKind) -> String {
         }
         ("PKCS7", _) => "PKCS#7; convert it with 'openssl pkcs7 -print_certs'",
         ("EC PARAMETERS", _) => "the parameters of a key only; the key itself is missing",
-        _ => "something else",
+        (_, PemKind::Certificate | PemKind::PrivateKey) => "something else",
     };
     format!("holds no PEM {name}, but {hint}")
 }

@@ -1,6 +1,6 @@
 //! What the broker tells others about this device: that it is there, and that it is gone.
 
-use super::Problems;
+use super::problems::Problems;
 use crate::cli::Cli;
 use crate::mqtt::{Birth, LastWill};
 use crate::publish::topic;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::{Problems, resolved};
+use super::problems::Problems;
+use super::values::resolved;
 
 /// Whose directories have been seen so far.
 #[derive(Default)]

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::problems::Problems;
 use super::split::filter_and_path;
-use super::{Problems, count, number, resolved, trimmed};
+use super::values::{count, number, resolved, trimmed};
 use crate::cli::Cli;
 use crate::inbox::InboxOptions;
 use crate::mqtt::{FILTERS_PER_CONNECTION, share_out};

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::problems::Problems;
 use super::split::dir_and_value;
-use super::{Problems, number, seconds, trimmed};
+use super::values::{number, seconds, trimmed};
 use crate::cli::Cli;
 use crate::mqtt::WINDOW_MESSAGES;
 use crate::publish::{Letterhead, MessagesOptions};

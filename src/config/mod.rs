@@ -5,13 +5,15 @@ mod announcements;
 mod directories;
 mod inboxes;
 mod messages;
+mod problems;
 mod shadows;
 mod split;
 mod subscriptions;
 mod supervision;
 mod tunnels;
+mod values;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ use crate::shadow;
 use crate::subscribe;
 use crate::supervision::SupervisionOptions as Lifecycle;
 use crate::tunnel;
+use problems::Problems;
+use values::{count, number, seconds, trimmed};
 
 /// Everything that the daemon needs to know. Files and directories are not looked at yet.
 #[derive(Debug)]
@@ -157,41 +161,6 @@ impl Config {
     }
 }
 
-/// What is wrong with the command line, one sentence each.
-#[derive(Debug, Default)]
-struct Problems(Vec<String>);
-
-impl Problems {
-    fn add(&mut self, option: &str, value: &str, why: &str) {
-        self.0.push(format!("--{option}={value}: {why}"));
-    }
-
-    fn missing(&mut self, option: &str, what: &str) {
-        self.0.push(format!("--{option} is missing: {what}"));
-    }
-
-    fn mandatory(&mut self, option: &str, value: Option<&String>, what: &str) -> PathBuf {
-        match value {
-            Some(value) if value.is_empty() => self.add(option, value, "is empty"),
-            Some(_) => {}
-            None => self.missing(option, what),
-        }
-        value.map(PathBuf::from).unwrap_or_default()
-    }
-
-    fn optional<T>(
-        &mut self,
-        option: &str,
-        value: Option<&String>,
-        read: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let value = value?;
-        read(value)
-            .map_err(|why| self.add(option, value, &why))
-            .ok()
-    }
-}
-
 fn client_id(cli: &Cli, problems: &mut Problems) -> String {
     let what = "the MQTT client id, unique for each device, such as its serial number";
     match &cli.clientid {
@@ -277,48 +246,6 @@ fn version(text: &str) -> Result<Version, String> {
         "3.1.1" => Ok(Version::V311),
         _ => Err("unknown protocol version, use 5 or 3.1.1".into()),
     }
-}
-
-fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
-    let wanted = if most == u32::MAX {
-        format!("use a number from {least}")
-    } else {
-        format!("use a number from {least} to {most}")
-    };
-    let number: u32 = text
-        .parse()
-        .map_err(|_| format!("'{text}' is no such number, {wanted}"))?;
-    if (least..=most).contains(&number) {
-        Ok(number)
-    } else {
-        Err(format!("out of range, {wanted}"))
-    }
-}
-
-fn count(text: &str, least: usize, most: usize) -> Result<usize, String> {
-    let bound = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    number(text, bound(least), bound(most)).map(|count| count as usize)
-}
-
-fn seconds(text: &str, least: u32, most: u32) -> Result<Duration, String> {
-    number(text, least, most)
-        .map(|seconds| Duration::from_secs(seconds.into()))
-        .map_err(|why| format!("{why}, in seconds"))
-}
-
-/// A path without the slashes at its end, so that `/var/mqtt/` and `/var/mqtt` are one directory.
-fn trimmed(path: &str) -> &str {
-    let trimmed = path.trim_end_matches('/');
-    if trimmed.is_empty() && !path.is_empty() {
-        "/"
-    } else {
-        trimmed
-    }
-}
-
-/// The same directory, whatever it is called, as far as it exists.
-fn resolved(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Everything that the options say about one shadow, put together.
 
+use super::problems::Problems;
 use super::split::shadow_and_path;
-use super::{Problems, trimmed};
+use super::values::trimmed;
 use crate::cli::Cli;
 use crate::shadow::{Rules, ShadowId, ShadowOptions};
 

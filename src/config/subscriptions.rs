@@ -1,6 +1,6 @@
 //! What the options say about received messages.
 
-use super::Problems;
+use super::problems::Problems;
 use super::split::{filter_and_command, filter_and_path};
 use crate::cli::Cli;
 use crate::subscribe::{HandlerOptions, Handling};

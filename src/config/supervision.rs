@@ -1,6 +1,7 @@
 //! What the options say about those who watch over the daemon.
 
-use super::{Problems, number};
+use super::problems::Problems;
+use super::values::number;
 use crate::cli::Cli;
 use crate::supervision::SupervisionOptions;
 

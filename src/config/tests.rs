@@ -1,5 +1,6 @@
 use super::*;
 use clap::Parser;
+use std::path::Path;
 
 const GOOD: [&str; 4] = [
     "chariotd",

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::problems::Problems;
 use super::split::tunnel_mapping;
-use super::{Problems, trimmed};
+use super::values::trimmed;
 use crate::cli::Cli;
 use crate::tunnel::{PROXY, TunnelOptions};
 

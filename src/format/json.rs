@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Rendered;
+use super::rendered::Rendered;
 
 pub fn render(value: &Value) -> Result<Rendered, String> {
     let value = match value {

@@ -3,6 +3,7 @@
 
 mod json;
 mod plaintext;
+mod rendered;
 mod shell;
 
 use std::fmt;
@@ -11,10 +12,9 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use crate::file::without_byte_order_mark;
+use rendered::MOST_LEVELS;
 
-/// Deeper values are refused. The cloud allows far less, JSON readers somewhat more, and nothing that
-/// walks a value may run out of stack.
-const MOST_LEVELS: usize = 100;
+pub use rendered::Rendered;
 
 /// How a configuration is written and an update is read (manual, FORMATS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,23 +22,6 @@ pub enum Format {
     Json,
     Plaintext,
     Shell,
-}
-
-/// A configuration as its file holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendered {
-    pub bytes: Vec<u8>,
-    /// What was left out and why, one sentence each, for the log. Never more than 21.
-    pub warnings: Vec<String>,
-}
-
-impl Rendered {
-    fn whole(bytes: Vec<u8>) -> Rendered {
-        Rendered {
-            bytes,
-            warnings: Vec::new(),
-        }
-    }
 }
 
 impl Format {
@@ -95,19 +78,6 @@ fn deeper_than(value: &Value, levels: usize) -> bool {
         Value::Object(members) => levels == 0 || members.values().any(deeper),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
-}
-
-/// Text from outside, escaped and cut for a message.
-fn shown(text: &str) -> String {
-    const LONGEST: usize = 80;
-    let mut shown = String::new();
-    for c in text.chars() {
-        if shown.len() >= LONGEST {
-            return shown + "...";
-        }
-        shown.extend(c.escape_debug());
-    }
-    shown
 }
 
 impl FromStr for Format {

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::RefusalClass;
+use super::publish_error::RefusalClass;
 
 /// So many refusals in a row, without a message that was accepted, stop the messages. Doubled each
 /// time when that turns out to have been too early, up to `MOST_REFUSALS`: refused messages that come

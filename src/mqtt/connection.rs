@@ -9,15 +9,15 @@ use tokio::sync::{mpsc, oneshot};
 use super::failure::{Class, Ending};
 use super::gate::Gate;
 use super::in_flight::{InFlight, Overdue, Patience};
+use super::message::{Publish, QoS};
+use super::publish_error::{PossibleCause, PublishError, RefusalClass};
 use super::rate_limit::{RateLimiter, Rates};
+use super::session_request::{Origin, Reply};
 use super::subscribe::durable::ANSWERS;
 use super::subscribe::receipts::Receipts;
 use super::subscribe::subscriptions::{Batch, Routing};
+use super::window::{REQUESTS, WINDOW_MESSAGES};
 use super::wire::{Ack, Acknowledging, Client, Connack, PACKET_IDS};
-use super::{
-    Origin, PossibleCause, Publish, PublishError, QoS, REQUESTS, RefusalClass, Reply,
-    WINDOW_MESSAGES,
-};
 use crate::clock::now;
 use crate::waits::earliest;
 

@@ -6,7 +6,8 @@ use log::{info, warn};
 use tokio::sync::watch;
 
 use super::breaker::{Breaker, BreakerChange, Flow};
-use super::{Origin, RefusalClass};
+use super::publish_error::RefusalClass;
+use super::session_request::Origin;
 
 /// The breaker of one link, with those who want to know.
 pub struct Gate {

@@ -10,11 +10,17 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::events::sender::EventReceiver;
+use super::options::ConnectionOptions;
 use super::session::{Session, SessionChannels, SessionEnd};
+use super::session_request::SessionRequest;
 use super::subscribe::assignment::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS};
 use super::subscribe::durable::Durable;
-use super::{ConnectionOptions, MAILBOX, SessionRequest, Tls, invalid_filter};
+use super::subscribe::router::invalid as invalid_filter;
+use super::tls::Tls;
 
+/// Requests on their way to a session. More than the window, so that a full mailbox means no more than
+/// a short wait for the session's next turn.
+const MAILBOX: usize = 256;
 /// For the other sessions to send their DISCONNECT after the first one has.
 const GOODBYE: Duration = Duration::from_secs(1);
 

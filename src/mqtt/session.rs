@@ -11,20 +11,22 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::backoff::{Backoff, NextAttempt};
+use super::breaker::Flow;
 use super::connection::Connection;
 use super::dial::{self, Dialer, Stream};
 use super::events::sender::{EventReceiver, EventSender};
 use super::events::session_log::SessionLog;
 use super::failure::{Class, Ending, closed};
 use super::gate::Gate;
+use super::message::{Message, Properties, Publish, QoS};
+use super::options::{ConnectionOptions, Version};
+use super::publish_error::{Link, PublishError};
 use super::relay::{Relay, RelayEnd};
+use super::session_request::{Origin, Reply, SessionRequest};
 use super::subscribe::durable::{Durable, Receipt};
 use super::subscribe::subscriptions::{Routing, Subscriptions, durable_pair};
+use super::tls::Tls;
 use super::wire::{self, Acknowledging, Connack, Events, Fault, Seen};
-use super::{
-    ConnectionOptions, Flow, Link, Message, Origin, Properties, Publish, PublishError, QoS, Reply,
-    SessionRequest, Tls, Version,
-};
 use crate::clock::{self, now, reached};
 
 /// For CONNACK. Above the client's own timeout: only for the case that the client does not keep it.
@@ -268,7 +270,15 @@ impl Session {
                 }
                 Seen::Sent(packet_id) => connection.sent(packet_id),
                 Seen::Received(message, _) => self.subscriptions.received_late(&message),
-                _ => {}
+                Seen::Connected(_)
+                | Seen::Written
+                | Seen::SubscribeSent(_)
+                | Seen::Subscribed(..)
+                | Seen::AcknowledgementSent
+                | Seen::PingSent
+                | Seen::PingAnswered
+                | Seen::DisconnectSent
+                | Seen::Nothing => {}
             }
         }
         connection.flushed(relay.newly_flushed(), now());
@@ -299,13 +309,13 @@ impl Session {
     /// Before the clock is set no certificate can be judged, whatever is said against it.
     fn blame_clock(&self, ending: Ending) -> Ending {
         let unset = clock::wall() < self.options.clock_floor;
-        match ending.class {
-            Class::TlsCa if unset => Ending {
-                class: Class::TlsClock,
-                reason: format!("our clock is not set; {}", ending.reason),
-                ..ending
-            },
-            _ => ending,
+        if ending.class != Class::TlsCa || !unset {
+            return ending;
+        }
+        Ending {
+            class: Class::TlsClock,
+            reason: format!("our clock is not set; {}", ending.reason),
+            ..ending
         }
     }
 

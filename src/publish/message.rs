@@ -9,17 +9,15 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::value::RawValue;
 
+use super::glimpse::{brief, glimpse};
 use super::properties::properties;
 use super::topic;
 use crate::json::{self, Kind, Members, compact, kind};
 use crate::mqtt::{Publish, QoS};
 use crate::spool::order::Priority;
-use crate::text::shortened;
 
 /// The largest payload that AWS IoT Core takes.
 pub const LARGEST_PAYLOAD: usize = 128 * 1024;
-/// So many characters of a value are shown in the log.
-pub const GLIMPSE: usize = 60;
 
 /// The queue holds it for each waiting message.
 const LONGEST_SLOT: usize = 256;
@@ -115,10 +113,7 @@ impl MessageFile {
             None => return Err("member \"topic\" is missing".into()),
         };
         if let Some(why) = topic::invalid(&topic) {
-            return Err(format!(
-                "topic {} {why}",
-                shortened(&format!("{topic:?}"), GLIMPSE)
-            ));
+            return Err(format!("topic {} {why}", glimpse(&format!("{topic:?}"))));
         }
         let payload = payload(&mut whole)?;
         let payload = compressed(payload, whole.get("compress"), &mut warnings)?;
@@ -256,12 +251,6 @@ fn retain(value: Option<&str>) -> Result<bool, String> {
             brief(other)
         )),
     }
-}
-
-/// A value for the log: messages may be large, and are not the log's business.
-pub fn brief(value: &str) -> String {
-    let glimpse: String = value.chars().take(1000).collect();
-    shortened(&compact(&glimpse), GLIMPSE)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! `--messages`: files become published messages.
 
 mod attempt;
-pub mod letterhead;
+pub mod glimpse;
+mod letterhead;
 mod message;
 mod properties;
 mod publisher;

@@ -1,10 +1,9 @@
 //! Pure: the MQTT 5 properties of a message file.
 
-use super::message::{GLIMPSE, brief};
+use super::glimpse::{brief, glimpse};
 use super::topic;
 use crate::json::{self, Kind, Members, kind};
 use crate::mqtt::Properties;
-use crate::text::shortened;
 use bytes::Bytes;
 
 /// All texts together.
@@ -38,7 +37,7 @@ pub fn properties(value: Option<&str>) -> Result<Properties, String> {
             unknown => {
                 return Err(format!(
                     "property \"{}\" is unknown, use content_type, response_topic, correlation_data, message_expiry or user",
-                    shortened(unknown, GLIMPSE)
+                    glimpse(unknown)
                 ));
             }
         }
@@ -57,10 +56,7 @@ fn text(name: &str, value: &str) -> Result<String, String> {
 fn response_topic(name: &str, value: &str) -> Result<String, String> {
     let text = text(name, value)?;
     match topic::invalid(&text) {
-        Some(why) => Err(format!(
-            "property \"{name}\" {} {why}",
-            shortened(&text, GLIMPSE)
-        )),
+        Some(why) => Err(format!("property \"{name}\" {} {why}", glimpse(&text))),
         None => Ok(text),
     }
 }
@@ -84,7 +80,7 @@ fn user(pairs: &Members) -> Result<Vec<(String, String)>, String> {
             Some(text) => Ok((name.to_owned(), text)),
             None => Err(format!(
                 "user property \"{}\" is {}, not a string",
-                shortened(name, GLIMPSE),
+                glimpse(name),
                 kind(value)
             )),
         })

@@ -243,7 +243,7 @@ impl Worker {
             (Removal::Stuck(_), Some(read)) => {
                 self.stuck.insert(name.clone(), read);
             }
-            _ => {}
+            (Removal::Stuck(_), None) | (Removal::Done | Removal::Deleted(_), _) => {}
         }
         if self.overfull && self.arrivals.told.len() < MOST_TOLD / 2 {
             self.overfull = false;

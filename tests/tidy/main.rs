@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use chariotd::cli::Cli;
 use clap::CommandFactory;
-use shape::Tree;
+use shape::{Catchalls, Tree, circles};
+use syn::visit::Visit;
 
 /// The rows of the house from the top to the ground. A module uses lower rows; a feature or an edge
 /// never uses another one of its own row.
@@ -390,6 +391,49 @@ fn a_type_has_a_name_of_its_own() {
     }
     homes.retain(|_, homes| homes.len() > 1);
     assert_eq!(homes, BTreeMap::new());
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let tree = Tree::read(&root().join("src"));
+    let uses = tree.uses();
+    let count: usize = uses.values().map(BTreeSet::len).sum();
+    assert!(count > 200, "the uses are found: {count}");
+    let circles = circles(&uses);
+    assert!(
+        circles.is_empty(),
+        "{}",
+        circles.join(
+            "
+"
+        )
+    );
+}
+
+#[test]
+fn a_match_on_an_enum_of_ours_names_every_variant() {
+    let tree = Tree::read(&root().join("src"));
+    let enums: BTreeSet<String> = tree
+        .files
+        .values()
+        .flat_map(|file| &file.items)
+        .filter_map(|item| match item {
+            syn::Item::Enum(it) => Some(it.ident.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert!(enums.len() > 50, "the enums are found: {}", enums.len());
+    let mut all = Vec::new();
+    for (module, file) in &tree.files {
+        let mut catchalls = Catchalls {
+            enums: &enums,
+            found: Vec::new(),
+        };
+        catchalls.visit_file(file);
+        let found = catchalls.found.into_iter();
+        all.extend(found.map(|it| format!("{}: {it}", module.join("/"))));
+    }
+    assert_eq!(all, Vec::<String>::new());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::super::shown;
+use crate::format::rendered::shown;
 
 /// A member that is not an object.
 pub struct Leaf<'a> {

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use self::flatten::{Flat, shown_path};
 use self::nest::Known;
 use self::text::Text;
-use super::Rendered;
+use super::rendered::Rendered;
 
 /// More would flood the log.
 const MOST_WARNINGS: usize = 20;

@@ -6,10 +6,10 @@ use std::ops::Bound;
 use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
-use super::super::MOST_LEVELS;
 use super::flatten::{Flat, Leaf};
 use super::names::is_name;
 use super::text::Text;
+use crate::format::rendered::MOST_LEVELS;
 
 /// Where a document has its members, by the names of their variables.
 pub struct Known<'a> {

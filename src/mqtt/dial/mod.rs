@@ -9,8 +9,8 @@ mod tls;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Tls;
 use super::failure::Ending;
+use super::tls::Tls;
 use crate::identity::Endpoint;
 
 pub use errors::by_io;

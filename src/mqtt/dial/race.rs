@@ -97,10 +97,11 @@ impl Race {
         if self.deadline()? > now {
             return None;
         }
-        let family = match self.last {
-            Some(Family::V6) if !self.v4.waiting.is_empty() => Family::V4,
-            _ if !self.v6.waiting.is_empty() => Family::V6,
-            _ => Family::V4,
+        // In turn, as long as both have some.
+        let other = self.last == Some(Family::V6) && !self.v4.waiting.is_empty();
+        let family = match other || self.v6.waiting.is_empty() {
+            true => Family::V4,
+            false => Family::V6,
         };
         let address = self.side(family).waiting.pop_front()?;
         self.last = Some(family);

@@ -9,8 +9,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::errors::by_io;
-use crate::mqtt::Tls;
 use crate::mqtt::failure::{Class, Ending};
+use crate::mqtt::tls::Tls;
 
 const HANDSHAKE: Duration = Duration::from_secs(20);
 

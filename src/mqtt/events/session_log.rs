@@ -4,8 +4,9 @@ use log::{Level, debug, error, info, log, warn};
 
 use crate::log_throttle::{LogThrottle, worth_a_line};
 use crate::mqtt::failure::{Class, Ending};
+use crate::mqtt::options::{ConnectionOptions, Version};
+use crate::mqtt::publish_error::{PossibleCause, PublishError};
 use crate::mqtt::wire::Connack;
-use crate::mqtt::{ConnectionOptions, PossibleCause, PublishError, Version};
 
 /// The words of one session. The same failure again and again is told at 2, 4, 8, …
 pub struct SessionLog {

@@ -141,10 +141,13 @@ async fn carry(
 
 /// Writing has failed: what the broker has said is still to be read, perhaps why it closed the stream.
 async fn last_words(down: Pin<&mut impl Future<Output = RelayEnd>>, error: io::Error) -> RelayEnd {
-    match timeout(LAST_WORDS, down).await {
-        Ok(RelayEnd::Failed(reason)) if reason.get_ref().is_some() => RelayEnd::Failed(reason),
-        _ => RelayEnd::Failed(error),
-    }
+    let said = match timeout(LAST_WORDS, down).await {
+        Ok(RelayEnd::Failed(reason)) => Some(reason),
+        Ok(RelayEnd::ByClient | RelayEnd::ByBroker | RelayEnd::Stalled) | Err(_) => None,
+    };
+    // A reason of TLS is the broker's; one of the operating system says no more than ours.
+    let reason = said.filter(|reason| reason.get_ref().is_some());
+    RelayEnd::Failed(reason.unwrap_or(error))
 }
 
 /// From the client to the broker, until one of them fails.

@@ -2,7 +2,8 @@
 
 use tokio::sync::{mpsc, watch};
 
-use crate::mqtt::{Message, SubscriptionState};
+use super::state::SubscriptionState;
+use crate::mqtt::message::Message;
 
 /// Messages of QoS 0 that wait for a reader: as many as the broker may send of QoS 1, AWS IoT Core's
 /// window. More are missed.
@@ -124,7 +125,7 @@ impl Durable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqtt::{Properties, QoS};
+    use crate::mqtt::message::{Properties, QoS};
 
     fn message() -> Message {
         Message {

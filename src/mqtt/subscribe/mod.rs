@@ -11,4 +11,5 @@ pub mod assignment;
 pub mod durable;
 pub mod receipts;
 pub mod router;
+pub mod state;
 pub mod subscriptions;

@@ -8,19 +8,9 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use super::durable::{self, Delivery, Durable, Receipt};
 use super::router::{FILTERS_PER_SUBSCRIBE, matches};
+use super::state::SubscriptionState;
 use crate::log_throttle::worth_a_line;
-use crate::mqtt::{Message, QoS};
-
-/// What became of a subscription on the present connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SubscriptionState {
-    /// No connection, or a SUBACK is still to come.
-    Pending,
-    /// The broker has acknowledged every filter of it.
-    Active,
-    /// The broker's reason to refuse one. Asked again on the next connection.
-    Refused(String),
-}
+use crate::mqtt::message::{Message, QoS};
 
 /// The reader's end of a subscription.
 #[derive(Debug)]

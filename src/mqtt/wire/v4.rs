@@ -3,21 +3,21 @@
 use std::time::Duration;
 
 use rumqttc::{
-    AsyncClient, Event, LastWill, MqttOptions, NetworkOptions, Outgoing, Packet, SubscribeFilter,
-    SubscribeReasonCode, Transport,
+    AsyncClient, Event, EventLoop, LastWill, MqttOptions, NetworkOptions, Outgoing, Packet,
+    SubscribeFilter, SubscribeReasonCode, Transport,
 };
 
-use super::{
-    Ack, Acknowledging, CONNECTION_TIMEOUT_S, Client, Connack, Events, LARGEST_PACKET, PACKET_IDS,
-    REQUESTS, Seen,
+use super::packets::{
+    Ack, Acknowledging, CONNECTION_TIMEOUT_S, Connack, LARGEST_PACKET, PACKET_IDS, REQUESTS, Seen,
 };
-use crate::mqtt::{ConnectionOptions, Message, Properties, Publish, QoS};
+use crate::mqtt::message::{Message, Properties, Publish, QoS};
+use crate::mqtt::options::ConnectionOptions;
 
 pub fn open(
     options: &ConnectionOptions,
     acknowledging: Acknowledging,
     socket: &str,
-) -> (Client, Events) {
+) -> (AsyncClient, EventLoop) {
     // A socket of this machine has no port.
     let mut mqtt = MqttOptions::new(&options.client_id, socket, 1);
     mqtt.set_clean_session(options.session_expiry == Duration::ZERO)
@@ -39,7 +39,7 @@ pub fn open(
     let mut network = NetworkOptions::new();
     network.set_connection_timeout(CONNECTION_TIMEOUT_S);
     events.set_network_options(network);
-    (Client::V4(client), Events::V4(Box::new(events)))
+    (client, events)
 }
 
 pub fn publish(client: &AsyncClient, publish: Publish) -> bool {

@@ -7,14 +7,17 @@ use rumqttc::v5::mqttbytes::v5::{
     ConnAck, ConnectProperties, Filter, LastWill, Packet, PubAckReason, Publish as Publish5,
     PublishProperties, SubscribeReasonCode,
 };
-use rumqttc::v5::{AsyncClient, Event, MqttOptions};
+use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 use rumqttc::{NetworkOptions, Transport};
 
-use super::{
-    Ack, Acknowledging, CONNECTION_TIMEOUT_S, Client, Connack, Events, LARGEST_PACKET, PACKET_IDS,
-    RECEIVE_MAXIMUM, REQUESTS, Seen, v4,
+use super::packets::{
+    Ack, Acknowledging, CONNECTION_TIMEOUT_S, Connack, LARGEST_PACKET, PACKET_IDS, RECEIVE_MAXIMUM,
+    REQUESTS, Seen,
 };
-use crate::mqtt::{ConnectionOptions, Message, Properties, Publish, QoS, RefusalClass};
+use super::v4;
+use crate::mqtt::message::{Message, Properties, Publish, QoS};
+use crate::mqtt::options::ConnectionOptions;
+use crate::mqtt::publish_error::RefusalClass;
 
 /// No broker makes us send PINGREQ more often.
 const SHORTEST_KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -24,7 +27,7 @@ pub fn open(
     options: &ConnectionOptions,
     acknowledging: Acknowledging,
     socket: &str,
-) -> (Client, Events) {
+) -> (AsyncClient, EventLoop) {
     // A socket of this machine has no port.
     let mut mqtt = MqttOptions::new(&options.client_id, socket, 1);
     let mut properties = ConnectProperties::new();
@@ -56,7 +59,7 @@ pub fn open(
         ));
     }
     let (client, events) = AsyncClient::new(mqtt, REQUESTS);
-    (Client::V5(client), Events::V5(Box::new(events)))
+    (client, events)
 }
 
 /// How often PINGREQ is sent is the broker's to say, and zero means never. The client would take zero

@@ -10,6 +10,7 @@
 //! | `definitions`, `javascript`, `script`, `validate` | definitions, and their last word |
 
 pub mod definitions;
+pub mod effects;
 pub mod javascript;
 pub mod known_file;
 pub mod marker;

@@ -3,10 +3,10 @@
 use log::{Level, info, log, warn};
 use serde_json::Value;
 
+use super::effects::{Effects, FileEnd, ReadUpdate};
 use super::notify::{NotifyRun, NotifyRunner};
 use super::outfile::{Outfile, Settled};
 use super::outfile_plan;
-use super::services::{Effects, FileEnd, ReadUpdate};
 use crate::log_throttle::LogThrottle;
 use crate::shadow::document::Rules;
 use crate::shadow::effect::{DesiredAnswer, Effect, FileId, Report, Target};

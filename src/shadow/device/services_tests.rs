@@ -5,6 +5,7 @@ use crate::shadow::cloud::outbox::Outbox;
 use crate::shadow::cloud::view::View;
 use crate::shadow::device::service::{Output, Validation};
 use crate::shadow::device::validate::Validator;
+use crate::shadow::effect::FileId;
 use crate::spool::Name;
 use serde_json::json;
 use std::time::Duration;
