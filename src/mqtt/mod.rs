@@ -21,6 +21,7 @@ mod pool;
 mod publish_error;
 mod rate_limit;
 mod relay;
+pub mod request;
 mod session;
 mod session_request;
 mod subscribe;

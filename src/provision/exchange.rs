@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::failed::ProvisioningError;
 use crate::certstore::Registered;
+use crate::mqtt::request::{Rejection, ReplyTopics};
 use crate::mqtt::{
     Link, Mqtt, PublishError, QoS, SessionEnd, Subscription, SubscriptionState, Version,
 };
@@ -107,8 +108,8 @@ impl Exchange {
     }
 
     async fn ask(&self, topic: &str, body: Value) -> Result<Map<String, Value>, ProvisioningError> {
-        let (accepted, rejected) = (format!("{topic}/accepted"), format!("{topic}/rejected"));
-        let filters = [accepted.as_str(), rejected.as_str()];
+        let replies = ReplyTopics::of(topic);
+        let filters = replies.filters();
         let subscription = self.mqtt.subscribe_all(&filters, QoS::AtLeastOnce, 4).await;
         let mut answers =
             subscription.map_err(|why| ProvisioningError::Other(anyhow!("{topic}: {why}")))?;
@@ -117,7 +118,7 @@ impl Exchange {
         tokio::select! {
             answer = self.exchanged(topic, body, &mut answers) => {
                 let (on, payload) = answer?;
-                if on == rejected { Err(refused(&payload)) } else { object(&payload) }
+                if on == replies.rejected { Err(refused(&payload)) } else { object(&payload) }
             }
             Ok(_) = link.wait_for(|link| *link == Link::Down) => Err(match self.version {
                 Version::V5 => ProvisioningError::Silent(format!("{topic}: the connection was lost")),
@@ -247,16 +248,15 @@ fn read_created(answer: &Map<String, Value>, with_key: bool) -> Result<Created, 
     })
 }
 
-/// The cloud's words go to the log in one short line.
 fn refused(payload: &[u8]) -> ProvisioningError {
-    let body = object(payload).unwrap_or_default();
-    let short = |name: &str| {
-        let text = body.get(name).and_then(Value::as_str).unwrap_or("nothing");
-        text.chars().take(200).collect::<String>()
-    };
+    let rejection = Rejection::read(&object(payload).unwrap_or_default());
+    let known = |text: Option<String>| text.unwrap_or_else(|| "nothing".to_owned());
+    let status = rejection
+        .status
+        .and_then(|status| u64::try_from(status).ok());
     ProvisioningError::Rejected {
-        status: body.get("statusCode").and_then(Value::as_u64).unwrap_or(0),
-        code: short("errorCode"),
-        message: short("errorMessage"),
+        status: status.unwrap_or_default(),
+        code: known(rejection.code),
+        message: known(rejection.message),
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::lenient::members;
+use crate::mqtt::request::Rejection;
 
 /// What is read of a message; what else it says is passed over.
 const MEMBERS: [&str; 5] = ["state", "version", "clientToken", "code", "message"];
@@ -26,19 +27,11 @@ pub struct Accepted {
     pub reported_removed: bool,
 }
 
-/// The cloud refused a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejected {
-    pub token: Option<String>,
-    pub code: i64,
-    pub message: String,
-}
-
-impl Rejected {
-    /// For the log.
-    pub fn reason(&self) -> String {
-        format!("{} {}", self.code, self.message)
-    }
+/// A refusal, for the log.
+pub fn reason(rejected: &Rejection) -> String {
+    let status = rejected.status.unwrap_or_default();
+    let message = rejected.message.as_deref().unwrap_or("no message");
+    format!("{status} {message}")
 }
 
 /// All differences between desired and reported.
@@ -73,15 +66,12 @@ pub fn accepted(payload: &[u8]) -> Result<Accepted, String> {
 
 /// # Errors
 /// Why this is no such message.
-pub fn rejected(payload: &[u8]) -> Result<Rejected, String> {
-    let message = object(payload)?;
-    let code = message.get("code").and_then(Value::as_i64);
-    let text = message.get("message").and_then(Value::as_str);
-    Ok(Rejected {
-        token: token(&message),
-        code: code.ok_or("it has no 'code'")?,
-        message: text.unwrap_or("no message").chars().take(200).collect(),
-    })
+pub fn rejected(payload: &[u8]) -> Result<Rejection, String> {
+    let rejected = Rejection::read(&object(payload)?);
+    match rejected.status {
+        Some(_) => Ok(rejected),
+        None => Err("it has no 'code'".to_owned()),
+    }
 }
 
 /// # Errors

@@ -7,20 +7,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use super::answer::{Delta, Rejected};
+use super::answer::{Delta, reason};
 use super::outbox::{GivenUp, Outbox};
-use super::pace::Pace;
-use super::tokens::{Tokens, pause_after, request};
+use super::pace::{Pace, pause_after};
 use super::update::Update;
 use super::view::View;
+use crate::mqtt::request::{ClientTokens, PendingRequest, Rejection};
 use crate::shadow::effect::{Effect, FileId, OneShot, Target};
 use crate::waits::earliest;
 
-/// An answer takes this long at most, from when the broker has taken the request; the AWS Device
-/// Client waits as long.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Until then a slow link may have much else to carry. The connection is given up before this.
-const ON_THE_WAY: Duration = Duration::from_secs(180);
 /// Old deltas make us look again, but not more often than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// After so many conflicts an update that clears no wish goes without a version.
@@ -68,15 +63,14 @@ enum ShadowRequest {
     Update(Box<Update>),
 }
 
+/// What is waited for, with what has come meanwhile.
 #[derive(Debug)]
-struct PendingRequest {
-    token: String,
-    request: ShadowRequest,
-    deadline: Instant,
-    /// The newest delta that came meanwhile.
+struct InFlightRequest {
+    what: ShadowRequest,
+    /// The newest delta.
     delta: Option<Delta>,
-    /// A refusal that came meanwhile and does not say whose request it refuses.
-    hint: Option<Rejected>,
+    /// A refusal that does not say whose request it refuses.
+    hint: Option<Rejection>,
 }
 
 /// Whether the document is to be fetched.
@@ -94,13 +88,13 @@ enum Fetch {
 pub struct Conversation {
     /// Updates only: the document is never fetched.
     updates_only: bool,
-    tokens: Tokens,
+    tokens: ClientTokens,
     connected: bool,
     fetch: Fetch,
     pace: Pace,
     view: Option<View>,
     outbox: Outbox,
-    in_flight: Option<PendingRequest>,
+    in_flight: Option<PendingRequest<InFlightRequest>>,
     /// No request before this.
     pause: Option<Instant>,
     /// A fetch that can wait.
@@ -122,7 +116,7 @@ impl Conversation {
     pub fn new(prefix: &str, updates_only: bool) -> Conversation {
         Conversation {
             updates_only,
-            tokens: Tokens::new(prefix),
+            tokens: ClientTokens::new(prefix),
             connected: false,
             fetch: if updates_only { Fetch::No } else { Fetch::Now },
             pace: Pace::default(),
@@ -197,10 +191,10 @@ impl Conversation {
 
     pub fn disconnected(&mut self) {
         match self.in_flight.take() {
-            Some(mut request) => {
+            Some(mut pending) => {
                 self.losses = self.losses.saturating_add(1);
-                request.hint = None;
-                self.unanswered(request);
+                pending.request.hint = None;
+                self.unanswered(pending.request);
             }
             // That was not our doing.
             None => self.losses /= 2,
@@ -298,27 +292,27 @@ impl Conversation {
                 pause: self.pace.pause(),
             });
         }
-        let sections = update.sections();
+        let mut request = update.request(version);
         self.outbox.sent(&update);
         let token = self.send(ShadowRequest::Update(Box::new(update)), now);
-        Some(Action::Update(request(sections, version, &token)))
+        request["clientToken"] = token.into();
+        Some(Action::Update(request))
     }
 
-    fn send(&mut self, request: ShadowRequest, now: Instant) -> String {
-        let token = self.tokens.next();
-        self.in_flight = Some(PendingRequest {
-            token: token.clone(),
-            request,
-            deadline: now + ON_THE_WAY,
+    fn send(&mut self, what: ShadowRequest, now: Instant) -> String {
+        let token = self.tokens.make();
+        let request = InFlightRequest {
+            what,
             delta: None,
             hint: None,
-        });
+        };
+        self.in_flight = Some(PendingRequest::new(token.clone(), request, now));
         token
     }
 
     /// When to call [`Conversation::overdue`] and [`Conversation::next`] again, if nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
-        let patience = self.in_flight.as_ref().map(|request| request.deadline);
+        let patience = self.in_flight.as_ref().map(PendingRequest::deadline);
         earliest([patience, self.pause, self.fetch_at, self.held]).filter(|_| self.connected)
     }
 
@@ -327,14 +321,17 @@ impl Conversation {
         if self.pause.is_some_and(|until| until <= now) {
             self.pause = None;
         }
-        let late = self.in_flight.as_ref().is_some_and(|it| it.deadline <= now);
+        let late = self
+            .in_flight
+            .as_ref()
+            .is_some_and(|it| it.deadline() <= now);
         late.then(|| self.again("no answer".to_owned(), now, jitter))
     }
 
     /// The broker has taken the request with this token: the answer should come soon.
     pub fn taken(&mut self, token: &str, now: Instant) {
-        if let Some(request) = self.in_flight.as_mut().filter(|it| it.token == token) {
-            request.deadline = now + PATIENCE;
+        if let Some(request) = &mut self.in_flight {
+            request.taken(token, now);
         }
     }
 
@@ -351,19 +348,19 @@ impl Conversation {
 
     /// What became of it is seen in the next document. Gives what is given up, and why: the cloud has
     /// refused it again and again without a word for whom that was.
-    fn unanswered(&mut self, request: PendingRequest) -> Option<ConversationEvent> {
-        let ShadowRequest::Update(update) = request.request else {
+    fn unanswered(&mut self, request: InFlightRequest) -> Option<ConversationEvent> {
+        let ShadowRequest::Update(update) = request.what else {
             return None;
         };
         self.outbox.failed(&update);
         let rejected = request.hint.filter(|_| self.outbox.fails_often())?;
-        let for_good = matches!(rejected.code, 400 | 413);
+        let for_good = matches!(rejected.status, Some(400 | 413));
         for_good.then(|| self.refused(&update, &rejected)).flatten()
     }
 
     /// The cloud does not take it as it is.
-    fn refused(&mut self, update: &Update, rejected: &Rejected) -> Option<ConversationEvent> {
-        let what = self.outbox.refused(update, rejected.code == 413);
+    fn refused(&mut self, update: &Update, rejected: &Rejection) -> Option<ConversationEvent> {
+        let what = self.outbox.refused(update, rejected.status == Some(413));
         given_up(what, rejected)
     }
 
@@ -382,8 +379,8 @@ impl Conversation {
     /// Asks again after a pause. Whether an update that got no answer was carried out is seen in
     /// the document.
     fn again(&mut self, reason: String, now: Instant, jitter: f64) -> ConversationEvent {
-        let request = self.in_flight.take();
-        let given_up = request.and_then(|request| self.unanswered(request));
+        let pending = self.in_flight.take();
+        let given_up = pending.and_then(|pending| self.unanswered(pending.request));
         self.refetch(Fetch::Now);
         self.failures = self.failures.saturating_add(1);
         let pause = pause_after(self.failures, jitter);
@@ -392,8 +389,8 @@ impl Conversation {
     }
 }
 
-fn given_up(what: GivenUp, rejected: &Rejected) -> Option<ConversationEvent> {
-    let reason = rejected.reason();
+fn given_up(what: GivenUp, rejected: &Rejection) -> Option<ConversationEvent> {
+    let reason = reason(rejected);
     (what != GivenUp::default()).then_some(ConversationEvent::GivenUp { what, reason })
 }
 

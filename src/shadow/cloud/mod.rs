@@ -6,7 +6,7 @@
 //! | `outbox`, `update` | what the cloud is still to be told, and how much of it goes into one update |
 //! | `desired`, `part` | which desired values were answered, are being cleared, are gone |
 //! | `view` | what the cloud is known to hold |
-//! | `tokens`, `pace`, `suspects` | how often something is asked, and what fails alone |
+//! | `pace`, `suspects` | how often something is asked, and what fails alone |
 //! | `answer`, `lenient`, `topics` | the cloud's messages and topics |
 
 pub mod answer;
@@ -17,7 +17,6 @@ pub mod outbox;
 pub mod pace;
 pub mod part;
 pub mod suspects;
-pub mod tokens;
 pub mod topics;
 pub mod update;
 pub mod view;

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// After a request that has failed.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(128);
 /// Between two fetches, and between two updates that nobody has asked for.
 const FLOOR: Duration = Duration::from_secs(1);
 /// The floor doubles so often when somebody else undoes what we say: up to 1024 s.
@@ -54,6 +57,15 @@ impl Pace {
         }
         again && self.undone == NEWS
     }
+}
+
+/// How long to rest after so many failures in a row. Doubles with each; the jitter takes away up to all
+/// of it but keeps it from zero.
+pub fn pause_after(failures: u32, jitter: f64) -> Duration {
+    let whole = FIRST_PAUSE
+        .saturating_mul(2u32.saturating_pow(failures.saturating_sub(1)))
+        .min(LONGEST_PAUSE);
+    whole.mul_f64(0.1 + 0.9 * jitter.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]

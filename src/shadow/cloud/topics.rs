@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::mqtt::request::ReplyTopics;
+
 /// `THING` or `THING/SHADOW`, with the names that AWS allows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ShadowId {
@@ -42,17 +44,6 @@ impl Channel {
     ];
     /// Those of who never fetches.
     pub const UPDATE: [Channel; 2] = [Channel::UpdateAccepted, Channel::UpdateRejected];
-
-    fn suffix(self) -> &'static str {
-        match self {
-            Channel::GetAccepted => "get/accepted",
-            Channel::GetRejected => "get/rejected",
-            Channel::UpdateAccepted => "update/accepted",
-            Channel::UpdateRejected => "update/rejected",
-            Channel::Delta => "update/delta",
-            Channel::DeleteAccepted => "delete/accepted",
-        }
-    }
 }
 
 impl ShadowId {
@@ -74,7 +65,18 @@ impl ShadowId {
     }
 
     pub fn topic(&self, channel: Channel) -> String {
-        format!("{}/{}", self.prefix(), channel.suffix())
+        let (get, update) = (
+            ReplyTopics::of(&self.get()),
+            ReplyTopics::of(&self.update()),
+        );
+        match channel {
+            Channel::GetAccepted => get.accepted,
+            Channel::GetRejected => get.rejected,
+            Channel::UpdateAccepted => update.accepted,
+            Channel::UpdateRejected => update.rejected,
+            Channel::Delta => self.update() + "/delta",
+            Channel::DeleteAccepted => ReplyTopics::of(&(self.prefix() + "/delete")).accepted,
+        }
     }
 }
 

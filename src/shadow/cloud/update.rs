@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::answer::Sections;
 use crate::shadow::document::{compose, composes};
@@ -52,6 +52,15 @@ impl Update {
     /// The keys whose wishes it clears.
     pub fn cleared(&self) -> impl Iterator<Item = &String> {
         self.state.desired.keys()
+    }
+
+    /// The request, without its token. `version`: it is refused if the shadow has another one.
+    pub fn request(&self, version: Option<u64>) -> Value {
+        let mut request = json!({ "state": self.sections() });
+        if let Some(version) = version {
+            request["version"] = version.into();
+        }
+        request
     }
 
     /// The `state` of the request. An empty one makes a shadow.

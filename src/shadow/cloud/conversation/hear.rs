@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::{
-    Conversation, ConversationEvent, Fetch, LOOK_AGAIN, PendingRequest, ShadowRequest, given_up,
+    Conversation, ConversationEvent, Fetch, InFlightRequest, LOOK_AGAIN, ShadowRequest, given_up,
 };
-use crate::shadow::cloud::answer::{self, Accepted, Delta, Rejected};
+use crate::mqtt::request::Rejection;
+use crate::shadow::cloud::answer::{self, Accepted, Delta, reason};
 use crate::shadow::cloud::topics::Channel;
 use crate::shadow::cloud::update::Update;
 use crate::shadow::cloud::view::{View, ViewChange};
@@ -36,13 +37,13 @@ impl Conversation {
     }
 
     /// The request that this is an answer to, if it is one of ours.
-    fn answered(&mut self, token: Option<&str>, is_get: bool) -> Option<PendingRequest> {
+    fn answered(&mut self, token: Option<&str>, is_get: bool) -> Option<InFlightRequest> {
         let ours = self.in_flight.as_ref().is_some_and(|it| {
-            Some(it.token.as_str()) == token && matches!(it.request, ShadowRequest::Get) == is_get
+            it.is_answered_by(token) && matches!(it.request.what, ShadowRequest::Get) == is_get
         });
-        let request = self.in_flight.take_if(|_| ours)?;
+        let pending = self.in_flight.take_if(|_| ours)?;
         self.losses = 0;
-        Some(request)
+        Some(pending.request)
     }
 
     fn document(&mut self, document: Accepted) -> Vec<ConversationEvent> {
@@ -87,8 +88,8 @@ impl Conversation {
     }
 
     fn accepted(&mut self, echo: &Accepted) -> Vec<ConversationEvent> {
-        if let Some(PendingRequest {
-            request: ShadowRequest::Update(update),
+        if let Some(InFlightRequest {
+            what: ShadowRequest::Update(update),
             ..
         }) = self.answered(echo.token.as_deref(), false)
         {
@@ -129,7 +130,7 @@ impl Conversation {
     }
 
     fn delta(&mut self, delta: Delta, now: Instant) -> Vec<ConversationEvent> {
-        if let Some(request) = &mut self.in_flight
+        if let Some(request) = self.in_flight.as_mut().map(|it| &mut it.request)
             && request
                 .delta
                 .as_ref()
@@ -166,53 +167,53 @@ impl Conversation {
 
     fn no_document(
         &mut self,
-        rejected: &Rejected,
+        rejected: &Rejection,
         now: Instant,
         jitter: f64,
     ) -> Vec<ConversationEvent> {
         if self.answered(rejected.token.as_deref(), true).is_none() {
             return Vec::new();
         }
-        if rejected.code == 404 {
+        if rejected.status == Some(404) {
             self.view = Some(View::default());
             self.outbox.forget_cloud();
             return vec![ConversationEvent::Missing];
         }
-        vec![self.again(rejected.reason(), now, jitter)]
+        vec![self.again(reason(rejected), now, jitter)]
     }
 
     fn no_update(
         &mut self,
-        rejected: &Rejected,
+        rejected: &Rejection,
         now: Instant,
         jitter: f64,
     ) -> Vec<ConversationEvent> {
         if rejected.token.is_none()
-            && let Some(request) = &mut self.in_flight
+            && let Some(request) = self.in_flight.as_mut().map(|it| &mut it.request)
         {
             request.hint = Some(rejected.clone());
             return Vec::new();
         }
-        let Some(PendingRequest {
-            request: ShadowRequest::Update(update),
+        let Some(InFlightRequest {
+            what: ShadowRequest::Update(update),
             ..
         }) = self.answered(rejected.token.as_deref(), false)
         else {
             return Vec::new();
         };
-        match rejected.code {
-            404 | 409 if !self.updates_only => {
+        match rejected.status {
+            Some(404 | 409) if !self.updates_only => {
                 self.outbox.not_accepted(&update);
-                self.conflict(rejected.reason(), now, jitter)
+                self.conflict(reason(rejected), now, jitter)
             }
-            400 | 413 => self.refused(&update, rejected).into_iter().collect(),
-            401 | 403 | 415 => self.denied(&update, rejected, now, jitter),
-            429 => {
+            Some(400 | 413) => self.refused(&update, rejected).into_iter().collect(),
+            Some(401 | 403 | 415) => self.denied(&update, rejected, now, jitter),
+            Some(429) => {
                 self.outbox.not_accepted(&update);
-                vec![self.again(rejected.reason(), now, jitter)]
+                vec![self.again(reason(rejected), now, jitter)]
             }
             // It may have been carried out all the same.
-            _ => vec![self.again(rejected.reason(), now, jitter)],
+            _ => vec![self.again(reason(rejected), now, jitter)],
         }
     }
 
@@ -220,13 +221,13 @@ impl Conversation {
     fn denied(
         &mut self,
         update: &Update,
-        rejected: &Rejected,
+        rejected: &Rejection,
         now: Instant,
         jitter: f64,
     ) -> Vec<ConversationEvent> {
         let what = self.outbox.denied(update);
         let given_up = given_up(what, rejected);
-        vec![given_up.unwrap_or_else(|| self.again(rejected.reason(), now, jitter))]
+        vec![given_up.unwrap_or_else(|| self.again(reason(rejected), now, jitter))]
     }
 }
 
