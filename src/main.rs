@@ -38,7 +38,7 @@ fn serve(cli: &Cli, problem: Option<&str>) -> u8 {
         if !problems.is_empty() {
             return unusable(&problems);
         }
-        info!("the configuration is good");
+        info!("the configuration is valid");
         return 0;
     }
     if let Some(problem) = problem {

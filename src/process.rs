@@ -220,7 +220,7 @@ impl ChildCommand {
             info!("{}: {line}", self.label);
         }
         if said.len() >= MOST_SAID {
-            info!("{}: (there was more)", self.label);
+            info!("{}: (output was cut off here)", self.label);
         }
     }
 }

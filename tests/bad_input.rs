@@ -767,7 +767,7 @@ fn wrong_options_end_with_100_and_every_problem() {
     assert_eq!(device.start().exit_code(), Some(100));
     for part in [
         "--mqtt=4: unknown",
-        "--keepalive=x: 'x' is no such number",
+        "--keepalive=x: 'x' is not a valid number",
         "unknown order 'newest', use lexical",
     ] {
         device.wait_for_log(part);

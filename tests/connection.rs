@@ -600,7 +600,7 @@ fn check_reads_everything_and_changes_nothing() {
         device.exit_code()
     };
     assert_eq!(check(&mut device), Some(0));
-    device.wait_for_log("the configuration is good");
+    device.wait_for_log("the configuration is valid");
     assert!(!device.new_dir().exists() && !device.certstore().join("preferred").exists());
     assert_eq!(sandbox.record().len(), 0);
 

@@ -272,7 +272,7 @@ fn the_connection_and_the_messages_go_on_while_every_handler_hangs() {
         "{}",
         device.log()
     );
-    device.wait_for_log("wait for subscribe-exec 't' already");
+    device.wait_for_log("subscribe-exec 't' already has");
     device.wait_for_log("its reader is too slow");
     let began = Instant::now();
     assert_eq!(device.stop(), Some(0));

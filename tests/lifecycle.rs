@@ -669,7 +669,7 @@ fn a_watchdog_of_another_process_and_a_socket_that_is_gone_do_not_matter() {
         ),
         (
             "/nonexistent/notify",
-            "warn: cannot tell systemd that it is ready: No such file",
+            "warn: cannot notify systemd that the daemon is ready: No such file",
         ),
     ] {
         let mut device = device(&sandbox);

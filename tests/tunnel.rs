@@ -357,7 +357,7 @@ fn a_proxy_that_does_not_end_is_killed_with_its_children() {
     wait_for("its child is gone", LONG, || !runs(child));
     site.device
         .wait_for_log("warn: the local proxy of 'pump-7' does not end and is killed");
-    site.device.wait_for_log("a newer request took its place");
+    site.device.wait_for_log("a newer request replaced it");
     assert_eq!(site.starts().len(), 2);
 }
 

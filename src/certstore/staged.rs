@@ -88,7 +88,7 @@ impl Certstore {
     /// Nothing is staged then.
     pub fn stage(&self, fresh: &Fresh, now: SystemTime) -> Result<Staged> {
         if !is_id(&fresh.id) {
-            bail!("the cloud's certificate id is none: letters and digits were expected");
+            bail!("the cloud's certificate id is not valid: letters and digits were expected");
         }
         let half = self.half_made();
         let context = || format!("cannot store the certificate in {}", self.dir().display());
@@ -224,7 +224,7 @@ impl Staged {
         }
         let context = || {
             format!(
-                "cannot bring the certificate into {}",
+                "cannot install the certificate in {}",
                 store.dir().display()
             )
         };

@@ -106,7 +106,7 @@ fn every_kind_of_wrong_value_is_told_with_option_value_and_remedy() {
         ("--default-message-topic-suffix=#", "'#'"),
         ("--default-letterhead-file=", "empty"),
         ("--message-order=/m:newest", "unknown order 'newest'"),
-        ("--message-retries=/m:x", "'x' is no such number"),
+        ("--message-retries=/m:x", "'x' is not a valid number"),
         (
             "--message-order=/other:lexical",
             "a --messages option names: /m",

@@ -11,7 +11,7 @@ pub fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
     };
     let number: u32 = text
         .parse()
-        .map_err(|_| format!("'{text}' is no such number, {wanted}"))?;
+        .map_err(|_| format!("'{text}' is not a valid number, {wanted}"))?;
     if (least..=most).contains(&number) {
         Ok(number)
     } else {

@@ -27,7 +27,7 @@ pub async fn complete(config: &Config, settings: &Settings) -> Option<SystemTime
     let mut newest = None;
     for mut staged in store.unfinished() {
         info!(
-            "bringing in the certificate {} of an earlier start",
+            "installing the certificate {} of an earlier start",
             staged.id.to_string_lossy()
         );
         let completed = provision::complete(settings, &store, &mut staged).await;

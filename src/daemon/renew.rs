@@ -199,7 +199,7 @@ impl Renewer {
             .is_some()
         {
             info!(
-                "the command was carried out when the certificate of the last start was brought in"
+                "the command was carried out when the certificate of the last start was installed"
             );
             return request.answer(Ok(())).await;
         }
@@ -255,7 +255,7 @@ async fn ended(
         None => std::future::pending().await,
         Some(running) => running.await.unwrap_or_else(|fault| {
             Err(ProvisioningError::Other(
-                anyhow::Error::new(fault).context("provisioning failed inside"),
+                anyhow::Error::new(fault).context("an internal fault in provisioning"),
             ))
         }),
     }

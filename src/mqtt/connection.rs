@@ -320,7 +320,7 @@ impl Connection {
         if self.receipts.wants_redelivery() {
             return Some(Ending::new(
                 Class::Protocol,
-                "the broker sent more than there was room for, and is asked for it again",
+                "the broker sent more than there was room for, it is requested again",
             ));
         }
         if self.subscribes.overdue(now).is_some() {

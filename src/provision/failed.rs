@@ -67,7 +67,7 @@ impl fmt::Display for ProvisioningError {
             } => write!(f, "the cloud refuses: {status} {code}: {message}"),
             ProvisioningError::Silent(what) => f.write_str(what),
             ProvisioningError::Nonsense(why) => {
-                write!(f, "the cloud's answer makes no sense: {why}")
+                write!(f, "the cloud's answer is malformed: {why}")
             }
             ProvisioningError::Trial(why) => write!(f, "the new certificate does not work: {why}"),
             ProvisioningError::Other(error) => write!(f, "{error:#}"),

@@ -96,7 +96,7 @@ fn resumable(job: &Provisioning) -> Option<Staged> {
     let age = staged.age(clock::wall());
     let (life, what) = match staged.registered {
         None => (TOKEN_LIFE, "was never registered"),
-        Some(_) => (TRIAL_LIFE, "was never good for a connection"),
+        Some(_) => (TRIAL_LIFE, "never made a connection"),
     };
     // A first certificate is not tried, and not given up.
     let tried = staged.registered.is_none() || job.trial;
@@ -108,7 +108,7 @@ fn resumable(job: &Provisioning) -> Option<Staged> {
         return None;
     }
     info!(
-        "going on with the certificate {} of an earlier start",
+        "continuing with the certificate {} of an earlier start",
         shown(&staged)
     );
     Some(staged)
@@ -192,7 +192,7 @@ async fn resume(job: &Provisioning, staged: &mut Staged) -> Result<(), Provision
         return Ok(());
     }
     warn!(
-        "the certificate {} cannot be gone on with, the next start begins anew: {failed}",
+        "the certificate {} cannot be used further, the next start begins again: {failed}",
         shown(staged)
     );
     job.store.discard_staged()?;

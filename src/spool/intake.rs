@@ -228,7 +228,7 @@ impl Intake {
             Err(problem) => {
                 if !std::mem::replace(&mut self.scan_failed, true) {
                     let dir = self.new_dir.display();
-                    error!("cannot scan {dir}, trying again and again: {problem:#}");
+                    error!("cannot scan {dir}, trying again: {problem:#}");
                 }
                 self.scan_due = now() + SCAN_WITHOUT_WATCH;
                 Vec::new()

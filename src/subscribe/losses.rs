@@ -41,7 +41,7 @@ impl Losses {
         self.in_a_row += 1;
         let label = &self.label;
         let reason = format!(
-            "as many messages as may ({MOST}, or {} KiB) wait for {label} already",
+            "{label} already has {MOST} messages or {} KiB waiting, the most allowed",
             MOST_BYTES / 1024
         );
         let again = self.overflows.again(Level::Warn, &reason);

@@ -40,7 +40,7 @@ impl Hook {
     pub fn add(&mut self, told: EventRecord) {
         if self.waiting.len() >= MOST {
             self.waiting.pop_front();
-            self.failed("on-event is slower than the events, the oldest is left out");
+            self.failed("on-event is slower than the events, the oldest is dropped");
         }
         self.waiting.push_back(told);
         self.begin();

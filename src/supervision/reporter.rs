@@ -93,7 +93,7 @@ impl Reporter {
     fn happened(&mut self, told: EventRecord) {
         let missed = *self.receiver.missed.borrow();
         if missed != self.missed {
-            warn!("{} events were not told", missed - self.missed);
+            warn!("{} events were not reported", missed - self.missed);
             self.missed = missed;
         }
         self.write(&told);
@@ -145,7 +145,7 @@ impl Reports {
         // An error means that the task has ended already.
         let _ = self.stopped.send(reason);
         if timeout(FAREWELL, self.task).await.is_err() {
-            warn!("the end is not waited for by those who are told of events");
+            warn!("the consumers of events did not finish in time, ending without them");
         }
     }
 }

@@ -83,11 +83,13 @@ impl Supervisor {
         for _ in 0..TIMES {
             match systemd.say("READY=1") {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(AGAIN).await,
-                Err(error) => return warn!("cannot tell systemd that it is ready: {error}"),
-                Ok(()) => return info!("told systemd that it is ready"),
+                Err(error) => {
+                    return warn!("cannot notify systemd that the daemon is ready: {error}");
+                }
+                Ok(()) => return info!("notified systemd that the daemon is ready"),
             }
         }
-        warn!("cannot tell systemd that it is ready: its socket is full");
+        warn!("cannot notify systemd that the daemon is ready: its socket is full");
     }
 
     /// For the watchdog. One that is lost is followed by another.

@@ -112,7 +112,7 @@ impl TunnelAgent {
                     answer,
                 };
                 let replaced = self.slot.asked(token, wanted);
-                self.forget(replaced, "a newer request took its place");
+                self.forget(replaced, "a newer request replaced it");
             }
         }
     }
@@ -139,7 +139,7 @@ impl TunnelAgent {
         }
         if !unknown.is_empty() {
             let thing = &self.options.thing;
-            warn!("a tunnel to '{thing}' goes without {unknown}: no port is mapped");
+            warn!("a tunnel to '{thing}' is opened without {unknown}: no port is mapped");
         }
         Ok(served.join(","))
     }
@@ -227,7 +227,7 @@ impl TunnelAgent {
         let told = self.slot.ended();
         let (status, well) = match &ended.status {
             Ok(status) => (status.to_string(), status.success()),
-            Err(error) => (format!("and nobody knows how: {error}"), false),
+            Err(error) => (format!("with an unknown status: {error}"), false),
         };
         let early = !told && (!well || ended.after < SOON);
         let level = if early { Level::Warn } else { Level::Info };

@@ -120,9 +120,7 @@ impl<'a> AssignmentReader<'a> {
             self.words.skip_blanks();
             match self.words.peek() {
                 None => {
-                    return Err(format!(
-                        "line {line}: the file ends within what this ( begins"
-                    ));
+                    return Err(format!("line {line}: this ( is never closed"));
                 }
                 Some(b';') => return Err(self.words.fault("there is a ; in an array")),
                 Some(b'\n') => {
@@ -134,7 +132,9 @@ impl<'a> AssignmentReader<'a> {
         }
         self.words.take();
         if !self.words.at_end_of_word() {
-            return Err(self.words.fault("there is something right behind an array"));
+            return Err(self
+                .words
+                .fault("there is something directly after an array"));
         }
         Ok(elements)
     }

@@ -132,12 +132,12 @@ fn what_a_shell_would_replace_or_run_is_an_error_that_names_the_line() {
         ("a=1\n;", "there is nothing before the ;"),
         ("a=1\nb=2;;", "there is nothing before the ;"),
         ("a=1\nb=(1;2)", "there is a ; in an array"),
-        ("a=1\nb=(1)2", "there is something right behind an array"),
+        ("a=1\nb=(1)2", "there is something directly after an array"),
         ("a=1\nb=(1\n(2))", more),
-        ("a=1\nb=(1\n", "the file ends within what this ( begins"),
-        ("a=1\nb='x\n", "the file ends within what this ' begins"),
-        ("a=1\nb=\"x\n\n", "the file ends within what this \" begins"),
-        ("a=1\nb=x\\", "the file ends within what this \\ begins"),
+        ("a=1\nb=(1\n", "this ( is never closed"),
+        ("a=1\nb='x\n", "this ' is never closed"),
+        ("a=1\nb=\"x\n\n", "this \" is never closed"),
+        ("a=1\nb=x\\", "this \\ is never closed"),
         ("a=1\nb=\0", "there is a NUL"),
     ] {
         let error = read(contents).expect_err(contents);

@@ -136,7 +136,7 @@ impl<'a> Words<'a> {
         let quote = char::from(byte);
         ended
             .then_some(())
-            .ok_or_else(|| format!("line {line}: the file ends within what this {quote} begins"))
+            .ok_or_else(|| format!("line {line}: this {quote} is never closed"))
     }
 
     /// Whether the quotes end, as in the two that follow.

@@ -84,7 +84,9 @@ impl SessionLog {
             warn!("the broker has lost the session of '{id}', and what it kept for us meanwhile");
         }
         if let Some(seconds) = accepted.session_expiry {
-            debug!("the broker keeps the session of '{id}' for {seconds} s while we are away");
+            debug!(
+                "the broker keeps the session of '{id}' for {seconds} s while we are disconnected"
+            );
         }
     }
 

@@ -90,7 +90,7 @@ impl ShadowAgent {
     fn send(&mut self, topic: String, request: Value) {
         let (mqtt, payload) = (self.mqtt.clone(), request.to_string());
         let token = request["clientToken"].clone();
-        debug!("asking {topic} with token {token}");
+        debug!("requesting {topic} with token {token}");
         self.asked = Some(token.clone());
         self.sending
             .spawn(async move { (token, mqtt.request(&topic, payload.into()).await) });
@@ -182,7 +182,7 @@ impl ShadowAgent {
         let again = self.retries.again(Level::Warn, reason);
         log!(
             again.level,
-            "the shadow of {} is asked for again in {:.0} s: {reason}",
+            "the shadow of {} is requested again in {:.0} s: {reason}",
             self.options.id,
             pause.as_secs_f64()
         );

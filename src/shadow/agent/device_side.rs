@@ -172,7 +172,7 @@ impl ShadowAgent {
             None => self.unusable.iter().find(|it| it.may_define(key)),
         }?;
         Some(format!(
-            "{} may be the definition of its key and cannot be used: mend it and start again",
+            "{} may be the definition of its key and cannot be used: repair it and start again",
             unusable.path.display()
         ))
     }

@@ -231,7 +231,7 @@ fn uncount(run: &NotifyRun) {
         told("count the starts of", starts.take_back(), run);
     }
     if let Some(outfile) = &run.outfile {
-        told("mend the marker of", marker::set(outfile), run);
+        told("repair the marker of", marker::set(outfile), run);
     }
 }
 

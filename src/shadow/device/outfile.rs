@@ -320,7 +320,7 @@ fn replace(path: &Path, bytes: &[u8], notify: bool) -> Result<()> {
     let replaced = marked.and_then(|()| file::replace(path, bytes, MODE));
     match &replaced {
         Err(error) if file::read_own(path, LARGEST).is_ok_and(|there| there == bytes) => {
-            warn!("{} may not outlive a power cut: {error}", path.display());
+            warn!("{} may not survive a power cut: {error}", path.display());
             return Ok(());
         }
         Err(_) if !owed => drop(marker::clear(path)),

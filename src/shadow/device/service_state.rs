@@ -101,7 +101,7 @@ impl ServiceState {
     ) -> (DesiredAnswer, Vec<Effect>) {
         let key = &self.outfile.service.key;
         for (_, reason) in &settled.rejected {
-            warn!("{key}: what the cloud wants is turned down: {reason}");
+            warn!("{key}: the desired value is rejected: {reason}");
         }
         if self.outfile.is_ephemeral() {
             let good = settled.rejected.is_empty() && !settled.config.is_null();

@@ -72,7 +72,7 @@ impl Validator {
     ) -> Result<Verdict> {
         if self.is_disabled() {
             bail!(
-                "validate of {} did not come to its end {MOST_ABANDONED} times and is not called again until SIGHUP",
+                "validate of {} was abandoned {MOST_ABANDONED} times without an end and is not called again until SIGHUP",
                 service.file
             );
         }
@@ -84,7 +84,7 @@ impl Validator {
                 self.abandon(service);
                 let limit = limit.as_secs_f64();
                 Ok(Verdict::Failed(format!(
-                    "validate did not come to its end within {limit} s and cannot be interrupted"
+                    "validate did not end within {limit} s and cannot be interrupted"
                 )))
             }
             Err(lost) => Err(lost).context("cannot call validate"),
@@ -95,7 +95,7 @@ impl Validator {
         self.abandoned += 1;
         if self.is_disabled() {
             error!(
-                "{}: validate of {} did not come to its end {MOST_ABANDONED} times: what the cloud wants and update files wait until SIGHUP, which tries it again",
+                "{}: validate of {} was abandoned {MOST_ABANDONED} times without an end: desired values and update files wait until SIGHUP, which tries it again",
                 service.key, service.file
             );
         }

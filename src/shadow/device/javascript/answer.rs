@@ -117,7 +117,7 @@ fn told(failure: &Failure) -> String {
     match failure {
         Failure::Late(limit) => format!("did not end within {} s", limit.as_secs_f64()),
         Failure::Memory(limit) => format!("needs more than {} KiB of memory", limit / 1024),
-        Failure::Stack => "calls itself too deeply".into(),
+        Failure::Stack => "recurses too deeply".into(),
         Failure::Internal(what) => format!("stopped the interpreter: {what}"),
     }
 }
@@ -125,7 +125,7 @@ fn told(failure: &Failure) -> String {
 fn unexpected(answer: &[&str]) -> String {
     let word = answer.first().unwrap_or(&"nothing");
     format!(
-        "made the interpreter answer '{}'",
+        "made the interpreter return '{}'",
         shortened(word, LONGEST_REASON)
     )
 }

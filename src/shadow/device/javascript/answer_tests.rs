@@ -53,7 +53,7 @@ fn an_unknown_answer_is_a_failure() {
             "did not end within 1.5 s",
         ),
         (Failure::Memory(8192), "needs more than 8 KiB of memory"),
-        (Failure::Stack, "calls itself too deeply"),
+        (Failure::Stack, "recurses too deeply"),
         (Failure::Internal("x".into()), "stopped the interpreter: x"),
     ] {
         assert_eq!(exported(Err(failure.clone())), Err(expected.to_owned()));

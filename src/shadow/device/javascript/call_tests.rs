@@ -239,7 +239,7 @@ fn memory_and_stack_have_an_end() {
     ] {
         let expected = match expected {
             "memory" => "needs more than 8192 KiB of memory",
-            _ => "calls itself too deeply",
+            _ => "recurses too deeply",
         };
         assert_eq!(refused(text), expected, "{text:.60}");
     }
@@ -411,7 +411,7 @@ fn the_console_says_bounded_lines() {
     assert_eq!(said[3], line(Level::Error, ""));
     assert_eq!(said[4], line(Level::Debug, "0"));
     assert_eq!(said.len(), 100);
-    let expected = "says more than 100 lines, the rest is left out";
+    let expected = "prints more than 100 lines, the rest is dropped";
     assert_eq!(said[99].text, expected);
 }
 
@@ -512,10 +512,7 @@ fn what_validate_returns_must_be_a_configuration() {
             "let x = []; for (let i = 0; i < 1e5; i++) x = [x]; return x",
             "validate needs more than 8192 KiB of memory",
         ),
-        (
-            "const f = () => f(); f()",
-            "validate calls itself too deeply",
-        ),
+        ("const f = () => f(); f()", "validate recurses too deeply"),
         (
             "const x = []; for (;;) x.push(() => x)",
             "validate needs more than 8192 KiB of memory",

@@ -205,7 +205,7 @@ fn note(lines: &mut Vec<ScriptLine>, level: &str, text: &str) {
     let room = MOST_LINES.saturating_sub(lines.len());
     let text = match room {
         0 => return,
-        1 => format!("says more than {MOST_LINES} lines, the rest is left out"),
+        1 => format!("prints more than {MOST_LINES} lines, the rest is dropped"),
         _ => shortened(text, LONGEST_LINE),
     };
     lines.push(ScriptLine { level, text });
