@@ -34,7 +34,7 @@ pub enum Flow {
     Probe,
 }
 
-/// What the log is to be told.
+/// What is to be logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BreakerChange {
     /// Messages are held back after so many refusals, or connections that were ended, in a row.
@@ -105,7 +105,7 @@ impl Breaker {
         }
     }
 
-    /// Messages accepted so far: whoever was refused twice can tell whether others were accepted in
+    /// Messages accepted so far: whoever was refused twice can see whether others were accepted in
     /// between.
     pub fn accepted_so_far(&self) -> u64 {
         self.accepted

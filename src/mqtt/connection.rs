@@ -176,7 +176,7 @@ impl Connection {
         if let Some(reply) = self.qos1.answered(packet_id, now) {
             match ack {
                 Ack::Accepted => {
-                    // First the gate: whoever hears of an answer finds it as it is after that.
+                    // First the gate: whoever receives an answer finds it as it is after that.
                     gate.accepted(reply.origin(), now);
                     reply.send(Ok(()));
                 }
@@ -339,7 +339,7 @@ impl Connection {
         })
     }
 
-    /// The event loop has ended. What it has seen before is still to be told.
+    /// The event loop has ended. What it has seen before is still to be passed on.
     pub fn ended(&mut self) {
         self.ended = true;
     }

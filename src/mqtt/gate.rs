@@ -1,4 +1,4 @@
-//! The breaker at work: what it decides is told to the publishers, and to the log once.
+//! The breaker at work: what it decides is passed to the publishers, and logged once.
 
 use std::time::Instant;
 

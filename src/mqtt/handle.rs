@@ -49,12 +49,12 @@ impl Mqtt {
         (mqtt, sessions)
     }
 
-    /// Tells when the first connection comes and goes.
+    /// Reports when the first connection comes and goes.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
     }
 
-    /// Tells whether messages may be sent: not while the broker refuses every one of them.
+    /// Reports whether messages may be sent: not while the broker refuses every one of them.
     pub fn flow(&self) -> watch::Receiver<Flow> {
         self.flow.clone()
     }

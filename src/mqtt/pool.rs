@@ -119,7 +119,7 @@ impl Sessions {
         Ok(session.durable(filters))
     }
 
-    /// Runs until the first session ends, and then tells how.
+    /// Runs until the first session ends, and then returns how it ended.
     pub async fn run(self) -> SessionEnd {
         let mut others = JoinSet::new();
         for session in self.others {

@@ -1,6 +1,6 @@
 //! Pure: whether there is a connection, and why a publish was not acknowledged.
 
-/// Whether there is a connection. The number tells one connection from the next.
+/// Whether there is a connection. The number distinguishes one connection from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     Down,
@@ -13,8 +13,8 @@ pub enum PublishError {
     /// Says nothing about whether the broker got it: the caller still has the message and may send
     /// it again. `Some`: the broker ended the connection, perhaps because of this message.
     Disconnected { blame: Option<PossibleCause> },
-    /// The broker answered with a refusal. `accepted`: how many messages it has accepted until then,
-    /// so whoever is refused twice can tell whether others were accepted in between.
+    /// The broker answered with a refusal. `accepted`: how many messages it has accepted until
+    /// then, so whoever is refused twice can see whether others were accepted in between.
     Refused {
         reason: String,
         refusal: RefusalClass,

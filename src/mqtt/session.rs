@@ -46,7 +46,7 @@ pub enum SessionEnd {
     GivenUp { failures: u32, rotate: bool },
 }
 
-/// What the rest of the program is told of a session.
+/// What the rest of the program learns of a session.
 pub struct SessionChannels {
     pub link: watch::Sender<Link>,
     pub flow: watch::Sender<Flow>,
@@ -143,7 +143,7 @@ impl Session {
         durable
     }
 
-    /// Connects and stays connected until told to stop or given up.
+    /// Connects and stays connected until asked to stop or given up.
     pub async fn run(mut self) -> SessionEnd {
         loop {
             if self.wanted().await.is_none() {
@@ -248,7 +248,7 @@ impl Session {
         self.leave(open, events, result).await
     }
 
-    /// Settles what is known of a connection that has ended, and tells everybody who waits.
+    /// Settles what is known of a connection that has ended, and notifies everybody who waits.
     async fn leave(
         &mut self,
         open: Open,
@@ -376,8 +376,8 @@ impl Session {
             Ok(RelayEnd::Failed(error)) => dial::by_io(&error, connected, Class::Protocol),
             Ok(RelayEnd::Stalled) => wire::stalled(),
         };
-        // MQTT 3.1.1 has no word for a refused publish: the broker ends the connection. So every end
-        // by the broker may be about a packet of ours.
+        // MQTT 3.1.1 has no answer for a refused publish: the broker ends the connection. So every
+        // end by the broker may be about a packet of ours.
         if self.options.version == Version::V311 && ending.class == Class::Server {
             ending.blaming_us()
         } else {
@@ -397,7 +397,7 @@ impl Session {
                 }
             }
             Some(SessionRequest::Disconnect(done)) => connection.disconnect(done, now()),
-            // Every handle is gone: leave as if told to.
+            // Every handle is gone: leave as if asked to.
             None => connection.disconnect(oneshot::channel().0, now()),
         }
     }

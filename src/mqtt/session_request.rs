@@ -37,7 +37,7 @@ impl Reply {
         self.origin
     }
 
-    /// Nobody may be there any more to hear it.
+    /// The receiver may be gone.
     pub fn send(self, answer: Result<(), PublishError>) {
         let _ = self.to.send(answer);
     }

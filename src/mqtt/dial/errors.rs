@@ -6,7 +6,7 @@ use rustls::{AlertDescription, CertificateError};
 
 use crate::mqtt::failure::{Class, Ending, closed};
 
-/// `connected`: CONNACK has come. `otherwise` is the stage, for what tells no class by itself.
+/// `connected`: CONNACK has come. `otherwise` is the stage, for what has no class by itself.
 pub fn by_io(error: &io::Error, connected: bool, otherwise: Class) -> Ending {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
     if let Some(tls) = error

@@ -1,6 +1,6 @@
-//! Pure: what happens to the connection, as those who watch it are told. Every attempt ends in exactly
-//! one `Connected` or `Failed`, and every `Connected` in exactly one `Lost`, unless the program ends
-//! first: whatever the session says and in whatever order, nothing else comes out.
+//! Pure: what happens to the connection, as those who watch it learn of it. Every attempt ends in
+//! exactly one `Connected` or `Failed`, and every `Connected` in exactly one `Lost`, unless the
+//! program ends first: whatever the session says and in whatever order, nothing else comes out.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ enum Phase {
     Connecting,
     Connected,
     Ready,
-    /// The program ends: there is nothing more to tell.
+    /// The program ends: there is nothing more to report.
     Over,
 }
 
@@ -108,8 +108,8 @@ impl Lifecycle {
         event
     }
 
-    /// The program ends, and nothing is told afterwards. A connection ends with it, and an attempt has
-    /// failed.
+    /// The program ends, and nothing is reported afterwards. A connection ends with it, and an
+    /// attempt has failed.
     pub fn stopped(&mut self) -> Option<ConnectionEvent> {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Connecting => Some(ConnectionEvent::Failed(ConnectionEnd {

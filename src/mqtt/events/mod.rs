@@ -1,4 +1,4 @@
-//! What others are told of the connection: events in order for those who watch it, and lines for the
+//! What others learn of the connection: events in order for those who watch it, and lines for the
 //! log.
 
 pub mod event;

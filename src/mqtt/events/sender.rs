@@ -1,4 +1,4 @@
-//! Tells those who watch the connection, and never waits for them.
+//! Sends events to those who watch the connection, and never waits for them.
 
 use std::time::Duration;
 

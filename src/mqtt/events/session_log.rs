@@ -1,4 +1,4 @@
-//! What a session tells the log about its connections.
+//! What a session logs about its connections.
 
 use log::{Level, debug, error, info, log, warn};
 
@@ -8,7 +8,7 @@ use crate::mqtt::options::{ConnectionOptions, Version};
 use crate::mqtt::publish_error::{PossibleCause, PublishError};
 use crate::mqtt::wire::Connack;
 
-/// The words of one session. The same failure again and again is told at 2, 4, 8, …
+/// The log lines of one session. The same failure in a row is logged at 2, 4, 8, …
 pub struct SessionLog {
     client_id: String,
     connected: String,

@@ -75,8 +75,9 @@ impl Relay {
         self.marks.send_modify(|count| *count += 1);
     }
 
-    /// Waits until what stands before further marks is written to the stream and flushed, and tells
-    /// how many marks that are. Never comes when the stream has ended. May be dropped half-way.
+    /// Waits until what stands before further marks is written to the stream and flushed, and
+    /// returns how many marks that are. Never comes when the stream has ended. May be dropped
+    /// half-way.
     pub async fn flushed(&mut self) -> u64 {
         if self.flushed.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -183,7 +184,7 @@ async fn up(
     }
 }
 
-/// What lies in the socket. For a mark the socket itself is asked: the runtime may not have heard yet
+/// What lies in the socket. For a mark the socket itself is asked: the runtime may not know yet
 /// that something lies there.
 fn read(client: &OwnedReadHalf, chunk: &mut [u8], marked: bool) -> io::Result<usize> {
     if marked {

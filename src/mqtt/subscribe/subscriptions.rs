@@ -51,7 +51,7 @@ struct Filter {
     asked: bool,
 }
 
-/// What is to be told to the broker about a message.
+/// What is to be answered to the broker about a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Routing {
     /// Nobody here wants it.
@@ -139,7 +139,7 @@ impl Subscriber {
             .any(|filter| matches(&filter.text, topic))
     }
 
-    /// Tells the reader, if anything has changed for it.
+    /// Notifies the reader, if anything has changed for it.
     fn tell(&self) {
         let refused = self.filters.iter().map(|filter| &filter.state);
         let whole = refused.fold(SubscriptionState::Active, |whole, state| {
