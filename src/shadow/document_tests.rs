@@ -151,7 +151,7 @@ fn generated_patch(rng: &mut fastrand::Rng) -> Value {
     patch
 }
 
-/// Runs a law on many generated inputs; the seed tells which one failed.
+/// Runs a law on many generated inputs; the seed identifies the one that failed.
 fn law(check: impl Fn(&mut fastrand::Rng)) {
     for seed in 0..2000 {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

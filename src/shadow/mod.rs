@@ -4,12 +4,10 @@
 //! | file | subject |
 //! |---|---|
 //! | `agent` | the task of one shadow |
-//! | `thing`, `view`, `outbox`, `update`, `request`, `answer`, `lenient`, `topics` | the conversation with the cloud (pure) |
-//! | `wish`, `part`, `pace`, `suspects` | which wishes were answered, how often, and what fails alone (pure) |
-//! | `services`, `outfile`, `notify`, `marker`, `known_file` | what a service does with its settings |
-//! | `plan`, `document` | settings compared and merged (pure) |
-//! | `updates` | update files |
-//! | `definitions`, `javascript`, `service`, `validate` | what a service is, and its last word |
+//! | `cloud` | what is said to the cloud about it, and what the cloud says (pure) |
+//! | `device` | definitions, services, outfiles, notify commands and update files |
+//! | `effect` | what services leave for the conversation to do |
+//! | `document` | settings compared and merged (pure) |
 
 mod agent;
 mod cloud;
@@ -39,7 +37,7 @@ pub struct ShadowOptions {
 }
 
 impl ShadowOptions {
-    /// What a start would stumble over. Runs definitions, so blocks, and changes nothing on disk.
+    /// What would make a start fail. Runs definitions, so blocks, and changes nothing on disk.
     pub fn problems(&self) -> Vec<String> {
         let directories = self.updates.iter().map(|dir| layout::check(dir));
         let mut problems: Vec<String> = directories

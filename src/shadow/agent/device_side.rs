@@ -30,7 +30,7 @@ use crate::spool::starts;
 const SEED_LIMIT: Duration = Duration::from_secs(5);
 /// What a default shadow may take.
 const LARGEST_SEED: u64 = 64 * 1024;
-/// After trouble with an outfile we look again.
+/// After an error of an outfile we look again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// After the machine was too short of something to load the definitions.
 const SHORT_REST: Duration = Duration::from_secs(2);
@@ -165,7 +165,7 @@ impl ShadowAgent {
         }
     }
 
-    /// A service that is not loaded may have the last word about this key: nothing is told past it.
+    /// A service that is not loaded may decide about this key: nothing is reported without it.
     fn obstacle(&self, key: &str) -> Option<String> {
         let unusable = match self.services.of(key) {
             Some(_) => None,

@@ -1,5 +1,5 @@
-//! The task of one shadow: hears what the cloud says, lets the services answer, and sends what is
-//! to be told. What to say when is decided by [`Conversation`].
+//! The task of one shadow: receives what the cloud sends, lets the services answer, and sends what
+//! is to be reported. What is sent when is decided by [`Conversation`].
 
 mod cloud_side;
 mod device_side;
@@ -38,7 +38,7 @@ pub struct ShadowAgent {
     /// The connections that the conversation knows of: that of its requests, and that of the answers.
     connection: Option<(u64, u64)>,
     sending: JoinSet<(Value, Result<(), PublishError>)>,
-    /// The newest request, to tell its failure from that of an older one.
+    /// The newest request, to distinguish its failure from that of an older one.
     asked: Option<Value>,
     missed: u64,
     retries: LogThrottle,

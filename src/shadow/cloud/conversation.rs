@@ -18,7 +18,7 @@ use crate::waits::earliest;
 
 /// Old deltas make us look again, but not more often than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// After so many conflicts an update that clears no wish goes without a version.
+/// After so many conflicts an update that clears no desired value goes without a version.
 const MOST_CONFLICTS: u32 = 3;
 
 /// What to do next.
@@ -32,7 +32,8 @@ pub enum Action {
     Settled(Vec<FileId>),
     /// The cloud has refused the contents of these files before.
     GiveUp(Vec<FileId>),
-    /// Somebody else undoes what these keys report: it is said again after this pause at the earliest.
+    /// Somebody else undoes what these keys report: it is reported again after this pause at the
+    /// earliest.
     Undone { keys: Vec<String>, pause: Duration },
 }
 
@@ -41,13 +42,13 @@ pub enum Action {
 pub enum ConversationEvent {
     /// The whole document is known: look at every service.
     Document,
-    /// Wishes have changed: look at the services that are wished something.
+    /// Desired values have changed: look at the services that have one.
     DesiredChanged,
     /// There is no shadow.
     Missing,
     /// The cloud has the contents of these files.
     Settled(Vec<FileId>),
-    /// The cloud has cleared the wishes for these commands because we have asked for it.
+    /// The cloud has cleared the desired values for these commands because we have asked for it.
     OneShots(Vec<OneShot>),
     /// The cloud does not take these.
     GivenUp { what: GivenUp, reason: String },
@@ -101,7 +102,7 @@ pub struct Conversation {
     fetch_at: Option<Instant>,
     /// What there is to ask or to say is not due before this.
     held: Option<Instant>,
-    /// To be told: who undoes what.
+    /// To be logged: who undoes what.
     undone: Option<Action>,
     looked_again: Option<Instant>,
     failures: u32,
@@ -273,7 +274,8 @@ impl Conversation {
     /// The next update.
     fn tell(&mut self, now: Instant) -> Option<Action> {
         let view = self.view.as_ref()?;
-        // Where others are faster than we can answer, only the clearing of wishes waits for a lull.
+        // Where others are faster than we can answer, only the clearing of desired values waits for
+        // a lull.
         let busy = self.conflicts >= MOST_CONFLICTS;
         let plain = busy.then(|| self.outbox.next(view, false)).flatten();
         let Some(update) = plain.or_else(|| self.outbox.next(view, true)) else {
@@ -346,8 +348,8 @@ impl Conversation {
         })
     }
 
-    /// What became of it is seen in the next document. Gives what is given up, and why: the cloud has
-    /// refused it again and again without a word for whom that was.
+    /// What became of it is seen in the next document. Gives what is given up, and why: the cloud
+    /// has refused it again and again without saying which one was meant.
     fn unanswered(&mut self, request: InFlightRequest) -> Option<ConversationEvent> {
         let ShadowRequest::Update(update) = request.what else {
             return None;

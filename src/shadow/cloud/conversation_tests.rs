@@ -90,29 +90,29 @@ impl Talk {
         self.hear(Channel::UpdateAccepted, echo)
     }
 
-    /// The service answers the wish that is there with this configuration.
-    fn answer_wish(&mut self, key: &str, config: Value) {
+    /// The service answers the desired value that is there with this configuration.
+    fn answer_desired(&mut self, key: &str, config: Value) {
         let view = self.thing.view().unwrap();
-        let (version, wish) = (view.version(), view.desired().get(key).cloned());
+        let (version, desired) = (view.version(), view.desired().get(key).cloned());
         let outbox = &mut self.thing.outbox;
         outbox.report(key, report(config));
-        if let Some(wish) = wish {
+        if let Some(desired) = desired {
             let version = version.unwrap_or_default();
             outbox
                 .desired
-                .answer(key, &wish, version, DesiredAnswer::InForce);
+                .answer(key, &desired, version, DesiredAnswer::InForce);
         }
     }
 
     /// The same for a command.
     fn answer_command(&mut self, key: &str) {
         let view = self.thing.view().unwrap();
-        let (version, wish) = (view.version().unwrap(), view.desired()[key].clone());
-        let answer = DesiredAnswer::Command(Some(wish.clone()));
+        let (version, desired) = (view.version().unwrap(), view.desired()[key].clone());
+        let answer = DesiredAnswer::Command(Some(desired.clone()));
         self.thing
             .outbox
             .desired
-            .answer(key, &wish, version, answer);
+            .answer(key, &desired, version, answer);
     }
 
     fn pass(&mut self, seconds: u64) -> Option<ConversationEvent> {
@@ -156,9 +156,9 @@ fn nothing_is_asked_without_a_connection() {
 }
 
 #[test]
-fn an_answered_wish_is_reported_and_cleared_with_the_version_it_answers() {
+fn an_answered_desired_value_is_reported_and_cleared_with_the_version_it_answers() {
     let mut talk = Talk::knowing(7, json!({"desired": {"net": {"a": 1}, "theirs": {"x": 1}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     let request = talk.update();
     assert_eq!(
         request["state"],
@@ -175,19 +175,19 @@ fn an_answered_wish_is_reported_and_cleared_with_the_version_it_answers() {
 }
 
 #[test]
-fn a_rejected_wish_is_cleared_without_a_report() {
+fn a_rejected_desired_value_is_cleared_without_a_report() {
     let mut talk = Talk::knowing(
         3,
         json!({"desired": {"net": {"a": 2}}, "reported": {"net": {"a": 1}}}),
     );
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     assert_eq!(talk.update()["state"], json!({"desired": {"net": null}}));
 }
 
 #[test]
-fn a_newer_wish_is_not_wiped() {
+fn a_newer_desired_value_is_not_wiped() {
     let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     assert_eq!(
         talk.delta(4, json!({"net": {"a": 2}})),
         [ConversationEvent::DesiredChanged]
@@ -199,16 +199,16 @@ fn a_newer_wish_is_not_wiped() {
         "the old answer clears nothing"
     );
     talk.accept(&request, 5);
-    talk.answer_wish("net", json!({"a": 2}));
+    talk.answer_desired("net", json!({"a": 2}));
     assert_eq!(talk.update()["state"]["desired"], json!({"net": null}));
 }
 
 #[test]
 fn a_delta_behind_our_update_outlives_its_answer() {
     let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     let request = talk.update();
-    // The cloud accepted ours as 4, then somebody wished again; the delta overtakes the answer.
+    // The cloud accepted ours as 4, then somebody desired it again; the delta overtakes the answer.
     assert_eq!(
         talk.delta(5, json!({"net": {"a": 2}})),
         [ConversationEvent::DesiredChanged]
@@ -224,26 +224,26 @@ fn a_delta_behind_our_update_outlives_its_answer() {
 #[test]
 fn a_conflict_looks_again_before_anything_is_sent() {
     let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     let request = talk.update();
     assert_eq!(talk.reject(&request, 409), []);
     let news = talk.answer_get(9, json!({"desired": {"net": {"a": 2}}}));
     assert_eq!(news, [ConversationEvent::Document]);
-    talk.answer_wish("net", json!({"a": 2}));
+    talk.answer_desired("net", json!({"a": 2}));
     assert_eq!(talk.update()["version"], json!(9));
 }
 
 #[test]
 fn conflicts_in_a_row_slow_down_and_a_plain_report_gets_through_without_version() {
     let mut talk = Talk::knowing(3, json!({}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     for version in 4..7 {
         let request = talk.update();
         assert!(request.get("version").is_some());
         talk.reject(&request, 409);
         talk.pass(20);
         talk.answer_get(version, json!({}));
-        talk.answer_wish("net", json!({"a": 1}));
+        talk.answer_desired("net", json!({"a": 1}));
     }
     assert_eq!(talk.update().get("version"), None);
 }
@@ -321,8 +321,8 @@ fn what_a_document_tells_of_a_clearing_is_not_hidden_by_a_newer_delta() {
         ]
     );
     let desired = talk.thing.view().unwrap().desired().get("net");
-    let wishes = &talk.thing.outbox.desired;
-    assert_eq!(wishes.fresh("net", desired), Some(json!({"b": 1})));
+    let answers = &talk.thing.outbox.desired;
+    assert_eq!(answers.fresh("net", desired), Some(json!({"b": 1})));
 }
 
 #[test]
@@ -368,7 +368,7 @@ fn throttling_and_faults_of_the_cloud_are_tried_again() {
 #[test]
 fn a_lost_connection_fetches_anew_and_sends_what_is_still_true() {
     let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     let request = talk.update();
     talk.thing.disconnected();
     assert_eq!(talk.next(), None);
@@ -379,7 +379,7 @@ fn a_lost_connection_fetches_anew_and_sends_what_is_still_true() {
         "an answer of another time settles nothing"
     );
     talk.answer_get(3, json!({"desired": {"net": {"a": 1}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     assert_eq!(talk.update()["state"], request["state"]);
 }
 
@@ -464,11 +464,11 @@ fn an_old_delta_makes_us_look_again_once_a_minute() {
 }
 
 #[test]
-fn a_wish_that_equals_what_is_reported_is_noticed_without_a_delta() {
+fn a_desired_value_that_equals_what_is_reported_is_noticed_without_a_delta() {
     let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 1}}}));
     let news = talk.others(4, json!({"desired": {"net": {"a": 1}}}));
     assert_eq!(news, [ConversationEvent::DesiredChanged]);
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     assert_eq!(talk.update()["state"], json!({"desired": {"net": null}}));
 }
 
@@ -564,9 +564,9 @@ fn of_several_files_only_the_one_to_blame_is_given_up() {
 }
 
 #[test]
-fn a_configuration_that_the_cloud_does_not_take_still_clears_its_wish() {
+fn a_configuration_that_the_cloud_does_not_take_still_clears_its_desired_value() {
     let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     talk.thing.outbox.taken_up(file("net"), "net", None);
     let request = talk.update();
     match &talk.reject(&request, 413)[..] {
@@ -628,7 +628,7 @@ fn files_that_one_patch_cannot_say_travel_one_after_the_other() {
 #[test]
 fn a_file_whose_contents_the_cloud_has_is_settled_without_a_word() {
     let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 1}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     talk.thing.outbox.taken_up(file("net"), "net", None);
     assert_eq!(talk.next(), Some(Action::Settled(vec![file("net")])));
     assert_eq!(talk.next(), None);
@@ -690,8 +690,8 @@ fn updates_that_keep_failing_slow_down_although_fetches_succeed() {
 #[test]
 fn a_configuration_that_no_message_can_hold_stops_nobody() {
     let mut talk = Talk::knowing(3, json!({"desired": {"big": {"x": 1}}}));
-    talk.answer_wish("big", json!({"text": "x".repeat(200_000)}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("big", json!({"text": "x".repeat(200_000)}));
+    talk.answer_desired("net", json!({"a": 1}));
     let request = talk.update();
     assert_eq!(
         request["state"],
@@ -703,7 +703,7 @@ fn a_configuration_that_no_message_can_hold_stops_nobody() {
 fn many_reports_travel_in_several_updates() {
     let mut talk = Talk::knowing(3, json!({}));
     for number in 0..10 {
-        talk.answer_wish(&format!("k{number}"), json!({"text": "x".repeat(3000)}));
+        talk.answer_desired(&format!("k{number}"), json!({"text": "x".repeat(3000)}));
     }
     let mut sizes = Vec::new();
     let mut version = 3;
@@ -792,7 +792,7 @@ fn an_answer_that_takes_longer_than_the_patience_is_used() {
 #[test]
 fn a_refused_configuration_is_offered_again_after_a_fetch() {
     let mut talk = Talk::knowing(3, json!({}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     let request = talk.update();
     talk.reject(&request, 413);
     assert_eq!(talk.next(), None);
@@ -800,7 +800,7 @@ fn a_refused_configuration_is_offered_again_after_a_fetch() {
         talk.thing.start_afresh();
         talk.pass(1);
         talk.answer_get(version, json!({}));
-        talk.answer_wish("net", json!({"a": 1}));
+        talk.answer_desired("net", json!({"a": 1}));
         if talk.next().is_some() {
             return;
         }
@@ -817,23 +817,23 @@ fn what_others_write_into_reported_is_left_until_the_next_fetch() {
         json!({"reported": null}),
     ] {
         let mut talk = Talk::knowing(3, ours.clone());
-        talk.answer_wish("net", json!({"a": 1}));
+        talk.answer_desired("net", json!({"a": 1}));
         assert_eq!(talk.next(), None);
         talk.others(4, theirs.clone());
         talk.pass(100);
         assert_eq!(talk.next(), None, "{theirs}");
         talk.thing.start_afresh();
         talk.answer_get(4, theirs);
-        talk.answer_wish("net", json!({"a": 1}));
+        talk.answer_desired("net", json!({"a": 1}));
         talk.update();
     }
 }
 
 /// Counts what is asked in an hour with somebody who answers each update of ours with another one,
-/// which we do not hear of in order, so that we fetch.
+/// which we do not receive in order, so that we fetch.
 fn an_hour_with(mut undo: impl FnMut(&mut Talk, u64)) -> (usize, usize, usize) {
     let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 2}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     let (mut version, mut updates, mut fetches, mut told) = (3, 0, 0, 0);
     let end = talk.now + Duration::from_secs(3600);
     while talk.now < end {
@@ -851,7 +851,7 @@ fn an_hour_with(mut undo: impl FnMut(&mut Talk, u64)) -> (usize, usize, usize) {
                     "version": version, "clientToken": request["clientToken"],
                 });
                 talk.hear(Channel::GetAccepted, answer);
-                talk.answer_wish("net", json!({"a": 1}));
+                talk.answer_desired("net", json!({"a": 1}));
             }
             Some(Action::Undone { .. }) => told += 1,
             Some(other) => panic!("{other:?}"),
@@ -879,10 +879,10 @@ fn somebody_who_undoes_our_reports_makes_them_rarer_and_is_told_once() {
 }
 
 #[test]
-fn somebody_who_wishes_again_what_is_in_force_makes_its_clearing_rarer() {
+fn somebody_who_desires_again_what_is_in_force_makes_its_clearing_rarer() {
     let (updates, _, told) = an_hour_with(|talk, version| {
         talk.delta(version, json!({"net": {"a": 1}}));
-        talk.answer_wish("net", json!({"a": 1}));
+        talk.answer_desired("net", json!({"a": 1}));
     });
     assert!((5..20).contains(&updates), "{updates} updates");
     assert_eq!(told, 1);
@@ -915,16 +915,16 @@ fn an_update_file_goes_out_between_fetches_that_are_ordered_all_the_time() {
 #[test]
 fn a_change_of_ours_is_told_at_once_however_often_others_undo_it() {
     let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 2}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     let request = talk.update();
     talk.accept(&request, 4);
     talk.thing.start_afresh();
     talk.pass(1);
     talk.answer_get(5, json!({"reported": {"net": {"a": 2}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     let request = talk.update();
     talk.accept(&request, 6);
-    talk.answer_wish("net", json!({"a": 3}));
+    talk.answer_desired("net", json!({"a": 3}));
     assert_eq!(
         talk.update()["state"],
         json!({"reported": {"net": {"a": 3}}})
@@ -932,24 +932,24 @@ fn a_change_of_ours_is_told_at_once_however_often_others_undo_it() {
 }
 
 #[test]
-fn a_wish_that_is_no_longer_different_is_still_answered() {
+fn a_desired_value_that_is_no_longer_different_is_still_answered() {
     let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     // Somebody reports it for us, so no later delta mentions it. An update file comes.
     talk.delta(4, json!({"theirs": 1}));
-    talk.answer_wish("net", json!({"a": 2}));
+    talk.answer_desired("net", json!({"a": 2}));
     talk.pass(1);
     talk.thing.start_afresh();
     talk.answer_get(4, json!({"desired": {"net": {"a": 1}, "theirs": 1}}));
     let desired = json!({"a": 1});
-    let wishes = &talk.thing.outbox.desired;
-    assert_eq!(wishes.fresh("net", Some(&desired)), None);
+    let answers = &talk.thing.outbox.desired;
+    assert_eq!(answers.fresh("net", Some(&desired)), None);
 }
 
 #[test]
 fn a_deleted_shadow_is_forgotten_and_fetched() {
     let mut talk = Talk::knowing(7, json!({"reported": {"net": {"a": 1}}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     assert_eq!(talk.next(), None);
     assert_eq!(
         talk.hear(Channel::DeleteAccepted, json!({"version": 7})),
@@ -958,7 +958,7 @@ fn a_deleted_shadow_is_forgotten_and_fetched() {
     assert!(talk.thing.view().is_none());
     talk.pass(1);
     talk.answer_get(7, json!({"desired": {"net": {"b": 2}}}));
-    talk.answer_wish("net", json!({"a": 1, "b": 2}));
+    talk.answer_desired("net", json!({"a": 1, "b": 2}));
     let state = json!({"reported": {"net": {"a": 1, "b": 2}}, "desired": {"net": null}});
     assert_eq!(talk.update()["state"], state);
 }
@@ -969,7 +969,7 @@ fn a_missing_shadow_is_made_by_an_update_file_and_not_by_a_report() {
     let token = talk.get();
     let answer = json!({"code": 404, "message": "none", "clientToken": token});
     talk.hear(Channel::GetRejected, answer);
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     assert_eq!(talk.next(), None);
     talk.thing.outbox.patch(file("k"), "k", json!({"b": 1}));
     let state = json!({"reported": {"net": {"a": 1}, "k": {"b": 1}}});
@@ -983,7 +983,7 @@ fn a_shadow_that_somebody_makes_is_fetched() {
         let token = talk.get();
         let answer = json!({"code": 404, "message": "none", "clientToken": token});
         talk.hear(Channel::GetRejected, answer);
-        talk.answer_wish("net", json!({"a": 1}));
+        talk.answer_desired("net", json!({"a": 1}));
         if is_delta {
             talk.delta(1, json!({"theirs": 1}));
         } else {
@@ -996,22 +996,22 @@ fn a_shadow_that_somebody_makes_is_fetched() {
 }
 
 #[test]
-fn a_report_that_is_too_large_beside_its_wish_travels_with_the_clearing() {
-    let wish = json!({"text": "x".repeat(5000)});
-    let mut talk = Talk::knowing(3, json!({"desired": {"net": wish}}));
+fn a_report_that_is_too_large_beside_its_desired_value_travels_with_the_clearing() {
+    let desired = json!({"text": "x".repeat(5000)});
+    let mut talk = Talk::knowing(3, json!({"desired": {"net": desired}}));
     for version in 4..7 {
-        talk.answer_wish("net", wish.clone());
+        talk.answer_desired("net", desired.clone());
         let request = talk.update();
         talk.reject(&request, 409);
         talk.pass(200);
-        talk.answer_get(version, json!({"desired": {"net": wish}}));
+        talk.answer_get(version, json!({"desired": {"net": desired}}));
     }
-    talk.answer_wish("net", wish.clone());
+    talk.answer_desired("net", desired.clone());
     let request = talk.update();
     assert_eq!(request["state"].get("desired"), None, "the shadow is busy");
     assert_eq!(talk.reject(&request, 413), []);
     let request = talk.update();
-    let state = json!({"reported": {"net": wish}, "desired": {"net": null}});
+    let state = json!({"reported": {"net": desired}, "desired": {"net": null}});
     assert_eq!(
         (&request["state"], &request["version"]),
         (&state, &json!(6))
@@ -1115,7 +1115,7 @@ fn an_update_that_is_refused_without_a_token_is_given_up_in_the_end() {
 fn no_update_is_larger_than_a_message() {
     let mut talk = Talk::knowing(3, json!({}));
     for key in ["a", "b", "c"] {
-        talk.answer_wish(key, json!({"text": "x".repeat(50 * 1024)}));
+        talk.answer_desired(key, json!({"text": "x".repeat(50 * 1024)}));
     }
     let request = talk.update();
     assert!(
@@ -1148,7 +1148,7 @@ fn a_pending_default_shadow_is_dropped_when_there_is_a_shadow_now() {
 fn huge_versions_do_no_harm() {
     let mut talk = Talk::knowing(3, json!({}));
     talk.delta(u64::MAX, json!({"net": {"a": 1}}));
-    talk.answer_wish("net", json!({"a": 1}));
+    talk.answer_desired("net", json!({"a": 1}));
     let request = talk.update();
     talk.accept(&request, 5);
 }
@@ -1158,7 +1158,7 @@ fn a_clear_that_conflicts_for_ever_does_not_hold_up_update_files() {
     let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
     talk.thing.outbox.patch(file("k"), "k", json!({"a": 1}));
     for version in 4..24 {
-        talk.answer_wish("net", json!({"a": 1}));
+        talk.answer_desired("net", json!({"a": 1}));
         let request = talk.update();
         if request.get("version").is_none() {
             return;
@@ -1167,5 +1167,5 @@ fn a_clear_that_conflicts_for_ever_does_not_hold_up_update_files() {
         talk.pass(200);
         talk.answer_get(version, json!({"desired": {"net": {"a": 1}}}));
     }
-    panic!("20 conflicts, and the file still waits for the clearing of a wish");
+    panic!("20 conflicts, and the file still waits for the clearing of a desired value");
 }

@@ -1,7 +1,8 @@
-//! Pure: what became of the wish for each key: answered, being cleared, gone.
+//! Pure: what became of the desired value of each key: answered, being cleared, gone.
 //!
-//! A wish is answered once, however late the cloud clears it. What is added to an answered wish is
-//! new, and only that. This is the one place that knows which wish was answered.
+//! A desired value is answered once, however late the cloud clears it. What is added to an answered
+//! desired value is new, and only that. This is the one place that knows which desired value was
+//! answered.
 
 use std::collections::BTreeMap;
 
@@ -35,29 +36,29 @@ struct AnsweredDesired {
     command: Option<Option<Value>>,
 }
 
-/// The wishes that were answered, by key.
+/// The desired values that were answered, by key.
 #[derive(Debug, Default)]
 pub struct DesiredAnswers {
     answered: BTreeMap<String, AnsweredDesired>,
-    /// The last wish of each key that the cloud has cleared.
+    /// The last desired value of each key that the cloud has cleared.
     cleared: BTreeMap<String, Value>,
 }
 
 impl DesiredAnswers {
-    /// What is still to be answered of the wish that there is now. For a command that is the whole
-    /// wish, because what was not carried out yet becomes a part of it.
+    /// What is still to be answered of the desired value that there is now. For a command that is
+    /// the whole desired value, because what was not carried out yet becomes a part of it.
     pub fn fresh(&self, key: &str, desired: Option<&Value>) -> Option<Value> {
         let desired = desired?;
         match self.answered.get(key) {
             None => Some(desired.clone()),
-            Some(wish) if wish.command.is_none() => beyond(&wish.answered, desired),
+            Some(entry) if entry.command.is_none() => beyond(&entry.answered, desired),
             // Whether the earlier one is carried out depends on the answer to its clearing.
-            Some(wish) if wish.stage == Stage::Clearing => None,
-            Some(wish) => (!same(&wish.answered, desired)).then(|| desired.clone()),
+            Some(entry) if entry.stage == Stage::Clearing => None,
+            Some(entry) => (!same(&entry.answered, desired)).then(|| desired.clone()),
         }
     }
 
-    /// The wish that there is now was answered as a whole.
+    /// The desired value that there is now was answered as a whole.
     pub fn answer(&mut self, key: &str, desired: &Value, version: u64, answer: DesiredAnswer) {
         let (stage, command) = match answer {
             DesiredAnswer::InForce => (Stage::Answered, None),
@@ -70,13 +71,13 @@ impl DesiredAnswers {
             Some(earlier) => union(earlier.answered, desired),
             None => desired.clone(),
         };
-        let wish = AnsweredDesired {
+        let entry = AnsweredDesired {
             answered,
             version,
             stage,
             command,
         };
-        self.answered.insert(key.to_owned(), wish);
+        self.answered.insert(key.to_owned(), entry);
     }
 
     /// What was held may be cleared now.
@@ -84,34 +85,34 @@ impl DesiredAnswers {
         self.change(key, Stage::Held, Stage::Answered);
     }
 
-    /// Whether the wish that there is now is to be cleared: nothing in it is unanswered.
+    /// Whether the desired value that there is now is to be cleared: nothing in it is unanswered.
     pub fn clears(&self, key: &str, desired: Option<&Value>) -> bool {
-        let wish = self.answered.get(key);
-        wish.is_some_and(|wish| wish.stage == Stage::Answered)
+        let entry = self.answered.get(key);
+        entry.is_some_and(|entry| entry.stage == Stage::Answered)
             && desired.is_some()
             && self.fresh(key, desired).is_none()
     }
 
-    /// Whether an answered wish of this key is still to be cleared.
+    /// Whether an answered desired value of this key is still to be cleared.
     pub fn waits(&self, key: &str) -> bool {
-        let wish = self.answered.get(key);
-        wish.is_some_and(|wish| wish.stage != Stage::Stuck)
+        let entry = self.answered.get(key);
+        entry.is_some_and(|entry| entry.stage != Stage::Stuck)
     }
 
-    /// Whether the answered wish says again what was cleared last.
+    /// Whether the answered desired value says again what was cleared last.
     pub fn repeats(&self, key: &str) -> bool {
         let cleared = self.cleared.get(key);
-        let wish = self.answered.get(key);
-        wish.is_some_and(|wish| cleared.is_some_and(|last| same(&wish.answered, last)))
+        let entry = self.answered.get(key);
+        entry.is_some_and(|entry| cleared.is_some_and(|last| same(&entry.answered, last)))
     }
 
-    /// Whether the answered wish is a command.
+    /// Whether the answered desired value is a command.
     pub fn is_command(&self, key: &str) -> bool {
-        let wish = self.answered.get(key);
-        wish.is_some_and(|wish| wish.command.is_some())
+        let entry = self.answered.get(key);
+        entry.is_some_and(|entry| entry.command.is_some())
     }
 
-    /// The keys of all answered wishes.
+    /// The keys of all answered desired values.
     pub fn keys(&self) -> impl Iterator<Item = &String> {
         self.answered.keys()
     }
@@ -133,25 +134,25 @@ impl DesiredAnswers {
 
     /// What was refused may be accepted by now.
     pub fn forget_refusals(&mut self) {
-        for wish in self.answered.values_mut() {
-            if wish.stage == Stage::Stuck {
-                wish.stage = Stage::Answered;
+        for entry in self.answered.values_mut() {
+            if entry.stage == Stage::Stuck {
+                entry.stage = Stage::Answered;
             }
         }
     }
 
-    /// The cloud has cleared it at our request, which made this version. What was answered of a newer
-    /// one is another wish.
+    /// The cloud has cleared it at our request, which made this version. What was answered of a
+    /// newer one is another desired value.
     pub fn cleared(&mut self, key: &str, version: u64) -> Option<OneShot> {
-        let older = |wish: &&mut AnsweredDesired| wish.version < version;
+        let older = |entry: &&mut AnsweredDesired| entry.version < version;
         self.answered.get_mut(key).filter(older)?;
-        let (key, wish) = self.answered.remove_entry(key)?;
-        self.cleared.insert(key.clone(), wish.answered);
-        Some((key, wish.command.flatten()?))
+        let (key, entry) = self.answered.remove_entry(key)?;
+        self.cleared.insert(key.clone(), entry.answered);
+        Some((key, entry.command.flatten()?))
     }
 
     /// Looks at all that is desired, when the copy has all of it: what is gone from there is gone,
-    /// and the same wish is a new one when it comes again.
+    /// and the same desired value is a new one when it comes again.
     ///
     /// `ours`: what is gone after its clearing was asked for was cleared at our request, and not by
     /// somebody else. Gives the commands that are to be carried out then.
@@ -173,41 +174,42 @@ impl DesiredAnswers {
 
     /// Takes away what is gone. Gives its command, if its clearing was asked for.
     fn take(&mut self, key: &str) -> Option<OneShot> {
-        let (key, wish) = self.answered.remove_entry(key)?;
-        if wish.stage != Stage::Clearing {
+        let (key, entry) = self.answered.remove_entry(key)?;
+        if entry.stage != Stage::Clearing {
             return None;
         }
-        self.cleared.insert(key.clone(), wish.answered);
-        Some((key, wish.command.flatten()?))
+        self.cleared.insert(key.clone(), entry.answered);
+        Some((key, entry.command.flatten()?))
     }
 
-    /// Whether nothing is left of the answered wish. Of a setting only what is left stays answered.
+    /// Whether nothing is left of the answered desired value. Of a setting only what is left stays
+    /// answered.
     fn is_gone(&mut self, key: &str, desired: Option<&Value>) -> bool {
-        let (Some(wish), Some(desired)) = (self.answered.get_mut(key), desired) else {
+        let (Some(entry), Some(desired)) = (self.answered.get_mut(key), desired) else {
             return true;
         };
-        if wish.command.is_some() {
-            return !meets(&wish.answered, desired);
+        if entry.command.is_some() {
+            return !meets(&entry.answered, desired);
         }
-        match common(&wish.answered, desired) {
-            Some(left) => wish.answered = left,
+        match common(&entry.answered, desired) {
+            Some(left) => entry.answered = left,
             None => return true,
         }
         false
     }
 
-    /// Somebody has wished this in the update that made this version: it is new, also where it says
-    /// what was answered before. Tells whether there was such a wish.
-    pub fn wished(&mut self, desired: &Map<String, Value>, version: u64) -> bool {
+    /// Somebody has set this in `desired` in the update that made this version: it is new, also
+    /// where it says what was answered before. Returns whether there was such a value.
+    pub fn desired_again(&mut self, desired: &Map<String, Value>, version: u64) -> bool {
         let mut again = false;
         for (key, patch) in desired {
             let older =
-                |wish: &&mut AnsweredDesired| wish.version < version && wish.command.is_none();
-            let Some(wish) = self.answered.get_mut(key).filter(older) else {
+                |entry: &&mut AnsweredDesired| entry.version < version && entry.command.is_none();
+            let Some(entry) = self.answered.get_mut(key).filter(older) else {
                 continue;
             };
-            match without(&wish.answered, patch) {
-                Some(rest) => wish.answered = rest,
+            match without(&entry.answered, patch) {
+                Some(rest) => entry.answered = rest,
                 None => drop(self.answered.remove(key)),
             }
             again = true;
@@ -215,15 +217,15 @@ impl DesiredAnswers {
         again
     }
 
-    /// There is no shadow any more, and no wish. Nobody knows who took back the commands.
+    /// There is no shadow any more, and no desired value. Nobody knows who took back the commands.
     pub fn forget(&mut self) {
         self.answered.clear();
     }
 
     fn change(&mut self, key: &str, from: Stage, to: Stage) {
-        let wish = self.answered.get_mut(key);
-        if let Some(wish) = wish.filter(|wish| wish.stage == from) {
-            wish.stage = to;
+        let entry = self.answered.get_mut(key);
+        if let Some(entry) = entry.filter(|entry| entry.stage == from) {
+            entry.stage = to;
         }
     }
 }

@@ -3,7 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `conversation`, `conversation/hear` | one request at a time, and what each message changes |
-//! | `outbox`, `update` | what the cloud is still to be told, and how much of it goes into one update |
+//! | `outbox`, `update` | what is still to be sent to the cloud, and how much of it goes into one update |
 //! | `desired`, `part` | which desired values were answered, are being cleared, are gone |
 //! | `view` | what the cloud is known to hold |
 //! | `pace`, `suspects` | how often something is asked, and what fails alone |

@@ -1,4 +1,4 @@
-//! Pure: what the device still has to tell the cloud, and how much of it goes into one update.
+//! Pure: what the device still has to send to the cloud, and how much of it goes into one update.
 
 mod effects;
 mod refusals;
@@ -44,10 +44,10 @@ pub struct GivenUp {
     pub seed: bool,
 }
 
-/// Everything that waits to be told.
+/// Everything that waits to be sent.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// Which wishes were answered, and are to be cleared.
+    /// Which desired values were answered, and are to be cleared.
     pub(in crate::shadow) desired: DesiredAnswers,
     reports: BTreeMap<String, ReportState>,
     files: VecDeque<PendingFile>,
@@ -59,13 +59,13 @@ pub struct Outbox {
     refused: BTreeMap<String, Value>,
     /// Something in an update was refused: one thing at a time, to find out what.
     alone: bool,
-    /// Keys whose wish and report do not fit into the shadow beside each other.
+    /// Keys whose desired value and report do not fit into the shadow beside each other.
     together: BTreeSet<String>,
     suspects: Suspects,
 }
 
 impl Outbox {
-    /// The latest word of a service. `false`: no message can hold the configuration, so it is not
+    /// The latest result of a service. `false`: no message can hold the configuration, so it is not
     /// reported.
     pub fn report(&mut self, key: &str, report: Report) -> bool {
         let fits = report.config.to_string().len() <= LARGEST_REPORT;
@@ -156,8 +156,8 @@ impl Outbox {
         }
     }
 
-    /// The next update. `None`: there is nothing to tell. `clears`: it may clear wishes. What has
-    /// failed by itself goes when there is nothing else.
+    /// The next update. `None`: there is nothing to send. `clears`: it may clear desired values.
+    /// What has failed by itself goes when there is nothing else.
     pub fn next(&self, view: &View, clears: bool) -> Option<Update> {
         // A shadow that does not exist is made by the default shadow and by update files alone.
         if view.version().is_none() && !self.create && self.files.is_empty() {
@@ -204,8 +204,8 @@ impl Outbox {
     }
 
     /// Files in their order, as long as there is room and one update can say it. One that has
-    /// overtaken a wish goes when that is cleared: were it gone before, the wish would come back
-    /// with the next start.
+    /// overtaken a desired value goes when that is cleared: were it gone before, the desired value
+    /// would come back with the next start.
     fn add_files(&self, update: &mut Update, goes: impl Fn(&str) -> bool) {
         for file in self.files.iter().filter(|file| goes(&file.key)) {
             let reported = file.of_service && update.reports.contains_key(&file.key);
@@ -263,8 +263,8 @@ impl Outbox {
         }
     }
 
-    /// The cloud has accepted it, which made this version. Gives the commands whose wishes it has
-    /// cleared.
+    /// The cloud has accepted it, which made this version. Gives the commands whose desired values
+    /// it has cleared.
     pub fn accepted(&mut self, update: &Update, version: u64) -> Vec<OneShot> {
         self.files.retain(|file| !update.files.contains(&file.id));
         for (key, config) in &update.reports {
@@ -286,9 +286,9 @@ impl Outbox {
         }
         self.suspects.accepted(update.subjects.iter());
         let cleared = update.cleared();
-        let wishes = &mut self.desired;
+        let answers = &mut self.desired;
         cleared
-            .filter_map(|key| wishes.cleared(key, version))
+            .filter_map(|key| answers.cleared(key, version))
             .collect()
     }
 

@@ -1,4 +1,4 @@
-//! Pure: how often a shadow is fetched, and how often it is told what nobody has asked for.
+//! Pure: how often a shadow is fetched, and how often it is updated with what nobody has asked for.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(128);
 /// Between two fetches, and between two updates that nobody has asked for.
 const FLOOR: Duration = Duration::from_secs(1);
-/// The floor doubles so often when somebody else undoes what we say: up to 1024 s.
+/// The floor doubles so often when somebody else undoes what we report: up to 1024 s.
 const MOST_DOUBLINGS: u32 = 10;
 /// After so many times the pause without being undone, and at least a minute, the next time is the
 /// first.
@@ -44,8 +44,8 @@ impl Pace {
         FLOOR * 2u32.pow(self.undone)
     }
 
-    /// Such an update is sent. `again`: it says what the cloud had accepted before, so somebody else
-    /// has undone that. Tells whether that is worth a word.
+    /// Such an update is sent. `again`: it holds what the cloud had accepted before, so somebody
+    /// else has undone that. Returns whether that is worth a line.
     pub fn told(&mut self, now: Instant, again: bool) -> bool {
         let memory = MINUTE.max(self.pause() * FORGOTTEN);
         if self.told.is_none_or(|last| now > last + memory) {

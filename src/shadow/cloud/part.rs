@@ -1,13 +1,13 @@
-//! Pure: what two wishes have in common, member by member.
+//! Pure: what two desired values have in common, member by member.
 
 use serde_json::{Map, Value};
 
 use crate::shadow::document::same;
 
-/// What `wish` says that `answered` does not. `None`: nothing.
-pub fn beyond(answered: &Value, wish: &Value) -> Option<Value> {
-    let (Value::Object(old), Value::Object(new)) = (answered, wish) else {
-        return (!same(answered, wish)).then(|| wish.clone());
+/// What `desired` says that `answered` does not. `None`: nothing.
+pub fn beyond(answered: &Value, desired: &Value) -> Option<Value> {
+    let (Value::Object(old), Value::Object(new)) = (answered, desired) else {
+        return (!same(answered, desired)).then(|| desired.clone());
     };
     let members = new.iter().filter_map(|(key, value)| {
         let more = match old.get(key) {
@@ -20,9 +20,9 @@ pub fn beyond(answered: &Value, wish: &Value) -> Option<Value> {
 }
 
 /// What both say.
-pub fn common(answered: &Value, wish: &Value) -> Option<Value> {
-    let (Value::Object(old), Value::Object(new)) = (answered, wish) else {
-        return same(answered, wish).then(|| wish.clone());
+pub fn common(answered: &Value, desired: &Value) -> Option<Value> {
+    let (Value::Object(old), Value::Object(new)) = (answered, desired) else {
+        return same(answered, desired).then(|| desired.clone());
     };
     let members = old
         .iter()
@@ -31,8 +31,8 @@ pub fn common(answered: &Value, wish: &Value) -> Option<Value> {
 }
 
 /// Whether they speak of one member.
-pub fn meets(answered: &Value, wish: &Value) -> bool {
-    let (Value::Object(old), Value::Object(new)) = (answered, wish) else {
+pub fn meets(answered: &Value, desired: &Value) -> bool {
+    let (Value::Object(old), Value::Object(new)) = (answered, desired) else {
         return true;
     };
     let meets = |(key, value): (&String, &Value)| new.get(key).is_some_and(|it| meets(value, it));
@@ -54,9 +54,9 @@ pub fn without(answered: &Value, patch: &Value) -> Option<Value> {
     object(members.collect())
 }
 
-/// Both; `wish` where they differ.
-pub fn union(answered: Value, wish: &Value) -> Value {
-    match (answered, wish) {
+/// Both; `desired` where they differ.
+pub fn union(answered: Value, desired: &Value) -> Value {
+    match (answered, desired) {
         (Value::Object(mut old), Value::Object(new)) => {
             for (key, value) in new {
                 let both = match old.remove(key) {
@@ -67,7 +67,7 @@ pub fn union(answered: Value, wish: &Value) -> Value {
             }
             old.into()
         }
-        _ => wish.clone(),
+        _ => desired.clone(),
     }
 }
 

@@ -29,7 +29,8 @@ pub struct PendingFile {
 pub struct Update {
     pub state: Sections,
     pub files: Vec<FileId>,
-    /// The keys whose service reports or whose wish is cleared, with the configuration, if it is said.
+    /// The keys whose service reports or whose desired value is cleared, with the configuration, if
+    /// it is said.
     pub reports: BTreeMap<String, Option<Value>>,
     pub seed: bool,
     pub create: bool,
@@ -37,7 +38,8 @@ pub struct Update {
     pub parts: usize,
     /// The keys that it is about, and [`SEED`].
     pub subjects: BTreeSet<String>,
-    /// Something in it was asked for: a wish, an update file, a change of an outfile. All else can wait.
+    /// Something in it was asked for: a desired value, an update file, a change of an outfile. All
+    /// else can wait.
     pub prompted: bool,
     /// It says again what the cloud has accepted before.
     pub again: bool,
@@ -49,7 +51,7 @@ impl Update {
         !self.state.desired.is_empty()
     }
 
-    /// The keys whose wishes it clears.
+    /// The keys whose desired values it clears.
     pub fn cleared(&self) -> impl Iterator<Item = &String> {
         self.state.desired.keys()
     }
@@ -80,8 +82,8 @@ impl Update {
         self.parts == 0 || (!alone && self.size() <= ROOM)
     }
 
-    /// Adds the word of a service: what has changed, with the whole configuration, and whether its
-    /// wish is cleared.
+    /// Adds the result of a service: what has changed, with the whole configuration, and whether
+    /// its desired value is cleared.
     pub fn report(&mut self, key: &str, change: Option<(Value, &Value)>, clears: bool) {
         self.reports
             .insert(key.to_owned(), change.as_ref().map(|it| it.1.clone()));

@@ -9,7 +9,7 @@ use crate::shadow::document::merge;
 /// One shadow as the cloud is known to hold it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// The newest version heard of. `None`: there is no shadow.
+    /// The newest version known. `None`: there is no shadow.
     version: Option<u64>,
     /// Up to this version `state` is a copy.
     exact: u64,
@@ -18,7 +18,7 @@ pub struct View {
     newer: Option<Map<String, Value>>,
 }
 
-/// What a message told.
+/// What a message has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ViewChange {
     Nothing,
@@ -57,7 +57,7 @@ impl View {
         self.newer.is_none()
     }
 
-    /// A delta. One that is not newer than what is known tells nothing; an older one may come from
+    /// A delta. One that is not newer than what is known says nothing; an older one may come from
     /// a shadow that was deleted and made anew, whose versions begin again.
     pub fn delta(&mut self, delta: &Delta) -> ViewChange {
         let Some(known) = self.version else {
@@ -74,8 +74,8 @@ impl View {
         ViewChange::Desired
     }
 
-    /// Somebody else's update was accepted. There is no delta for a wish that equals what is
-    /// reported, so that the echo is the only message that tells of it.
+    /// Somebody else's update was accepted. There is no delta for a desired value that equals what
+    /// is reported, so that the echo is the only message that shows it.
     pub fn others_update(&mut self, echo: &Accepted) -> ViewChange {
         let Some(known) = self.version else {
             return ViewChange::Stale;

@@ -15,8 +15,8 @@ use crate::file;
 const MODE: u32 = 0o600;
 const LARGEST: u64 = 1024 * 1024;
 
-/// What was last written, if the outfile alone does not tell. A file that cannot be read is as good
-/// as none.
+/// What was last written, if the outfile alone does not show it. A file that cannot be read is as
+/// good as none.
 pub fn read(outfile: &Path) -> Option<Value> {
     let path = file::beside(outfile, "known").ok()?;
     serde_json::from_slice(&file::read_own(&path, LARGEST).ok()?).ok()

@@ -7,7 +7,7 @@
 //! | `outfile`, `outfile_plan`, `known_file` | the outfile, and what becomes of it |
 //! | `notify`, `marker` | notify commands, and which of them are owed |
 //! | `updates` | update files |
-//! | `definitions`, `javascript`, `script`, `validate` | definitions, and their last word |
+//! | `definitions`, `javascript`, `script`, `validate` | definitions, and their validation |
 
 pub mod definitions;
 pub mod effects;

@@ -30,9 +30,9 @@ const MODE: u32 = 0o644;
 pub struct Settled {
     /// In force now.
     pub config: Value,
-    /// The outfile has changed in a way that the service is told of.
+    /// The outfile has changed in a way that the service is notified of.
     pub notify: bool,
-    /// The patches that were turned down, with the reason.
+    /// The patches that were rejected, with the reason.
     pub rejected: Vec<(usize, String)>,
 }
 
@@ -42,7 +42,7 @@ pub struct Outfile {
     pub service: Service,
     /// Where the outfile really is. `None`: it is never written.
     outfile: Option<PathBuf>,
-    /// What was last written, where the file alone does not tell.
+    /// What was last written, where the file alone does not show it.
     known: Option<Value>,
     /// What was last said about the outfile, so that it is said once.
     complaint: Option<String>,
@@ -141,7 +141,7 @@ impl Outfile {
         })
     }
 
-    /// The configuration with this patch, or why it is turned down.
+    /// The configuration with this patch, or why it is rejected.
     async fn judge(&mut self, config: &Value, patch: &Value) -> Result<Result<Value, String>> {
         let asked = outfile_plan::asked_for(config, patch);
         if same(&asked, config) && !self.is_ephemeral() {
@@ -165,7 +165,8 @@ impl Outfile {
         let (Some(path), Output::File { format, .. }) =
             (self.outfile.clone(), &self.service.output)
         else {
-            // Without a file there is what this process has settled, and before that the cloud's word.
+            // Without a file there is what this process has settled, and before that what the cloud
+            // reports.
             let value = match (&self.known, self.is_ephemeral()) {
                 (_, true) => Value::Null,
                 (Some(known), false) => known.clone(),
@@ -225,7 +226,7 @@ impl Outfile {
         }
     }
 
-    /// Replaces the outfile if need be, and tells whether to notify.
+    /// Replaces the outfile if need be, and returns whether to notify.
     async fn write(
         &mut self,
         present: &Present,
@@ -259,7 +260,7 @@ impl Outfile {
         Ok(notify)
     }
 
-    /// Remembers what the file means, where its text alone does not tell.
+    /// Remembers what the file means, where its text alone does not show it.
     async fn remember(&mut self, config: &Value, bytes: &[u8]) -> Result<()> {
         let written = outfile_plan::written(&self.service, config);
         if self.outfile.is_none() {
@@ -306,7 +307,7 @@ async fn contents(path: PathBuf) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// A person may have mistyped something, and would like to mend it.
+/// A person may have mistyped something, and would like to correct it.
 fn keep_aside(path: &Path, bytes: &[u8]) {
     let kept = file::beside(path, "bad").and_then(|kept| file::replace(&kept, bytes, 0o600));
     if let Err(error) = kept {

@@ -29,7 +29,7 @@ pub enum Write {
     },
 }
 
-/// The base with a wish or an update merged in, as validation sees it.
+/// The base with a desired value or an update merged in, as validation sees it.
 pub fn asked_for(base: &Value, patch: &Value) -> Value {
     let mut config = base.clone();
     merge(&mut config, patch);

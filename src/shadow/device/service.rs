@@ -40,7 +40,7 @@ pub enum Output {
     },
 }
 
-/// Who has the last word about a new configuration.
+/// Who decides about a new configuration.
 #[derive(Clone, Debug)]
 pub enum Validation {
     None,

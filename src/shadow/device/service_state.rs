@@ -17,7 +17,7 @@ pub struct ServiceState {
     troubles: LogThrottle,
     /// Notified at the first fetch, if it asks for that.
     initially_notified: bool,
-    /// Told to the cloud when the notify command has ended, because there is no outfile that would
+    /// Reported when the notify command has ended, because there is no outfile that would
     /// remember the change.
     held: Option<HeldReport>,
 }
@@ -111,7 +111,7 @@ impl ServiceState {
         self.put(settled, Vec::new(), runner)
     }
 
-    /// Tells the service and the cloud.
+    /// Notifies the service and reports to the cloud.
     fn put(
         &mut self,
         settled: Settled,
@@ -130,7 +130,7 @@ impl ServiceState {
             self.initially_notified = true;
             runner.notify(self.run(None));
         }
-        // Without an outfile only the cloud remembers the change: it must not hear of it before the
+        // Without an outfile only the cloud remembers the change: it must not see it before the
         // command has ended, or a crash in between would lose the notification.
         let remembered = self.outfile.path().is_some();
         if let Some(held) = &mut self.held {

@@ -137,7 +137,7 @@ async fn two_update_files_for_dev_null_are_both_reported() {
 }
 
 #[tokio::test]
-async fn a_wish_for_dev_null_is_not_cleared_by_an_update_file_that_overtakes_its_report() {
+async fn a_desired_value_for_dev_null_is_not_cleared_by_an_update_file_that_overtakes_its_report() {
     let mut services = all(null());
     let mut outbox = Outbox::default();
     let known = view(
@@ -156,7 +156,7 @@ async fn a_wish_for_dev_null_is_not_cleared_by_an_update_file_that_overtakes_its
 }
 
 #[tokio::test]
-async fn an_update_file_outlives_an_answered_wish_whose_clearing_is_late() {
+async fn an_update_file_outlives_an_answered_desired_value_whose_clearing_is_late() {
     let dir = tempfile::tempdir().unwrap();
     let mut files = service(Output::File {
         path: dir.path().join("net.conf"),
@@ -174,7 +174,7 @@ async fn an_update_file_outlives_an_answered_wish_whose_clearing_is_late() {
         services
             .change_in("net", change("net.1", json!({"a": 2})), &known, &mut outbox)
             .await;
-        // Whatever the cloud answers, the wish is still there.
+        // Whatever the cloud answers, the desired value is still there.
         for all in [false, true, true] {
             services.reconcile_in(&known, all, &mut outbox).await;
         }
@@ -186,14 +186,14 @@ async fn an_update_file_outlives_an_answered_wish_whose_clearing_is_late() {
         let update = outbox.next(&known, true).unwrap();
         let state = json!({"reported": {"net": {"a": 2}}, "desired": {"net": null}});
         assert_eq!((update.sections(), update.files.len()), (state, 1));
-        // Without its clearing the file stays: a start would take up the wish again.
+        // Without its clearing the file stays: a start would take up the desired value again.
         let plain = outbox.next(&known, false).unwrap();
         assert_eq!(plain.files, []);
     }
 }
 
 #[tokio::test]
-async fn a_hand_edit_outlives_an_answered_wish_whose_clearing_is_late() {
+async fn a_hand_edit_outlives_an_answered_desired_value_whose_clearing_is_late() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("net.conf");
     let mut services = all(service(Output::File {
@@ -209,7 +209,7 @@ async fn a_hand_edit_outlives_an_answered_wish_whose_clearing_is_late() {
     let update = outbox.next(&known, true).unwrap();
     let state = json!({"reported": {"net": {"a": 3}}, "desired": {"net": null}});
     assert_eq!(update.sections(), state);
-    // Only what is added to the wish is new.
+    // Only what is added to the desired value is new.
     let more = view(4, json!({"desired": {"net": {"a": 1, "b": 4}}}));
     services.reconcile_in(&more, true, &mut outbox).await;
     let update = outbox.next(&more, true).unwrap();
@@ -264,7 +264,7 @@ async fn null_removes_what_is_reported_beyond_outkeys_too() {
 }
 
 #[tokio::test]
-async fn a_wish_beyond_outkeys_is_cleared_and_not_reported() {
+async fn a_desired_value_beyond_outkeys_is_cleared_and_not_reported() {
     let dir = tempfile::tempdir().unwrap();
     let mut services = all(service(Output::File {
         path: dir.path().join("net.conf"),
@@ -282,7 +282,7 @@ async fn a_wish_beyond_outkeys_is_cleared_and_not_reported() {
 }
 
 #[tokio::test]
-async fn dev_null_is_notified_once_for_one_wish() {
+async fn dev_null_is_notified_once_for_one_desired_value() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let mut it = null();
@@ -313,7 +313,8 @@ async fn a_withdrawn_one_shot_is_not_carried_out() {
             &mut outbox,
         )
         .await;
-    // Our clearing was never accepted (we rest after a 429): the operator takes it back, of which an echo tells.
+    // Our clearing was never accepted (we rest after a 429): the operator takes it back, which an
+    // echo shows.
     let gone = view(4, json!({}));
     services.run_one_shots(outbox.desired.look(&gone, true));
     services.reconcile_in(&gone, false, &mut outbox).await;
@@ -387,8 +388,8 @@ fn shell(path: std::path::PathBuf) -> Service {
 async fn what_a_shell_file_leaves_out_is_not_reported() {
     let dir = tempfile::tempdir().unwrap();
     let mut outfile = Outfile::new(shell(dir.path().join("net.conf")));
-    let wish = json!({"PATH": "/evil", "a": 1});
-    let first = outfile.settle(&[wish], &Value::Null).await.unwrap();
+    let desired = json!({"PATH": "/evil", "a": 1});
+    let first = outfile.settle(&[desired], &Value::Null).await.unwrap();
     let second = outfile.settle(&[], &first.config).await.unwrap();
     assert_eq!(
         first.config, second.config,
@@ -397,7 +398,7 @@ async fn what_a_shell_file_leaves_out_is_not_reported() {
 }
 
 #[tokio::test]
-async fn a_type_that_was_wished_survives_a_fetch() {
+async fn a_type_that_was_desired_survives_a_fetch() {
     let dir = tempfile::tempdir().unwrap();
     let mut outfile = Outfile::new(shell(dir.path().join("net.conf")));
     let first = outfile
@@ -559,10 +560,10 @@ async fn a_service_whose_validation_hangs_twice_waits_for_a_person_and_others_ar
     );
     let mut outbox = Outbox::default();
     for version in 3..5 {
-        let wish = json!({"desired": {"net": {"hang": version}, "other": {"a": version}}});
+        let desired = json!({"desired": {"net": {"hang": version}, "other": {"a": version}}});
         assert!(
             services
-                .reconcile_in(&view(version, wish), false, &mut outbox)
+                .reconcile_in(&view(version, desired), false, &mut outbox)
                 .await
         );
     }

@@ -34,7 +34,7 @@ const LARGEST_PATCH: usize = 120 * 1024;
 const KEEP_FAILED: usize = 10;
 /// A text that no file holds.
 const NOBODY_S: &str = "\0 nothing is known";
-/// The files of a key rest so long after trouble with its service.
+/// The files of a key rest so long after an error of its service.
 const REST: Duration = Duration::from_secs(2);
 /// A postponed file that has not come back after this is gone.
 const FORGOTTEN: Duration = Duration::from_secs(10);
@@ -63,7 +63,7 @@ pub enum UpdatesNotice {
     Opened(usize, OpenedUpdate),
 }
 
-/// Trouble with the service of a key.
+/// An error of the service of a key.
 #[derive(Default)]
 struct Postponement {
     rest: Option<Instant>,
@@ -101,7 +101,7 @@ impl Updates {
         })
     }
 
-    /// Waits for something that [`Updates::noticed`] is to be told. May be dropped while it waits.
+    /// Waits for something that [`Updates::noticed`] is to be given. May be dropped while it waits.
     pub async fn notice(&mut self) -> UpdatesNotice {
         let mut waits: Vec<_> = self
             .action_dirs
@@ -266,7 +266,7 @@ impl Updates {
     }
 }
 
-/// What happens first: news of the directory, or the first file that is being opened is open.
+/// What happens first: a notice of the directory, or the first file that is being opened is open.
 async fn news(
     index: usize,
     action_dir: &mut ActionDir,

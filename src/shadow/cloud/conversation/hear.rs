@@ -114,11 +114,11 @@ impl Conversation {
             return Vec::new();
         };
         let told = view.others_update(echo);
-        let wishes = &mut self.outbox.desired;
-        let again = wishes.wished(&echo.state.desired, echo.version);
+        let answers = &mut self.outbox.desired;
+        let again = answers.desired_again(&echo.state.desired, echo.version);
         let mut news = match told {
             ViewChange::Stale => Vec::new(),
-            ViewChange::Desired | ViewChange::Nothing => ordered(wishes.look(view, ours)),
+            ViewChange::Desired | ViewChange::Nothing => ordered(answers.look(view, ours)),
         };
         let told = if again && told == ViewChange::Nothing {
             ViewChange::Desired

@@ -70,7 +70,7 @@ impl Outbox {
             self.alone = true;
             return GivenUp::default();
         }
-        if too_large && self.fits_without_wish(update) {
+        if too_large && self.fits_without_desired(update) {
             return GivenUp::default();
         }
         self.files.retain(|file| !update.files.contains(&file.id));
@@ -92,8 +92,9 @@ impl Outbox {
         }
     }
 
-    /// A report that was too large beside its own wish is sent again together with the clearing.
-    fn fits_without_wish(&mut self, update: &Update) -> bool {
+    /// A report that was too large beside its own desired value is sent again together with the
+    /// clearing.
+    fn fits_without_desired(&mut self, update: &Update) -> bool {
         let beside = |key: &&String| self.desired.waits(key) && !update.clears();
         match update.reports.keys().find(beside) {
             Some(key) => self.together.insert(key.clone()),
@@ -101,7 +102,8 @@ impl Outbox {
         }
     }
 
-    /// Without its configuration the clearing of the wish may be accepted, and is tried next.
+    /// Without its configuration the clearing of the desired value may be accepted, and is tried
+    /// next.
     fn report_refused(&mut self, key: &str, update: &Update) {
         if !update.state.reported.contains_key(key) {
             self.desired.refused(key);

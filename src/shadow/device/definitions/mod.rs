@@ -32,7 +32,7 @@ pub struct Loaded {
     pub unusable: Vec<Unusable>,
 }
 
-/// A definition that is not used until a person has mended it and the daemon is started again.
+/// A definition that is not used until a person has repaired it and the daemon is started again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusable {
     pub path: PathBuf,

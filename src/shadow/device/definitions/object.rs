@@ -1,5 +1,5 @@
 //! Pure: the object that a definition is, and its keys by type. What is wrong is collected, so that
-//! a person hears it all at once.
+//! a person sees them all at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -40,7 +40,7 @@ pub enum ScriptCall {
 /// What came of a call.
 #[derive(Debug)]
 pub struct CallResult {
-    /// What the prelude answers: a word and its texts.
+    /// What the prelude answers: a keyword and its texts.
     pub answer: Result<Vec<String>, Failure>,
     pub said: Vec<ScriptLine>,
 }
@@ -212,7 +212,7 @@ fn note(lines: &mut Vec<ScriptLine>, level: &str, text: &str) {
 }
 
 /// The prelude catches what a definition throws. What it cannot catch is the end of the time, or
-/// of the memory: then there is none left even to tell it.
+/// of the memory: then there is none left even to report it.
 fn uncaught(thrown: &Value<'_>) -> Failure {
     let message = thrown.as_exception().and_then(|thrown| thrown.message());
     match message {
