@@ -479,7 +479,7 @@ fn inboxes_that_cannot_work_are_refused() {
             &["serves --messages"],
         ),
         (&["--inbox-max-files=0"], &["from 1 to 100000"]),
-        (&["--inbox-max-bytes=x"], &["no such number"]),
+        (&["--inbox-max-bytes=x"], &["not a valid number"]),
         (&["--max-connections=0"], &["from 1 to 16"]),
         (&["--max-connections=17"], &["from 1 to 16"]),
     ] {
