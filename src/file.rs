@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
+use tempfile::{Builder, NamedTempFile};
 
 /// Why a link is left alone.
 pub const NOT_FOLLOWED: &str =
@@ -113,28 +114,49 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    let staged = beside(path, "new")?;
-    // Of a run that was killed.
-    let _ = fs::remove_file(&staged);
-    let written = write(&staged, contents, old.as_ref(), mode)
-        .and_then(|()| renamed(&staged, path))
-        .and_then(|()| sync_directory(path));
-    if written.is_err() {
-        let _ = fs::remove_file(&staged);
-    }
-    written
+    let mut file = staged(path, |staged| {
+        // Fails where anything is, a link too.
+        let mut options = OpenOptions::new();
+        options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(staged)
+    })?;
+    write(file.as_file_mut(), contents, old.as_ref(), mode)?;
+    renamed(file, path)
 }
 
-fn write(path: &Path, contents: &[u8], like: Option<&Metadata>, mode: u32) -> io::Result<()> {
-    // Fails where anything is, a link too.
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+/// Makes a symbolic link, or lets it point elsewhere, just as [`replace`] replaces a file.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_link(link: &Path, target: &Path) -> io::Result<()> {
+    renamed(staged(link, |staged| symlink(target, staged))?, link)
+}
+
+/// What is to take the place of `path`, as the hidden file `.NAME.new` beside it, which goes when this
+/// is dropped. Always by the same name, so that what a killed run left is found.
+fn staged<T>(
+    path: &Path,
+    make: impl FnMut(&Path) -> io::Result<T>,
+) -> io::Result<NamedTempFile<T>> {
+    let hidden = beside(path, "new")?;
+    match fs::remove_file(&hidden) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let name = hidden.file_name().unwrap_or_default();
+    let mut builder = Builder::new();
+    builder.prefix(name).rand_bytes(0);
+    // Not its own way to make a file: its errors hide the number of the system's.
+    builder.make_in(directory(path), make)
+}
+
+fn write(file: &mut File, contents: &[u8], like: Option<&Metadata>, mode: u32) -> io::Result<()> {
     file.write_all(contents)?;
     if let Some(like) = like {
-        keep_owner(&file, like)?;
+        keep_owner(file, like)?;
     }
     // Last: a write by another user than root takes away the special bits.
     let mode = like.map_or(mode, |like| like.mode() & 0o7777);
@@ -142,15 +164,18 @@ fn write(path: &Path, contents: &[u8], like: Option<&Metadata>, mode: u32) -> io
     file.sync_all()
 }
 
-fn renamed(staged: &Path, path: &Path) -> io::Result<()> {
-    fs::rename(staged, path).map_err(|error| match error.kind() {
+fn renamed<T>(staged: NamedTempFile<T>, path: &Path) -> io::Result<()> {
+    // Closed before, so that nobody who watches the directory hears of it twice.
+    let renamed = staged.into_temp_path().persist(path);
+    renamed.map_err(|failed| match failed.error.kind() {
         // As containers like to have it.
         ErrorKind::ResourceBusy => io::Error::new(
-            error.kind(),
+            failed.error.kind(),
             "it is mounted by itself and cannot be replaced as a whole; mount the directory that it is in instead",
         ),
-        _ => error,
-    })
+        _ => failed.error,
+    })?;
+    sync_directory(path)
 }
 
 /// Only root may give a file away. Another user keeps the mode, and owns the file from now on.

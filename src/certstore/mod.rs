@@ -6,8 +6,7 @@ mod times;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
@@ -125,8 +124,7 @@ impl Certstore {
             return Ok(());
         }
         let link = self.dir.join(PREFERRED);
-        let staged = self.dir.join(".preferred.new");
-        replace_link(id, &staged, &link).with_context(|| {
+        file::replace_link(&link, Path::new(id)).with_context(|| {
             format!(
                 "cannot point {} at {}",
                 link.display(),
@@ -244,16 +242,6 @@ fn validity(text: &[u8]) -> Result<Validity, String> {
     let certificates = pem::read(text, PemKind::Certificate)?;
     let (_, first) = certificates.first().ok_or("holds no certificate")?;
     Validity::of(first)
-}
-
-fn replace_link(target: &OsStr, staged: &Path, link: &Path) -> io::Result<()> {
-    match fs::remove_file(staged) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    symlink(target, staged)?;
-    fs::rename(staged, link)?;
-    crate::file::sync_directory(link)
 }
 
 #[cfg(test)]
