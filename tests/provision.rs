@@ -229,7 +229,7 @@ fn what_the_cloud_refuses_or_garbles_is_told_and_nothing_is_stored() {
         (
             ProvisioningTrouble::Garble(ProvisioningGarbage::NotJson),
             ProvisioningOperation::Create,
-            "makes no sense",
+            "is malformed",
         ),
         (
             ProvisioningTrouble::Garble(ProvisioningGarbage::Without("certificateId")),
@@ -247,7 +247,7 @@ fn what_the_cloud_refuses_or_garbles_is_told_and_nothing_is_stored() {
         (
             ProvisioningTrouble::Garble(ProvisioningGarbage::CutCertificate),
             ProvisioningOperation::Create,
-            "makes no sense",
+            "is malformed",
         ),
         (
             ProvisioningTrouble::Issue(CertificateKind::OtherKey),
@@ -257,7 +257,7 @@ fn what_the_cloud_refuses_or_garbles_is_told_and_nothing_is_stored() {
         (
             ProvisioningTrouble::Garble(ProvisioningGarbage::WrongTypes),
             ProvisioningOperation::Register,
-            "makes no sense",
+            "is malformed",
         ),
     ] {
         let sandbox = sandbox();

@@ -204,7 +204,7 @@ fn only_what_is_both_asked_for_and_mapped_is_served() {
     );
     assert_eq!(site.wait_for_start(1).arguments, "-d SSH=22,web=8080");
     site.device
-        .wait_for_log("warn: a tunnel to 'pump-7' goes without VNC: no port is mapped");
+        .wait_for_log("warn: a tunnel to 'pump-7' is opened without VNC: no port is mapped");
     notify(&sandbox, THING, &notification("t2", json!(["VNC", "ftp"])));
     site.device.wait_for_log(
         "warn: ignored a request for a tunnel to 'pump-7': no port is mapped for VNC, ftp",

@@ -137,11 +137,11 @@ fn a_file_waits_until_the_cloud_has_accepted_what_is_in_it() {
     let updates = device.updates(THING);
     device.start();
     drop_file(&updates, "led", "1");
-    device.wait_for_log("is asked for again");
+    device.wait_for_log("is requested again");
     assert_eq!(names(&updates.join("new")), ["led"]);
     device.kill();
     device.start();
-    device.wait_for_log("is asked for again");
+    device.wait_for_log("is requested again");
     sandbox.clear_shadow_faults();
     wait_for_reported(&sandbox.shadow(THING), json!({"led": 1}));
     wait_until_empty(&updates);
