@@ -1,5 +1,5 @@
 //! A local AWS IoT Core and the daemon together, on a directory tree to play with. Ends on Ctrl-C.
-//! With `--provision` the device has nothing but a claim certificate at first, and is born.
+//! With `--provision` the device has nothing but a claim certificate at first, and gets its own.
 
 use std::fs;
 use std::path::Path;
@@ -57,7 +57,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// The daemon, until it ends; meanwhile tells what the cloud sees.
+/// The daemon, until it ends; meanwhile prints what the cloud sees.
 fn run(sandbox: &Sandbox, dir: &Path, newborn: bool) -> Result<Exit> {
     let config = configuration(sandbox, dir, newborn)?;
     let exit = thread::scope(|scope| {
@@ -135,11 +135,11 @@ fn explain(sandbox: &Sandbox, dir: &Path) {
     );
 }
 
-/// Tells what the cloud sees until the device has left.
+/// Prints what the cloud sees until the device has left.
 fn watch(sandbox: &Sandbox, over: impl Fn() -> bool) {
     let mut seen = 0;
     loop {
-        // Asked first, so that the last records are told too.
+        // Asked first, so that the last records are printed too.
         let last = over();
         for record in sandbox.records_after(seen, Duration::from_millis(100)) {
             seen = record.sequence;

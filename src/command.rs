@@ -55,7 +55,7 @@ struct CommandReply {
 }
 
 impl PendingCommand {
-    /// Tells what became of it. Resolves when its file has been disposed of, or the disk hangs.
+    /// Passes on what became of it. Resolves when its file has been disposed of, or the disk hangs.
     pub async fn answer(self, outcome: Result<(), String>) {
         let (settled, done) = oneshot::channel();
         if self.answer.send(CommandReply { outcome, settled }).is_ok() {
@@ -148,7 +148,7 @@ impl Commands {
         }
     }
 
-    /// The daemon hears of commands in their order.
+    /// The daemon gets commands in their order.
     async fn hand_over(&mut self, taken: Dispatched) {
         let Dispatched {
             name, mut opening, ..

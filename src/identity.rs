@@ -89,7 +89,7 @@ fn pasted(text: &str) -> Option<String> {
 }
 
 impl Endpoint {
-    /// Whether it is one of AWS's own names. A custom domain of an account does not tell.
+    /// Whether it is one of AWS's own names. A custom domain of an account cannot be recognised.
     pub fn is_aws(&self) -> bool {
         let host = self.host.to_ascii_lowercase();
         [".amazonaws.com", ".amazonaws.com.cn"]

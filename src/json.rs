@@ -1,5 +1,5 @@
-//! Pure: JSON that is passed on as it was written, digit for digit. Values stay text; only the members
-//! of objects are told apart.
+//! Pure: JSON that is passed on as it was written, digit for digit. Values stay text; only the
+//! members of objects are distinguished.
 
 use std::fmt;
 
@@ -159,7 +159,7 @@ impl Kind {
     }
 }
 
-/// Tells it by the first character of a valid value.
+/// Recognises it by the first character of a valid value.
 pub fn kind(text: &str) -> Kind {
     match text.trim_start().bytes().next() {
         Some(b'{') => Kind::Object,

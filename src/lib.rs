@@ -2,8 +2,9 @@
 //! without an SDK and without losing one.
 //!
 //! Where to begin reading: `daemon` puts everything together; `publish::publisher` is the life of a
-//! messages directory, `mqtt::session` that of the connection. What they decide is in the pure files
-//! `spool::queue` and `mqtt::in_flight`; `docs/INTERNALS.md` tells the whole way of a file.
+//! messages directory, `mqtt::session` that of the connection. What they decide is in the pure
+//! files `spool::queue` and `mqtt::in_flight`; `docs/INTERNALS.md` describes the whole way of a
+//! file.
 //!
 //! | module | subject |
 //! |---|---|
@@ -16,7 +17,7 @@
 //! | [`inbox`] | `--subscribe-spool`: messages become files (a feature) |
 //! | [`subscribe`] | `--subscribe-write` and `--subscribe-exec`: what happens with received messages (a feature) |
 //! | [`tunnel`] | `--tunnelmappings`: secure tunnels (a feature) |
-//! | [`supervision`] | `--events`, `--on-event`, `--notify-fd`: who is told what becomes of the connection (a feature) |
+//! | [`supervision`] | `--events`, `--on-event`, `--notify-fd`: who learns what becomes of the connection (a feature) |
 //! | [`mqtt`] | the connection (an edge) |
 //! | [`spool`] | action directories (an edge) |
 //! | [`certstore`] | certificates on disk (an edge) |

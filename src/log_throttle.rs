@@ -1,4 +1,4 @@
-//! A message that comes again and again is told once and then counted.
+//! A message that is repeated is logged once and then counted.
 
 use std::fmt;
 

@@ -18,7 +18,7 @@ const LONGEST: usize = 4096;
 /// At the end what waits is written, if it can be at once.
 const AT_THE_END: Duration = Duration::from_millis(200);
 
-/// What the thread is told.
+/// What the thread is given.
 enum LogRequest {
     Line(Vec<u8>),
     /// Everything before this is to be written.

@@ -122,7 +122,7 @@ impl PemKind {
 /// All that a file holds of what is wanted, with its label, in its order: at least one.
 ///
 /// # Errors
-/// Why it holds none, or which one is damaged, without a word of its contents.
+/// Why it holds none, or which one is damaged, without any of its contents.
 pub fn read(text: &[u8], wanted: PemKind) -> Result<Vec<(&str, Vec<u8>)>, String> {
     let blocks = blocks(text);
     let mut found = Vec::new();

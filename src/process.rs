@@ -85,7 +85,7 @@ fn named(error: io::Error, null: &Path) -> io::Error {
     error
 }
 
-/// Tells the process group of a child of [`command`]. Nobody, when the child has been waited for.
+/// Signals the process group of a child of [`command`]. Nobody, when the child has been waited for.
 pub fn signal(child: &Child, signal: Signal) {
     if let Some(group) = group(child) {
         // An error means that no process of the group is left.

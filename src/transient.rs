@@ -20,7 +20,8 @@ pub fn chain_is_transient(error: &anyhow::Error) -> bool {
     causes.any(is_transient)
 }
 
-/// A file system that is full, read-only or broken, in the chain: a person may mend it, or a reboot.
+/// A file system that is full, read-only or broken, in the chain: a person may repair it, or a
+/// reboot.
 pub fn chain_is_disk_error(error: &anyhow::Error) -> bool {
     let mut causes = error
         .chain()

@@ -307,7 +307,7 @@ fn a_file_that_another_user_is_still_writing() {
     let sandbox = sandbox();
     let mut device = Device::new(&sandbox);
     fs::create_dir(device.new_dir()).unwrap();
-    // Open at the start already: no event will tell of its creation.
+    // Open at the start already: no event will report its creation.
     let mut slow = fs::File::create(device.new_dir().join("slow")).unwrap();
     slow.write_all(br#"{"topic":"slow","#).unwrap();
     device.start_as(as_nobody(&device, &sandbox));

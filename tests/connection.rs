@@ -731,7 +731,7 @@ fn a_birth_message_is_the_first_of_each_first_connection() {
     }
 }
 
-/// MQTT 3.1.1 has no word for it: each connection ends over the birth message.
+/// MQTT 3.1.1 has no answer for it: each connection ends over the birth message.
 #[test]
 fn a_birth_message_that_ends_connections_is_named_and_costs_no_message() {
     let sandbox = sandbox();

@@ -20,7 +20,7 @@ use serde_json::json;
 /// Less than a disk that hangs here takes for one call.
 const SOON: Duration = Duration::from_secs(10);
 
-/// Whether strace can be used; a word about it where it cannot.
+/// Whether strace can be used; a line about it where it cannot.
 fn can_trace() -> bool {
     let works = Command::new("strace")
         .args(["-o", "/dev/null", "true"])

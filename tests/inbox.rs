@@ -699,7 +699,7 @@ fn the_kernel_has_synced_everything_before_the_acknowledgement_is_written() {
     assert_eq!(all(), expect);
 }
 
-/// A shell, or a word that it is not there.
+/// A shell, or a line that it is not there.
 fn shell(name: &str) -> Option<Command> {
     let works = Command::new(name)
         .arg(if name == "busybox" { "true" } else { "-c" })

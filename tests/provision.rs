@@ -1,5 +1,5 @@
-//! Fleet provisioning (manual, FLEET PROVISIONING): a device is born, gets new certificates while it
-//! works, and survives a power cut at any step of it.
+//! Fleet provisioning (manual, FLEET PROVISIONING): a device gets its first certificate, and new
+//! ones while it works, and survives a power cut at any step of it.
 
 mod common;
 
@@ -485,7 +485,7 @@ fn a_kill_at_any_step_of_the_birth_is_survived() {
                 "{name:<32} {count}{}",
                 if hit { "" } else { " (over too soon)" }
             );
-            // Once it was staged it is gone on with, unless the cloud's answer was lost on its way
+            // Once it was staged it is continued, unless the cloud's answer was lost on its way
             // and there is an outfile that needs it.
             let staged = index >= at("it is staged");
             assert!(

@@ -216,7 +216,8 @@ fn many_denied_messages_in_front_hold_up_the_good_ones_for_seconds_only_on_mqtt_
     assert_eq!(connections(&sandbox), 1);
 }
 
-/// With MQTT 3.1.1 the cloud drops what is too much without a word, and each such message costs a minute.
+/// With MQTT 3.1.1 the cloud drops what is too much without an answer, and each such message costs
+/// a minute.
 #[test]
 fn a_backlog_is_published_at_the_pace_that_the_broker_takes() {
     for version in ["5", "3.1.1"] {

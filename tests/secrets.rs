@@ -1,4 +1,5 @@
-//! Files of keys and certificates that are wrong: told in words that help, and without a word of a key.
+//! Files of keys and certificates that are wrong: reported in words that help, and without any part
+//! of a key.
 
 mod common;
 

@@ -73,7 +73,7 @@ fn wait_for_state(shadow: &Shadow, reported: Value, desired: Value) {
     assert!(there, "{:?}", shadow.document());
 }
 
-/// An ephemeral service `todo` that writes down what it is told.
+/// An ephemeral service `todo` that writes down what it is notified of.
 fn commands(device: &mut Device) {
     let log = device.path("todo.notified");
     let notify = format!("cat >> {log}; echo >> {log}", log = log.display());

@@ -1,5 +1,6 @@
-//! The service directory `runit/chariotd`, as it is shipped, under a real supervisor: runit's programs, the same with
-//! BusyBox's shell and applets, and BusyBox alone. What is not installed is skipped with a word about it.
+//! The service directory `runit/chariotd`, as it is shipped, under a real supervisor: runit's
+//! programs, the same with BusyBox's shell and applets, and BusyBox alone. What is not installed is
+//! skipped with a line about it.
 
 mod common;
 
@@ -208,7 +209,7 @@ fn check_tells_whether_the_daemon_is_ready_where_there_is_a_file_of_events(tools
     let ready = fs::read_to_string(&events).expect("events");
     kill(service.pid(), Signal::SIGKILL).expect("it runs");
     service.wait_for_log("was killed by signal 9");
-    // What a process of another time has told does not count.
+    // What a process of another time has written does not count.
     sandbox.pause();
     fs::write(&events, ready).expect("events");
     assert!(!service.sv(&["-w", "2", "restart"]));

@@ -17,7 +17,7 @@ const TOKEN: &str = "AQGAAXx5gWsVerySecretIndeed0123456789";
 
 /// Waits for its end, as a proxy that serves a tunnel.
 const SERVES: &str = "exec sleep 300";
-/// Ends neither by itself nor when it is told to, and has a child.
+/// Ends neither by itself nor when it is asked to, and has a child.
 const STUBBORN: &str = "trap '' TERM; sleep 300 & echo $! > \"$0.child\"; while :; do wait; done";
 
 /// A device with a local proxy that records each of its starts.

@@ -37,8 +37,8 @@ pub struct Certificate {
     pub key_file: PathBuf,
     /// `None`: the file is not what it should be, which shows when it is used.
     pub validity: Option<Validity>,
-    /// From when it is valid, which tells the newer from the older; the file's time where that
-    /// cannot be read.
+    /// From when it is valid, which distinguishes the newer from the older; the file's time where
+    /// that cannot be read.
     valid_from: SystemTime,
 }
 

@@ -1,6 +1,6 @@
-//! A certificate on its way into the store. It is put together in `.provisioning/`, whole before it is
-//! seen, and becomes the directory `ID/` by one rename; `state.json` in it tells what is still to be
-//! done, so that a power cut at any step is gone on from.
+//! A certificate on its way into the store. It is put together in `.provisioning/`, whole before it
+//! is seen, and becomes the directory `ID/` by one rename; `state.json` in it says what is still to
+//! be done, so that the next start continues after a power cut at any step.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -199,7 +199,7 @@ impl Staged {
         self.created
     }
 
-    /// How long ago it was made. `None`: the clock cannot tell.
+    /// How long ago it was made. `None`: the clock cannot say.
     pub fn age(&self, now: SystemTime) -> Option<Duration> {
         now.duration_since(self.created).ok()
     }
@@ -261,7 +261,7 @@ impl Staged {
         self.unfinished = true;
     }
 
-    /// Everything is done: nothing is left to be gone on from.
+    /// Everything is done: nothing is left to be continued.
     pub fn finish(&self) -> Result<()> {
         if self.unfinished {
             return Ok(());

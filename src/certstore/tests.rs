@@ -32,7 +32,7 @@ fn certificates_are_listed_newest_first() {
     let (_dir, store) = store(&["new", "middle", "old"]);
     let contents = store.contents().unwrap();
     assert_eq!(ids(&contents.certificates), ["new", "middle", "old"]);
-    // They are empty here, which is told.
+    // They are empty here, which is reported.
     assert_eq!(contents.problems.len(), 3, "{:?}", contents.problems);
     let told = |one: &String| one.contains("is empty; so nobody is warned");
     assert!(

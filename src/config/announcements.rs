@@ -1,4 +1,4 @@
-//! What the broker tells others about this device: that it is there, and that it is gone.
+//! What the broker publishes about this device: that it is there, and that it is gone.
 
 use super::problems::Problems;
 use crate::cli::Cli;

@@ -1,5 +1,5 @@
 //! From the command line to a configuration in which everything is typed, resolved and known to be
-//! possible. All usage errors come from here, and all of them are told at once.
+//! possible. All usage errors come from here, and all of them are reported at once.
 
 mod announcements;
 mod directories;

@@ -1,4 +1,4 @@
-//! What is wrong with a command line: collected, so that all of it is told at once.
+//! What is wrong with a command line: collected, so that all of it is reported at once.
 
 use std::path::PathBuf;
 

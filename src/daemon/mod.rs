@@ -38,7 +38,7 @@ use hangups::Hangups;
 use renew::{RenewalEvent, Renewer};
 use signals::{SignalRequest, Signals};
 
-/// For acknowledgements of what is in flight when the daemon is told to stop.
+/// For acknowledgements of what is in flight when the daemon is asked to stop.
 const DRAIN: Duration = Duration::from_secs(1);
 /// For that and DISCONNECT together.
 const DISCONNECT_LIMIT: Duration = Duration::from_millis(1400);
@@ -160,7 +160,8 @@ async fn supervise(config: &Config, supervisor: &Supervisor) -> Result<Exit, Exi
     supervisor.stopping();
     let until = now() + LEAVE;
     leave(&exit, &mqtt, tasks, session).await;
-    // What was acknowledged is removed, or it would be sent again; and those who watch are told.
+    // What was acknowledged is removed, or it would be sent again; and those who watch are
+    // notified.
     let left = until.saturating_duration_since(now()).max(LEAST);
     let told = async {
         if let Some(reports) = reports {
@@ -206,7 +207,7 @@ fn connection(config: &Config, endpoint: Endpoint) -> mqtt::ConnectionOptions {
 /// Everything that runs beside the session.
 struct Tasks {
     publishers: JoinSet<publish::PublisherEnd>,
-    /// Tells the publishers to finish what is on its way.
+    /// Asks the publishers to finish what is on its way.
     stop: watch::Sender<bool>,
     /// Shadows, subscriptions, tunnels and commands: they end only with a fault, or because
     /// the session has ended.
@@ -323,7 +324,7 @@ async fn leave(exit: &Exit, mqtt: &Mqtt, mut tasks: Tasks, session: JoinHandle<S
     tasks.publishers.abort_all();
     session.abort();
     if !session.is_finished() {
-        // What becomes of its connection is told when it has ended.
+        // What becomes of its connection is reported when it has ended.
         let _ = session.await;
     }
 }

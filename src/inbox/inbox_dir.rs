@@ -16,11 +16,11 @@ use crate::spool::stamps::Stamps;
 use crate::spool::watch::{DirEvent, Watch};
 use crate::waits::or_pending;
 
-/// Some file systems do not tell when files are removed: look every few minutes.
+/// Some file systems do not report when files are removed: look every few minutes.
 const SAFETY_SCAN: Duration = Duration::from_secs(300);
 /// Without a watch the scan is all there is.
 const SCAN_WITHOUT_WATCH: Duration = Duration::from_secs(5);
-/// No event tells that another directory stands in the place of this one.
+/// No event shows that another directory stands in the place of this one.
 const LOOK: Duration = Duration::from_secs(10);
 
 pub struct InboxDir {
@@ -32,7 +32,7 @@ pub struct InboxDir {
     look_due: Instant,
     /// The message that left last. If it was the newest, its header goes when there is a newer one.
     last_left: Option<Name>,
-    /// There was no room, which was told.
+    /// There was no room, which was logged.
     full: bool,
 }
 
@@ -72,8 +72,8 @@ impl InboxDir {
         self.deposit.dir()
     }
 
-    /// Whether there is room for `files` more messages, of so many bytes together. That there is none
-    /// is told once.
+    /// Whether there is room for `files` more messages, of so many bytes together. That there is
+    /// none is logged once.
     pub fn fits(&mut self, files: usize, bytes: u64) -> bool {
         let fits = self.room.fits(files, bytes);
         let dir = self.deposit.dir().display();
@@ -115,7 +115,8 @@ impl InboxDir {
         }
     }
 
-    /// Waits for something that [`InboxDir::noticed`] is to be told. May be dropped while it waits.
+    /// Waits for something that [`InboxDir::noticed`] is to be given. May be dropped while it
+    /// waits.
     pub async fn notice(&mut self) -> InboxNotice {
         tokio::select! {
             events = or_pending(self.watch.as_mut().map(Watch::next)) => InboxNotice::Events(events),

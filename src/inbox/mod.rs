@@ -212,7 +212,7 @@ impl Inbox {
 }
 
 /// Takes the next message in hand. When there are some in hand already, others wait in the mailbox,
-/// and news is that the broker delivers some again. `false` when the session has ended.
+/// and an event is that the broker delivers some again. `false` when the session has ended.
 async fn news(messages: &mut Durable, in_hand: &mut VecDeque<Received>) -> bool {
     if !in_hand.is_empty() {
         messages.repeated().await;

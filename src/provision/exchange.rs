@@ -1,5 +1,6 @@
 //! Requests to the cloud's provisioning service and their answers (AWS IoT developer guide, Fleet
-//! provisioning MQTT API): one request at a time, because answers carry nothing to tell them apart.
+//! provisioning MQTT API): one request at a time, because answers carry nothing to distinguish
+//! them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Why provisioning did not come to its end.
+//! Why provisioning failed.
 
 use std::fmt;
 

@@ -59,7 +59,7 @@ pub struct Provisioning {
 /// certificate is in the store and preferred; the caller then says [`Staged::finish`].
 ///
 /// # Errors
-/// The store is as before, apart from a certificate that waits to be gone on with.
+/// The store is as before, apart from a certificate that waits to be continued.
 pub async fn provision(job: &Provisioning) -> Result<Staged, ProvisioningError> {
     let mut staged = match resumable(job) {
         Some(staged) => staged,
@@ -227,7 +227,7 @@ async fn try_out(job: &Provisioning, staged: &Staged) -> Result<(), Provisioning
 /// What is left to be done for a certificate that was brought in. May be repeated.
 ///
 /// # Errors
-/// It is gone on with at the next start.
+/// It is continued at the next start.
 pub async fn complete(
     settings: &Settings,
     store: &Certstore,
@@ -385,7 +385,7 @@ pub fn rotate_claim(settings: &Settings) {
     }
 }
 
-/// What provisioning would stumble over. Changes nothing on disk.
+/// What would make provisioning fail. Changes nothing on disk.
 pub fn problems(settings: &Settings) -> Vec<String> {
     let store = Certstore::new(&settings.claimstore);
     let mut problems = match store.contents() {

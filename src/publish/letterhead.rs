@@ -26,7 +26,7 @@ pub enum Letterhead {
     Generator(PathBuf),
 }
 
-/// What a command is told of the message.
+/// What a command learns of the message.
 pub struct About<'a> {
     pub name: &'a Name,
     pub modified: SystemTime,

@@ -28,7 +28,7 @@ pub struct MessagesOptions {
 }
 
 impl MessagesOptions {
-    /// What a start would stumble over. Changes nothing on disk.
+    /// What would make a start fail. Changes nothing on disk.
     pub fn problems(&self) -> Vec<String> {
         let letterhead = self.letterhead.as_ref().map_or(Ok(()), Letterhead::check);
         [layout::check(&self.dir), letterhead]

@@ -24,7 +24,7 @@ use crate::waits::or_pending;
 pub enum PublisherEnd {
     /// The window of this directory was full without any acknowledgement for too long.
     Jammed(PathBuf),
-    /// It was told to stop, and everything that was on its way has been answered.
+    /// It was asked to stop, and everything that was on its way has been answered.
     Drained,
 }
 
@@ -65,8 +65,8 @@ impl Publisher {
         })
     }
 
-    /// Publishes until the directory is jammed, or, once told to stop, until what is on its way has been
-    /// answered. Dropping the future at any moment loses nothing.
+    /// Publishes until the directory is jammed, or, once asked to stop, until what is on its way
+    /// has been answered. Dropping the future at any moment loses nothing.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> PublisherEnd {
         self.link_changed();
         loop {

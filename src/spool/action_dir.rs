@@ -23,7 +23,7 @@ use super::worker::{OpenReply, Worker, WorkerEvent, WorkerRequest};
 use crate::clock::now;
 use crate::log_throttle::LogThrottle;
 
-/// News that may wait. The thread waits when there are more.
+/// Notices that may wait. The thread waits when there are more.
 const NEWS: usize = 64;
 /// Nothing is handed out while so many files wait to leave.
 const MOST_LEAVING: usize = 64;
@@ -109,7 +109,8 @@ impl ActionDir {
         &self.dir
     }
 
-    /// Waits for something that [`ActionDir::noticed`] is to be told. May be dropped while it waits.
+    /// Waits for something that [`ActionDir::noticed`] is to be given. May be dropped while it
+    /// waits.
     pub async fn notice(&mut self) -> Notice {
         if !self.to_open.is_empty() {
             // Whoever can take another one does it now. Those that are opened together are sent together,
@@ -178,7 +179,7 @@ impl ActionDir {
 
     fn arrived(&mut self, name: Name, facts: Facts) {
         if !self.queue.arrived(name.clone(), facts) {
-            // The thread tells no more than there is room for.
+            // The thread reports no more than there is room for.
             error!("there is no room for '{name}', it waits for the next start");
         }
     }
@@ -322,7 +323,8 @@ impl ActionDir {
         }
     }
 
-    /// A broker that refuses one message often refuses many: the same reason is told at 1, 2, 4, ...
+    /// A broker that refuses one message often refuses many: the same reason is logged at 1, 2, 4,
+    /// ...
     fn refused(&mut self, name: &Name, pause: Duration, reason: &str) {
         let again = self.refusals.again(Level::Warn, reason);
         let times = if again.count > 1 {
@@ -342,7 +344,7 @@ impl ActionDir {
         self.order(order);
     }
 
-    /// Trouble hits many requests many times: each cause is told once, and then counted.
+    /// An error hits many requests many times: each cause is logged once, and then counted.
     fn postponed(&mut self, name: &Name, pause: Duration, reason: String) {
         let (level, times) = match self.troubles.postponed(name, &reason) {
             Some(1) => (Level::Warn, String::new()),

@@ -53,7 +53,7 @@ async fn a_file_that_is_written_again_while_it_is_in_flight_is_a_request_again()
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
         let (name, opened, contents) = next(&mut action_dir).await;
         assert_eq!(contents, first.as_bytes());
-        // Neither its size nor its time tells.
+        // Neither its size nor its time shows it.
         let again = fs::File::options().write(true).open(&path).unwrap();
         std::os::unix::fs::FileExt::write_all_at(&again, second.as_bytes(), 0).unwrap();
         again.set_modified(modified).unwrap();

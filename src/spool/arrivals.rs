@@ -1,5 +1,5 @@
-//! What the thread of an action directory knows of the names in `new/`: which are to be looked at, which
-//! were told, and which of those were written again since they were opened.
+//! What the thread of an action directory knows of the names in `new/`: which are to be looked at,
+//! which were reported, and which of those were written again since they were opened.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,8 +10,8 @@ pub struct Arrivals {
     pub intake: Intake,
     /// Names that are complete, to be looked at.
     pub found: VecDeque<Name>,
-    /// Told, and not gone since: a scan need not look at them again. Whether a writer has closed it since
-    /// it was opened.
+    /// Reported, and not gone since: a scan need not look at them again. Whether a writer has
+    /// closed it since it was opened.
     pub told: HashMap<Name, bool>,
 }
 

@@ -1,4 +1,4 @@
-//! Which files some process has open for writing, as far as `/proc` tells this user. Only asked for
+//! Which files some process has open for writing, as far as `/proc` shows this user. Only asked for
 //! files of which no event has said that their writer closed them.
 
 use std::collections::{HashMap, HashSet};

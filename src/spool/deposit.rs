@@ -103,7 +103,7 @@ impl Deposit {
     }
 
     /// The messages in `new/`. `stamps` learns of all names there, so that none is given out twice;
-    /// headers without a message are removed, but for the newest: it tells the next run where to go
+    /// headers without a message are removed, but for the newest: it shows the next run where to go
     /// on.
     pub fn inventory(&self, stamps: &mut Stamps) -> io::Result<Inventory> {
         let mut inventory = Inventory::default();

@@ -24,7 +24,7 @@ pub struct Working(mpsc::Receiver<Infallible>);
 
 impl Disks {
     pub fn new() -> (Disks, Working) {
-        // Nothing is ever sent: that all senders are gone is the news.
+        // Nothing is ever sent: that all senders are gone is the signal.
         let (alive, working) = mpsc::channel(1);
         (Disks(alive), Working(working))
     }

@@ -24,7 +24,7 @@ const SCAN_WITHOUT_WATCH: Duration = Duration::from_secs(5);
 /// Scans take no more than this part of the time: 5 %.
 const COST: u32 = 20;
 /// Hard links and files written in place look alike at first. A writer that closes its file within
-/// this time has told by then.
+/// this time has reported it by then.
 const DOUBT: Duration = Duration::from_millis(200);
 /// A file whose writers cannot be seen must have rested for this long.
 const REST: Duration = Duration::from_secs(3);
@@ -51,12 +51,12 @@ pub struct Intake {
     watch: Option<Watch>,
     doubtful: HashSet<Name>,
     doubt_until: Option<Instant>,
-    /// Files of which `/proc` cannot tell whether they are being written, as they looked last time.
+    /// Files of which `/proc` cannot say whether they are being written, as they looked last time.
     unsure: HashMap<Name, (FileStamp, Instant)>,
     scan_due: Instant,
     /// No scan begins before: the last one took long.
     scan_from: Instant,
-    /// The last scan failed, which was told.
+    /// The last scan failed, which was logged.
     scan_failed: bool,
 }
 
@@ -121,7 +121,7 @@ impl Intake {
         }
     }
 
-    /// What has happened until now and was not told yet, without waiting.
+    /// What has happened until now and was not reported yet, without waiting.
     pub fn pending(&mut self) -> Ready {
         let events = match &mut self.watch {
             None => return Ready::default(),

@@ -67,7 +67,7 @@ impl Jam {
         Some(self.again.map_or(due, |again| again.max(due)))
     }
 
-    /// Whether it has been too long. Answers that have come must have been told before.
+    /// Whether it has been too long. Answers that have come must have been passed on before.
     pub fn look(&mut self, now: Instant) -> bool {
         let Some(due) = self.deadline().filter(|due| *due <= now) else {
             return false;

@@ -17,12 +17,12 @@ const OF_INBOX: [&str; 2] = ["tmp", "new"];
 /// Where a file is looked at before it is removed. Hidden, for it is nobody else's business.
 pub const REMOVING: &str = ".removing";
 
-/// What [`make_directories`] would stumble over, without changing anything.
+/// What would make [`make_directories`] fail, without changing anything.
 pub fn check(dir: &Path) -> Result<()> {
     check_parts(dir, &SUBDIRECTORIES)
 }
 
-/// What [`make_inbox`] would stumble over, without changing anything.
+/// What would make [`make_inbox`] fail, without changing anything.
 pub fn check_inbox(dir: &Path) -> Result<()> {
     check_parts(dir, &OF_INBOX)
 }

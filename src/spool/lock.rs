@@ -20,8 +20,8 @@ const STEP: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held for its drop")] Flock<File>);
 
-/// Locks `part`, a directory, for the directory `whole`. Waits for a short time. `None`, with a word
-/// about it, where the file system has no locks.
+/// Locks `part`, a directory, for the directory `whole`. Waits for a short time. `None`, with a
+/// line about it, where the file system has no locks.
 ///
 /// # Errors
 /// Another process has it.
@@ -52,7 +52,7 @@ pub fn take(part: &Path, whole: &Path) -> Result<Option<Lock>> {
     );
 }
 
-/// Who has the lock on this inode, as far as the kernel tells.
+/// Who has the lock on this inode, as far as the kernel shows.
 fn holder(inode: u64) -> String {
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
     match locks.lines().find_map(|line| holder_in(line, inode)) {

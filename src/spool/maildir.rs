@@ -92,7 +92,7 @@ impl Maildir {
         make_directories(&self.dir).map(drop)
     }
 
-    /// Whether anything stands in `new/` under this name, as far as can be told.
+    /// Whether anything stands in `new/` under this name, as far as can be seen.
     pub fn holds(&self, name: &Name) -> bool {
         let gone = |error: io::Error| error.kind() == ErrorKind::NotFound;
         !fs::symlink_metadata(self.new_dir().join(name)).is_err_and(gone)

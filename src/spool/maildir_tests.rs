@@ -291,7 +291,7 @@ fn a_missing_directory_is_told_and_a_file_in_its_place_too() {
     );
 }
 
-/// Writes the file in place so that neither its size nor its times tell.
+/// Writes the file in place so that neither its size nor its times show it.
 fn rewrite(dir: &TempDir, path: &str, text: &str) {
     let path = dir.path().join(path);
     let modified = fs::metadata(&path).unwrap().modified().unwrap();

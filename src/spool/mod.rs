@@ -72,8 +72,8 @@ impl fmt::Display for Name {
     }
 }
 
-/// Tells one file from another of the same name. Valid as a comparison only while the first is
-/// known to exist, for instance because it is open: inode numbers are used again.
+/// Distinguishes one file from another of the same name. Valid as a comparison only while the first
+/// is known to exist, for instance because it is open: inode numbers are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub device: u64,

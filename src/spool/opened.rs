@@ -1,4 +1,5 @@
-//! A request that is open for reading, and how its file is told from another one of the same name.
+//! A request that is open for reading, and how its file is distinguished from another one of the
+//! same name.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hasher};
@@ -60,7 +61,7 @@ impl HeldFile {
 #[derive(Debug)]
 pub enum OpenError {
     Vanished,
-    /// Not a request: skipped without a word.
+    /// Not a request: skipped without a line in the log.
     Directory,
     /// Belongs into `failed/`. The identity is that of the file that was looked at.
     Refused {
@@ -115,7 +116,7 @@ impl Opened {
 
     fn bytes(&self) -> io::Result<Vec<u8>> {
         let size = usize::try_from(self.identity.size).unwrap_or(usize::MAX);
-        // One more than there should be tells of growth.
+        // One more than there should be shows growth.
         let mut contents = vec![0; size.min(LARGEST) + 1];
         let mut filled = 0;
         loop {

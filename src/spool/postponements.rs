@@ -1,11 +1,11 @@
-//! Pure: which postponements of requests are worth a line. One cause may hit many requests, many times,
-//! in turn with others: each is told once and then counted.
+//! Pure: which postponements of requests are worth a line. One cause may hit many requests, many
+//! times, in turn with others: each is logged once and then counted.
 
 use std::collections::BTreeMap;
 
 use super::Name;
 
-/// Causes that are known at one time. With more, all are told again.
+/// Causes that are known at one time. With more, all are logged again.
 const MOST: usize = 32;
 
 /// The causes for which requests of one directory were postponed.

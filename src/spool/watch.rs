@@ -1,5 +1,5 @@
-//! Tells when files arrive in a directory, or when they leave one. Arrivals may be told twice, never
-//! half-written.
+//! Reports when files arrive in a directory, or when they leave one. Arrivals may be reported
+//! twice, never half-written.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -24,7 +24,7 @@ pub enum DirEvent {
     Created(Name),
     /// Deleted, or renamed to elsewhere.
     Gone(Name),
-    /// Events were lost, or the directory itself went away: only a scan tells what is there.
+    /// Events were lost, or the directory itself went away: only a scan shows what is there.
     Lost,
 }
 

@@ -1,5 +1,5 @@
-//! The thread of one action directory: everything that may wait for the disk. It carries out orders,
-//! one after the other, and tells what it finds. What is to be done is decided elsewhere.
+//! The thread of one action directory: everything that may wait for the disk. It carries out
+//! orders, one after the other, and reports what it finds. What is to be done is decided elsewhere.
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -21,12 +21,13 @@ use super::scan;
 use super::{Identity, Name};
 use crate::clock::{now, reached};
 
-/// Names that are told, and not gone since. Those that have just gone may still be in the queue.
+/// Names that are reported, and not gone since. Those that have just gone may still be in the
+/// queue.
 const MOST_TOLD: usize = MOST_NAMES - 1024;
 /// Files that are looked at before the next orders are carried out.
 const AT_A_TIME: usize = 64;
-/// No event tells that something was mounted over the directory, or that it was moved together with its
-/// parent. A look is cheap, and still rare enough for a device that sleeps.
+/// No event shows that something was mounted over the directory, or that it was moved together with
+/// its parent. A look is cheap, and still rare enough for a device that sleeps.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// Where an opened file goes, with its contents.
@@ -53,7 +54,7 @@ pub enum WorkerRequest {
 #[derive(Debug)]
 pub enum WorkerEvent {
     Found(Vec<(Name, Facts)>),
-    /// A scan has come to its end, and all that it has found was told.
+    /// A scan has ended, and all that it has found was reported.
     Scanned,
     Checked {
         name: Name,
@@ -81,9 +82,9 @@ pub struct Worker {
     arrivals: Arrivals,
     facts: fn(&mut Opened) -> Facts,
     order: ByWhat,
-    /// The end of what a scan has found is still to be told.
+    /// The end of what a scan has found is still to be reported.
     scanning: bool,
-    /// Could be neither removed nor moved: not told again while these very files are there.
+    /// Could be neither removed nor moved: not reported again while these very files are there.
     stuck: HashMap<Name, Identity>,
     /// When to look whether the directory is another one.
     look_due: Instant,

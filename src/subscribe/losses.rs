@@ -1,4 +1,5 @@
-//! What is told of messages that were not handled: the first of its kind at once, and then a count.
+//! What is logged of messages that were not handled: the first of its kind at once, and then a
+//! count.
 
 use log::{Level, info, log};
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `listener` | the task of one option |
 //! | `backlog` | the messages that wait (pure) |
-//! | `losses` | what is told of messages that were not handled |
+//! | `losses` | what is logged of messages that were not handled |
 //! | `write` | a message into a FIFO, a device or a file |
 
 mod backlog;
@@ -32,7 +32,7 @@ pub enum Handling {
 }
 
 impl HandlerOptions {
-    /// What a start would stumble over. A path that is missing may be made later, and is none.
+    /// What would make a start fail. A path that is missing may be made later, and is no problem.
     pub fn problems(&self) -> Vec<String> {
         match &self.handling {
             Handling::Write(path) if path.is_dir() => {

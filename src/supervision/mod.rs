@@ -3,8 +3,8 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `reporter` | the task that hears of everything and waits for nobody |
-//! | `told` | an event as a line and as variables (pure) |
+//! | `reporter` | the task that receives every event and waits for nobody |
+//! | `event_record` | an event as a line and as variables (pure) |
 //! | `event_log`, `append` | the file of events |
 //! | `hook` | the command for each event |
 //! | `supervisor` | readiness and signs of life, for s6 and systemd |
@@ -22,7 +22,7 @@ use std::path::PathBuf;
 pub use reporter::{Reporter, Reports};
 pub use supervisor::Supervisor;
 
-/// Who is told, and how.
+/// Who is notified, and how.
 #[derive(Clone, Debug, Default)]
 pub struct SupervisionOptions {
     /// The file of events.
@@ -34,7 +34,7 @@ pub struct SupervisionOptions {
 }
 
 impl SupervisionOptions {
-    /// What a start would stumble over. Nothing is made.
+    /// What would make a start fail. Nothing is made.
     pub fn problems(&self) -> Vec<String> {
         let problem = |path: &PathBuf| {
             let shown = path.display();

@@ -1,4 +1,4 @@
-//! The task that hears of everything that happens to the connection. It waits for nobody: lines and
+//! The task that receives everything that happens to the connection. It waits for nobody: lines and
 //! commands have queues of their own, so that the session's is always empty.
 
 use std::time::{Duration, SystemTime};
@@ -16,11 +16,11 @@ use crate::clock::{now, reached};
 use crate::mqtt::EventReceiver;
 use crate::waits::or_pending;
 
-/// For what is still to be told when the daemon ends. Together with the DISCONNECT it is
+/// For what is still to be reported when the daemon ends. Together with the DISCONNECT it is
 /// less than the 2 s that a stop may take.
 const FAREWELL: Duration = Duration::from_millis(600);
 
-/// Tells the file, the command and the supervisor.
+/// Passes events to the file, the command and the supervisor.
 pub struct Reporter {
     receiver: EventReceiver,
     supervisor: Supervisor,
@@ -28,7 +28,7 @@ pub struct Reporter {
     hook: Option<Hook>,
     missed: u64,
     ready: bool,
-    /// The supervisor is being told that it is.
+    /// The supervisor is being notified that it is.
     telling: JoinSet<()>,
 }
 
@@ -60,7 +60,7 @@ impl Reporter {
         })
     }
 
-    /// Begins to tell. Must be called within the runtime.
+    /// Begins to report. Must be called within the runtime.
     pub fn start(self) -> Reports {
         let (stopped, why) = oneshot::channel();
         let task = tokio::spawn(self.run(why));
@@ -139,7 +139,7 @@ impl Reporter {
 }
 
 impl Reports {
-    /// Tells as the last thing that the daemon ends, and waits a little until that has arrived. A
+    /// Reports as the last thing that the daemon ends, and waits a little until that has arrived. A
     /// command that runs longer is left alone.
     pub async fn stopped(self, reason: String) {
         // An error means that the task has ended already.

@@ -1,4 +1,4 @@
-//! What the supervisor is told: ready, alive, stopping. To s6 and its kind with a newline on a file
+//! What the supervisor learns: ready, alive, stopping. To s6 and its kind with a newline on a file
 //! descriptor, to systemd with datagrams. Nothing here blocks.
 
 use std::env;
@@ -52,7 +52,7 @@ impl Supervisor {
                 format!("--notify-fd={fd}: the supervisor has not opened this descriptor")
             })?;
         }
-        // A supervisor that cannot be told is no reason not to work.
+        // A supervisor that cannot be notified is no reason not to work.
         let systemd = env::var_os(SUPERVISION[0]).and_then(|socket| {
             Systemd::at(&socket)
                 .inspect_err(|error| warn!("NOTIFY_SOCKET cannot be used: {error:#}"))
@@ -62,7 +62,7 @@ impl Supervisor {
         Ok(Supervisor { fd, systemd })
     }
 
-    /// Whether there is anybody to tell.
+    /// Whether there is anybody to notify.
     pub fn listens(&self) -> bool {
         self.fd.is_some() || self.systemd.is_some()
     }

@@ -1,5 +1,5 @@
-//! The task of one thing's tunnel: hears what the cloud asks for, and starts and ends the local proxy.
-//! Which proxy is to run is decided by [`Slot`].
+//! The task of one thing's tunnel: receives what the cloud asks for, and starts and ends the local
+//! proxy. Which proxy is to run is decided by [`Slot`].
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `agent` | the task of one thing |
-//! | `slot` | which proxy is to run, and when the old one has to go (pure) |
+//! | `state` | which proxy is to run, and when the old one has to go (pure) |
 //! | `request` | what is asked for, and what is asked wrongly (pure) |
 //! | `proxy` | the process |
 //! | `commands` | the commands `open-tunnel` and `close-tunnel` |
@@ -38,7 +38,7 @@ pub struct TunnelOptions {
 }
 
 impl TunnelOptions {
-    /// What a start would stumble over. The proxy is looked at, not run.
+    /// What would make a start fail. The proxy is looked at, not run.
     pub fn problems(&self) -> Vec<String> {
         let proxy = match self.proxy.components().count() {
             // A bare name is looked up when it is run.

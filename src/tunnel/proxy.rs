@@ -56,7 +56,7 @@ impl Proxy {
         })
     }
 
-    /// Tells the proxy and whatever it has started.
+    /// Signals the proxy and whatever it has started.
     pub fn signal(&self, signal: Signal) {
         process::signal(&self.child, signal);
     }

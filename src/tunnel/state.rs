@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::request::Token;
 
-/// A proxy that was told to end has this long, and is killed then.
+/// A proxy that was asked to end has this long, and is killed then.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// So many tokens are remembered: the broker may deliver a notification again.
 const REMEMBERED: usize = 16;
@@ -16,7 +16,7 @@ const REMEMBERED: usize = 16;
 pub enum ProxyAction<R> {
     /// Start a proxy for this, and say [`Slot::started`] or [`Slot::not_started`].
     Start(R),
-    /// Tell the proxy to end, and say [`Slot::ended`] when it has.
+    /// Ask the proxy to end, and say [`Slot::ended`] when it has.
     Terminate,
     /// It did not: kill it.
     Kill,
@@ -27,7 +27,7 @@ enum ProxyState {
     Closed,
     Starting,
     Open,
-    /// Told to end. `None`: killed.
+    /// Asked to end. `None`: killed.
     Ending(Option<Instant>),
 }
 
@@ -87,7 +87,7 @@ impl<R> TunnelState<R> {
         self.used.pop_back();
     }
 
-    /// The proxy has ended. Whether it was told to.
+    /// The proxy has ended. Whether it was asked to.
     pub fn ended(&mut self) -> bool {
         let told = matches!(self.state, ProxyState::Ending(_));
         self.state = ProxyState::Closed;

@@ -99,7 +99,7 @@ fn a_proxy_that_ends_by_itself_leaves_a_closed_tunnel() {
     assert_eq!((slot.next(now), slot.deadline()), (None, None));
 }
 
-/// Whatever happens in whatever order: one proxy at most, each told to end once and killed once.
+/// Whatever happens in whatever order: one proxy at most, each asked to end once and killed once.
 #[test]
 fn there_is_never_more_than_one_proxy() {
     let mut random = fastrand::Rng::with_seed(11);

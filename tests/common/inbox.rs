@@ -86,7 +86,7 @@ pub fn wait_for_acknowledgements(sandbox: &Sandbox, count: usize) {
     assert!(come.is_some(), "{count} acknowledgements come");
 }
 
-/// Takes messages out of an inbox, oldest first, until it is told to stop.
+/// Takes messages out of an inbox, oldest first, until it is asked to stop.
 pub struct Consumer {
     seen: Arc<Mutex<BTreeMap<usize, Seen>>>,
     stop: Arc<AtomicBool>,

@@ -26,7 +26,7 @@ pub struct Mosquitto {
 }
 
 impl Mosquitto {
-    /// `None`, and a word about it, where mosquitto is not installed.
+    /// `None`, and a line about it, where mosquitto is not installed.
     pub fn start() -> Option<Mosquitto> {
         let Some(program) = program() else {
             eprintln!(

@@ -8,7 +8,7 @@ use std::process::Command;
 pub struct Tmpfs(PathBuf);
 
 impl Tmpfs {
-    /// `None`, with a word about it, where this user may not mount anything.
+    /// `None`, with a line about it, where this user may not mount anything.
     pub fn mount(dir: &Path, size: &str) -> Option<Tmpfs> {
         fs::create_dir_all(dir).expect("a mount point");
         let options = format!("size={size}");

@@ -1,6 +1,6 @@
 //! Convergence: whatever happens to the connection, the answers and the process, in the end the
-//! cloud and the device hold the same, and it is what was asked for last. One seed tells one story:
-//! `CONVERGE_SEED=7` tells a single one again, `CONVERGE_SEEDS=500` tells more of them. That is the
+//! cloud and the device hold the same, and it is what was asked for last. One seed makes one story:
+//! `CONVERGE_SEED=7` runs a single one again, `CONVERGE_SEEDS=500` runs more of them. That is the
 //! full size, for a change of anything in `shadow/`: some minutes.
 
 #[path = "../common/mod.rs"]

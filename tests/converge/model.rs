@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// What the last word about each member of a key is.
+/// What the last value of each member of a key is.
 pub type Model = Map<String, Value>;
 
 pub fn merge(model: &mut Model, change: &Map<String, Value>) {
@@ -15,13 +15,13 @@ pub fn merge(model: &mut Model, change: &Map<String, Value>) {
     }
 }
 
-/// One member that several have the word about.
+/// One member that several write.
 pub fn member(name: &str, value: impl Into<Value>) -> Map<String, Value> {
     [(name.to_owned(), value.into())].into_iter().collect()
 }
 
-/// A member that wishes and update files change, and the values that may be its last: of two that
-/// came at the same time either.
+/// A member that desired values and update files change, and the values that may be its last: of
+/// two that came at the same time either.
 #[derive(Default)]
 pub struct Shared {
     pub wished: Option<u32>,

@@ -30,7 +30,7 @@ pub struct Story {
     shadow: Shadow,
     device: Device,
     updates: PathBuf,
-    /// Wished by the operator alone.
+    /// Desired by the operator alone.
     net: Model,
     /// The same, for a service whose outfile is `/dev/null`.
     null: Model,
@@ -39,14 +39,14 @@ pub struct Story {
     app: Model,
     /// Updated by files alone, without a service.
     led: Model,
-    /// Wished, and beyond `outkeys` updated by files.
+    /// Desired, and beyond `outkeys` updated by files.
     out: Model,
-    /// Wished, and edited by hand.
+    /// Desired, and edited by hand.
     hand: Model,
-    /// `m` of this key is wished and updated by files; the other members are wished.
+    /// `m` of this key is desired and updated by files; the other members are desired.
     mix: Model,
     shared: Shared,
-    /// Commands for an ephemeral service, each with a number of its own: wished, and as files.
+    /// Commands for an ephemeral service, each with a number of its own: desired, and as files.
     commands: Vec<u32>,
     command_files: Vec<u32>,
     /// What may lose a command has happened.
@@ -163,7 +163,8 @@ impl Story {
         self.wish("null", wish);
     }
 
-    /// A wish and a file for one member. One that comes when the other is done with is the last word.
+    /// A desired value and a file for one member. One that comes when the other is done with is the
+    /// last value.
     fn change_mix(&mut self) {
         let value = self.next();
         let config: Value = serde_json::from_str(&self.device.config("mix")).unwrap_or_default();
@@ -191,7 +192,7 @@ impl Story {
         }
     }
 
-    /// What is wished beyond `outkeys` has no effect.
+    /// What is desired beyond `outkeys` has no effect.
     fn change_out(&mut self) {
         let value = self.next();
         if self.rng.bool() {
@@ -206,7 +207,7 @@ impl Story {
         }
     }
 
-    /// A wish is often added to another one that is not cleared yet.
+    /// A desired value is often added to another one that is not cleared yet.
     fn command(&mut self) {
         let number = self.next();
         if self.rng.u32(0..4) == 0 {

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::common::services::THING;
 use crate::common::{Device, LONG, drop_file, sandbox, wait_for};
 
-/// What each may still send after the last wish, and in a minute after that.
+/// What each may still send after the last desired value, and in a minute after that.
 const MOST_UPDATES: usize = 20;
 
 fn updates(sandbox: &Sandbox) -> usize {

@@ -1,6 +1,6 @@
 //! SHELL files under the shells themselves: dash, bash and BusyBox read back exactly what was
 //! written and run none of it; and what this program reads is what they would have read.
-//! What is not installed is skipped with a word about it.
+//! What is not installed is skipped with a line about it.
 
 mod reading;
 mod shells;

@@ -40,7 +40,7 @@ fn what_is_read_is_what_a_shell_reads() {
     }
 }
 
-/// Assignments, comments and nonsense of few letters.
+/// Assignments, comments and random text of few letters.
 fn random_file(rng: &mut Rng) -> String {
     const PIECES: [&str; 25] = [
         "a=",

@@ -342,7 +342,7 @@ fn links_between_documents_lead_somewhere() {
     assert!(links >= 10, "the links are found: {links}");
 }
 
-/// The changelog and the decisions tell of files that may be gone.
+/// The changelog and the decisions mention files that may be gone.
 #[test]
 fn files_that_documents_name_are_there() {
     let history = ["CHANGELOG.md", "DECISIONS.md"];
