@@ -23,8 +23,8 @@ fn main() -> Result<()> {
     let sandbox = Sandbox::builder()
         .shadow_dir(dir.path().join("cloud"))
         .start()?;
-    let newborn = std::env::args().any(|argument| argument == "--provision");
-    if newborn {
+    let provision = std::env::args().any(|argument| argument == "--provision");
+    if provision {
         write_claim(&sandbox, dir.path())?;
     } else {
         sandbox
@@ -43,10 +43,12 @@ fn main() -> Result<()> {
         .desire(json!({"lamp": {"color": "green"}}));
 
     explain(&sandbox, dir.path());
-    let mut exit = run(&sandbox, dir.path(), newborn)?;
+    let mut exit = run(&sandbox, dir.path(), provision)?;
     if let Exit::Provisioned = exit {
-        println!("\nThe device is born and starts afresh, as a supervisor would let it.\n");
-        exit = run(&sandbox, dir.path(), newborn)?;
+        println!(
+            "\nThe device has its certificate and starts again, as a supervisor would let it.\n"
+        );
+        exit = run(&sandbox, dir.path(), provision)?;
     }
     match exit {
         Exit::Stopped(_) => {
@@ -58,8 +60,8 @@ fn main() -> Result<()> {
 }
 
 /// The daemon, until it ends; meanwhile prints what the cloud sees.
-fn run(sandbox: &Sandbox, dir: &Path, newborn: bool) -> Result<Exit> {
-    let config = configuration(sandbox, dir, newborn)?;
+fn run(sandbox: &Sandbox, dir: &Path, provision: bool) -> Result<Exit> {
+    let config = configuration(sandbox, dir, provision)?;
     let exit = thread::scope(|scope| {
         let device = scope.spawn(|| daemon::run(config));
         watch(sandbox, || device.is_finished());
@@ -86,12 +88,12 @@ fn write_claim(sandbox: &Sandbox, dir: &Path) -> Result<()> {
         .context("cannot write fleetprov.json")
 }
 
-fn configuration(sandbox: &Sandbox, dir: &Path, newborn: bool) -> Result<Config> {
+fn configuration(sandbox: &Sandbox, dir: &Path, provision: bool) -> Result<Config> {
     let cli = Cli {
         clientid: Some("demo-device".into()),
         cacert: Some(sandbox.pki().ca_file().display().to_string()),
         certstore: Some(dir.join("certs").display().to_string()),
-        fleetprov: newborn.then(|| dir.join("fleetprov.json").display().to_string()),
+        fleetprov: provision.then(|| dir.join("fleetprov.json").display().to_string()),
         messages: vec![dir.join("messages").display().to_string()],
         services: vec![format!("demo-thing:{}", dir.join("services").display())],
         updates: vec![format!("demo-thing:{}", dir.join("updates").display())],
@@ -161,7 +163,7 @@ fn tell(record: &Record) {
         }
         Event::Provisioning(event) => println!("cloud: {event}"),
         Event::Connect { .. } => println!("cloud: a device connects"),
-        Event::DisconnectReceived { .. } => println!("cloud: the device says goodbye"),
+        Event::DisconnectReceived { .. } => println!("cloud: the device says disconnect"),
         _ => {}
     }
 }

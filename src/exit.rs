@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_lost_link_rotates_the_certificate_and_only_a_stop_says_goodbye() {
+    fn only_a_lost_link_rotates_the_certificate_and_only_a_stop_sends_disconnect() {
         let table = [
             (Exit::Stopped("SIGTERM"), 0, false, true),
             (Exit::Provisioned, 0, false, true),

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_failure_is_told_once_and_then_counted() {
+    fn the_same_failure_is_reported_once_and_then_counted() {
         let mut repeats = LogThrottle::default();
         let told: Vec<u32> = (0..20)
             .map(|_| repeats.count("tcp: refused"))

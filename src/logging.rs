@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_dropped_counted_and_told() {
+    fn what_does_not_fit_is_dropped_counted_and_logged() {
         let (orders, to_do) = sync_channel(3);
         let dropped = Arc::new(AtomicU64::new(0));
         let mut pipe = Pipe {

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_with_its_status() {
+    async fn a_failure_is_reported_with_its_status() {
         assert!(error("exit 3", LIMIT).await.contains("exit status: 3"));
         let missing = program(Path::new("/nonexistent/x"), LIMIT)
             .output(10)

@@ -424,7 +424,7 @@ fn a_missing_new_is_made_again_while_it_runs() {
 }
 
 #[test]
-fn a_new_that_is_no_directory_is_told_at_the_start() {
+fn a_new_that_is_no_directory_is_reported_at_the_start() {
     let sandbox = sandbox();
     let mut device = Device::new(&sandbox);
     fs::write(device.new_dir(), "a file").unwrap();
@@ -433,7 +433,7 @@ fn a_new_that_is_no_directory_is_told_at_the_start() {
 }
 
 #[test]
-fn a_messages_directory_that_is_not_there_is_told_at_the_start() {
+fn a_messages_directory_that_is_not_there_is_reported_at_the_start() {
     let sandbox = sandbox();
     let mut device = Device::new(&sandbox);
     device.option("--messages", device.path("absent").display());
@@ -599,7 +599,7 @@ fn a_certificate_of_an_unknown_ca_is_named_as_that() {
 }
 
 #[test]
-fn a_revoked_certificate_is_told() {
+fn a_revoked_certificate_is_reported() {
     let sandbox = sandbox();
     let mut device = Device::bare(sandbox.pki());
     let issued = sandbox
@@ -626,7 +626,7 @@ fn a_wrong_root_ca_is_named_as_that() {
 }
 
 #[test]
-fn a_wrong_server_certificate_is_told_apart() {
+fn a_wrong_server_certificate_has_a_reason_of_its_own() {
     for (certificate, part) in [
         (
             ServerCertificate::Expired,

@@ -367,7 +367,7 @@ fn fails_with(faults: Vec<Fault>, class: &str) {
 }
 
 #[test]
-fn each_kind_of_failure_is_told_by_its_class() {
+fn each_kind_of_failure_is_logged_with_its_class() {
     fails_with(
         vec![Fault::always(When::Always, What::RefuseConnection)],
         "tls: closed during the TLS handshake",
@@ -383,7 +383,7 @@ fn each_kind_of_failure_is_told_by_its_class() {
 }
 
 #[test]
-fn a_refused_connect_is_told_on_mqtt_3_1_1_too() {
+fn a_refused_connect_is_reported_on_mqtt_3_1_1_too() {
     for (code, part) in [
         (5, "NotAuthorized"),
         (3, "ServiceUnavailable"),
@@ -420,7 +420,7 @@ fn a_refused_port_is_tcp_and_an_unknown_name_is_dns() {
 }
 
 #[test]
-fn something_that_does_not_speak_tls_is_told() {
+fn something_that_does_not_speak_tls_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -446,7 +446,7 @@ fn a_broker_that_says_nothing_is_a_timeout() {
 }
 
 #[test]
-fn the_end_of_a_connection_is_told_by_its_class_and_it_comes_back() {
+fn the_end_of_a_connection_is_logged_with_its_class_and_it_comes_back() {
     for (cut, class) in [
         (Cut::Close, "server: closed by the broker"),
         (Cut::Reset, "server: reset by the broker"),
@@ -568,7 +568,7 @@ fn the_same_failure_again_and_again_is_counted() {
 }
 
 #[test]
-fn a_device_denied_to_connect_is_told_so() {
+fn a_device_denied_to_connect_is_reported_so() {
     let sandbox = sandbox();
     sandbox.policy("device-1", vec![Deny::Connect]);
     let mut device = Device::new(&sandbox);
@@ -663,7 +663,7 @@ fn the_shipped_letterheads_pass_the_check_and_do_what_they_say() {
 }
 
 #[test]
-fn help_reads_well_on_80_columns_and_version_tells_one() {
+fn help_reads_well_on_80_columns_and_version_prints_one() {
     for argument in ["--help", "--version"] {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_chariotd"))
             .arg(argument)
@@ -751,7 +751,7 @@ fn a_birth_message_that_ends_connections_is_named_and_costs_no_message() {
 }
 
 #[test]
-fn a_refused_birth_message_is_told_and_costs_nothing() {
+fn a_refused_birth_message_is_reported_and_costs_nothing() {
     let sandbox = sandbox();
     sandbox.policy("device-1", vec![Deny::Publish("state".into())]);
     let mut device = Device::new(&sandbox);

@@ -256,9 +256,9 @@ fn a_disk_that_hangs_under_an_outfile_or_a_definition_holds_up_no_message_and_no
 fn goes_on_while_it_hangs(file: &str, calls: &str, outfile: &str) {
     let sandbox = sandbox();
     let shadow = sandbox.shadow(THING);
-    let wish = json!({"net": {"a": 1}});
+    let desired = json!({"net": {"a": 1}});
     shadow
-        .update(json!({"state": {"desired": wish}}))
+        .update(json!({"state": {"desired": desired}}))
         .expect("a shadow");
     let mut device = Device::new(&sandbox);
     device.service("net", json!({}));
@@ -281,7 +281,7 @@ fn goes_on_while_it_hangs(file: &str, calls: &str, outfile: &str) {
         assert!(device.path(file).exists(), "it still hangs");
     } else {
         let document = shadow.document().expect("a document");
-        assert_eq!(document["state"]["desired"], wish, "{file} still hangs");
+        assert_eq!(document["state"]["desired"], desired, "{file} still hangs");
     }
     device.signal(Signal::SIGTERM);
     let ended = || device.logged("stopped by SIGTERM") == 1;

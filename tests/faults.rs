@@ -460,7 +460,7 @@ fn a_message_with_properties_goes_out_without_them_on_mqtt_3_1_1() {
 }
 
 #[test]
-fn a_letterhead_command_is_told_of_its_message_and_sees_no_shell() {
+fn a_letterhead_command_learns_of_its_message_and_sees_no_shell() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = sandbox();
     let mut device = device(&sandbox, "5");
@@ -483,7 +483,7 @@ fn a_letterhead_command_is_told_of_its_message_and_sees_no_shell() {
 }
 
 #[test]
-fn a_letterhead_command_is_told_the_whole_topic_and_priorities_as_they_are_written() {
+fn a_letterhead_command_gets_the_whole_topic_and_priorities_as_they_are_written() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = sandbox();
     let mut device = device(&sandbox, "5");

@@ -280,7 +280,7 @@ fn the_connection_and_the_messages_go_on_while_every_handler_hangs() {
 }
 
 #[test]
-fn losses_are_counted_and_told_when_they_end() {
+fn losses_are_counted_and_logged_when_they_end() {
     let sandbox = sandbox();
     let mut device = Device::new(&sandbox);
     let path = device.path("fifo");

@@ -560,15 +560,15 @@ fn a_stopped_process_misses_nothing_that_was_sent_while_it_was_away() {
         let (mut device, inbox) = started(&sandbox, version, "t");
         device.signal(Signal::SIGTERM);
         assert_eq!(device.exit_code(), Some(0));
-        let goodbyes = sandbox.wait_for(LONG, |records| {
-            let goodbye = |event: &Event| matches!(event, Event::DisconnectReceived { .. });
+        let disconnects = sandbox.wait_for(LONG, |records| {
+            let disconnect = |event: &Event| matches!(event, Event::DisconnectReceived { .. });
             let count = records
                 .iter()
-                .filter(|record| goodbye(&record.event))
+                .filter(|record| disconnect(&record.event))
                 .count();
             (count == 2).then_some(())
         });
-        assert!(goodbyes.is_some(), "on both connections");
+        assert!(disconnects.is_some(), "on both connections");
         for n in 0..10 {
             sandbox.publish("t", n.to_string().as_bytes(), 1);
         }

@@ -90,7 +90,7 @@ fn assert_law(events: &[Value], context: &str) {
 }
 
 #[test]
-fn a_run_is_told_from_its_first_attempt_to_its_end() {
+fn a_run_is_reported_from_its_first_attempt_to_its_end() {
     for version in ["5", "3.1.1"] {
         let sandbox = sandbox();
         sandbox.add_fault(Fault::once(When::Connection(1), What::RefuseConnection));
@@ -185,7 +185,7 @@ fn a_missing_suback_is_never_ready() {
 }
 
 #[test]
-fn giving_up_is_told_with_its_reason_and_no_next_attempt() {
+fn giving_up_is_reported_with_its_reason_and_no_next_attempt() {
     let sandbox = sandbox();
     sandbox.pause();
     let mut device = device(&sandbox);
@@ -385,7 +385,7 @@ fn a_full_disk_costs_events_only() {
 }
 
 #[test]
-fn a_path_that_cannot_be_written_is_told_and_found_by_check() {
+fn a_path_that_cannot_be_written_is_reported_and_found_by_check() {
     let sandbox = sandbox();
     let fifo = |device: &Device| {
         mkfifo(&device.path("fifo"), Mode::S_IRWXU).unwrap();
@@ -612,7 +612,7 @@ fn datagrams(socket: &UnixDatagram) -> Vec<String> {
 }
 
 #[test]
-fn systemd_is_told_ready_alive_and_stopping_and_commands_are_not_asked() {
+fn systemd_is_reported_ready_alive_and_stopping_and_commands_are_not_asked() {
     for place in ["path", "abstract"] {
         let sandbox = sandbox();
         let mut device = device(&sandbox);

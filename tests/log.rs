@@ -62,7 +62,7 @@ fn a_log_that_nobody_reads_holds_up_no_message_no_keep_alive_and_not_the_end() {
 }
 
 #[test]
-fn who_reads_the_log_again_is_told_how_much_was_dropped() {
+fn who_reads_the_log_again_is_reported_how_much_was_dropped() {
     let sandbox = sandbox();
     let (_device, mut child) = deaf(&sandbox);
     let (tell, lines) = mpsc::channel();
@@ -93,7 +93,7 @@ fn who_reads_the_log_again_is_told_how_much_was_dropped() {
 }
 
 #[test]
-fn a_malformed_rust_log_is_told_in_the_form_of_the_log_and_by_check() {
+fn a_malformed_rust_log_is_reported_in_the_form_of_the_log_and_by_check() {
     let sandbox = sandbox();
     let mut device = Device::new(&sandbox);
     let words = "RUST_LOG='chariotd=loud' is ignored: use error, warn";

@@ -158,7 +158,7 @@ fn without_a_certificate_and_without_provisioning_a_person_must_act() {
 }
 
 #[test]
-fn a_wrong_configuration_is_told_with_the_remedy() {
+fn a_wrong_configuration_is_reported_with_the_remedy() {
     let sandbox = sandbox();
     for (more, part) in [
         (json!({"templat": "x"}), "did you mean 'template'?"),
@@ -179,7 +179,7 @@ fn a_wrong_configuration_is_told_with_the_remedy() {
 }
 
 #[test]
-fn an_empty_claim_store_and_bad_claims_are_told_and_the_next_claim_is_tried() {
+fn an_empty_claim_store_and_bad_claims_are_reported_and_the_next_claim_is_tried() {
     let sandbox = sandbox();
     let mut device = newborn(&sandbox, json!({}));
     let claims = device.path("claims");
@@ -206,7 +206,7 @@ fn an_empty_claim_store_and_bad_claims_are_told_and_the_next_claim_is_tried() {
 }
 
 #[test]
-fn what_the_cloud_refuses_or_garbles_is_told_and_nothing_is_stored() {
+fn what_the_cloud_refuses_or_garbles_is_reported_and_nothing_is_stored() {
     let code = |status, code: &str| {
         ProvisioningTrouble::Reject(ProvisioningRejection::new(status, code, "because"))
     };
@@ -549,7 +549,7 @@ fn grown_up(sandbox: &Sandbox, kind: CertificateKind, more: Value) -> Device {
 }
 
 #[test]
-fn a_claim_store_whose_endpoint_cannot_be_read_is_told_by_check() {
+fn a_claim_store_whose_endpoint_cannot_be_read_is_reported_by_check() {
     let sandbox = sandbox();
     let device = grown_up(&sandbox, CertificateKind::Valid, json!({}));
     let file = device.path("claims/endpoint.txt");
@@ -753,7 +753,7 @@ fn wait_for_preferred(device: &Device) -> String {
 }
 
 #[test]
-fn the_log_tells_in_words_that_a_certificate_ends_has_ended_or_is_not_valid_yet() {
+fn the_log_says_in_words_that_a_certificate_ends_has_ended_or_is_not_valid_yet() {
     let day = Duration::from_secs(86_400);
     for (kind, part) in [
         (

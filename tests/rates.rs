@@ -59,7 +59,7 @@ fn two_daemons_with_one_service_settle_with_fewer_than_20_updates_in_a_minute() 
     for value in 1..4 {
         shadow.desire(json!({"net": {"a": value}}));
         for device in &devices {
-            wait_for("the wish is in force", LONG, || {
+            wait_for("the desired value is in force", LONG, || {
                 device.config("net").contains(&format!(r#""a":{value}"#))
             });
         }

@@ -172,7 +172,7 @@ fn output(command: &mut Command) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_damaged_key_is_told_and_never_shown() {
+fn a_damaged_key_is_reported_and_never_shown() {
     let sandbox = sandbox();
     let device = Device::new(&sandbox);
     let (_, key_file) = files(&device.certstore());
@@ -465,7 +465,7 @@ impl Drop for Server {
 }
 
 #[test]
-fn a_broker_s_certificate_that_can_be_no_server_s_is_told_in_a_sentence() {
+fn a_broker_s_certificate_that_can_be_no_server_s_is_reported_in_a_sentence() {
     let sandbox = sandbox();
     let mut device = Device::new(&sandbox);
     let dir = device.path("");

@@ -285,7 +285,7 @@ fn a_validate_command_rejects_mends_or_removes_the_whole_configuration() {
     let seen = fs::read_to_string(seen).unwrap();
     assert!(
         seen.contains(r#"{"a":1,"b":"fine"}"#),
-        "the wish is merged already: {seen}"
+        "the desired value is merged already: {seen}"
     );
 }
 
@@ -320,7 +320,7 @@ fn a_definition_in_javascript_validates_with_its_own_function() {
 }
 
 #[test]
-fn a_wish_for_an_ephemeral_service_is_cleared_then_carried_out_and_never_reported() {
+fn a_desired_value_for_an_ephemeral_service_is_cleared_then_carried_out_and_never_reported() {
     let (sandbox, shadow) = cloud(json!({"desired": {"reboot": {"delay": 5}}}));
     let mut device = Device::new(&sandbox);
     let log = device.path("reboot.notified");
@@ -510,7 +510,7 @@ fn a_malformed_outfile_is_made_anew_from_what_was_last_reported() {
 
 #[test]
 fn what_a_format_cannot_say_is_turned_down() {
-    for (format, wish, part) in [
+    for (format, desired, part) in [
         ("PLAINTEXT", json!({"a": 1}), "string"),
         (
             "SHELL",
@@ -520,7 +520,7 @@ fn what_a_format_cannot_say_is_turned_down() {
         ("SHELL", json!("text"), "object"),
         ("SHELL", json!({"a": [{"b": 1}]}), "only text"),
     ] {
-        let (sandbox, shadow) = cloud(json!({"desired": {"net": wish}}));
+        let (sandbox, shadow) = cloud(json!({"desired": {"net": desired}}));
         let mut device = Device::new(&sandbox);
         device.service("net", json!({"outformat": format})).start();
         wait_for_state(&shadow, json!({}), json!({}));
@@ -533,19 +533,19 @@ fn what_a_format_cannot_say_is_turned_down() {
 #[test]
 fn hostile_keys_are_ordinary_members() {
     let text = r#"{"__proto__":{"x":1},"constructor":"c","toString":"t","PATH":"/evil","a;reboot":"$(reboot)"}"#;
-    let wish: Value = serde_json::from_str(text).unwrap();
-    let (sandbox, shadow) = cloud(json!({"desired": {"net": wish}}));
+    let desired: Value = serde_json::from_str(text).unwrap();
+    let (sandbox, shadow) = cloud(json!({"desired": {"net": desired}}));
     let mut device = Device::new(&sandbox);
     device.service("net", json!({})).start();
-    wait_for_state(&shadow, json!({"net": wish}), json!({}));
+    wait_for_state(&shadow, json!({"net": desired}), json!({}));
     let written: Value = serde_json::from_str(&device.config("net")).unwrap();
-    assert_eq!(written, wish);
+    assert_eq!(written, desired);
 }
 
 #[test]
 fn what_a_shell_file_must_not_say_is_neither_written_nor_reported() {
-    let wish = json!({"PATH": "/evil", "a;reboot": "1", "LD_PRELOAD": "/evil.so", "good": 1});
-    let (sandbox, shadow) = cloud(json!({"desired": {"net": wish}}));
+    let desired = json!({"PATH": "/evil", "a;reboot": "1", "LD_PRELOAD": "/evil.so", "good": 1});
+    let (sandbox, shadow) = cloud(json!({"desired": {"net": desired}}));
     let mut device = Device::new(&sandbox);
     device.service("net", json!({"outformat": "SHELL"})).start();
     wait_for_state(&shadow, json!({"net": {"good": 1}}), json!({}));
@@ -557,21 +557,21 @@ fn what_a_shell_file_must_not_say_is_neither_written_nor_reported() {
 fn large_and_deep_documents_arrive_whole() {
     let deep = json!({"a": {"b": {"c": {"d": {"e": 1}}}}});
     let large = json!({"text": "x".repeat(7 * 1024)});
-    for wish in [deep, large] {
-        let (sandbox, shadow) = cloud(json!({"desired": {"net": wish}}));
+    for desired in [deep, large] {
+        let (sandbox, shadow) = cloud(json!({"desired": {"net": desired}}));
         let mut device = Device::new(&sandbox);
         device.service("net", json!({})).start();
-        wait_for_state(&shadow, json!({"net": wish}), json!({}));
+        wait_for_state(&shadow, json!({"net": desired}), json!({}));
     }
 }
 
 #[test]
 fn reading_a_shell_file_back_never_drifts() {
-    let wish = json!({"zero": "007", "yes": "true", "exp": "1e3", "my_key": 1, "my": {"other": "5"}, "quote": "it's"});
-    let (sandbox, shadow) = cloud(json!({"desired": {"net": wish}}));
+    let desired = json!({"zero": "007", "yes": "true", "exp": "1e3", "my_key": 1, "my": {"other": "5"}, "quote": "it's"});
+    let (sandbox, shadow) = cloud(json!({"desired": {"net": desired}}));
     let mut device = Device::new(&sandbox);
     device.service("net", json!({"outformat": "SHELL"})).start();
-    wait_for_state(&shadow, json!({"net": wish}), json!({}));
+    wait_for_state(&shadow, json!({"net": desired}), json!({}));
     let version = shadow.version();
     for _ in 0..3 {
         let fetched = device.logged("connected to");
@@ -590,7 +590,7 @@ fn reading_a_shell_file_back_never_drifts() {
     assert_eq!(
         shadow.version(),
         version.map(|version| version + 2),
-        "a wish and its answer"
+        "a desired value and its answer"
     );
     assert_eq!(device.notified("net").len(), 2);
 }
@@ -1002,7 +1002,7 @@ fn an_update_waits_while_a_definition_that_may_be_its_own_does_not_load() {
 }
 
 #[test]
-fn trouble_with_the_files_of_a_service_is_told_once_and_then_counted() {
+fn an_error_of_the_files_of_a_service_is_logged_once_and_then_counted() {
     let (sandbox, _shadow) = cloud(json!({"reported": {}}));
     let mut device = Device::new(&sandbox);
     let updates = device.updates(THING);

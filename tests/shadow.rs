@@ -120,7 +120,7 @@ fn a_command_is_carried_out_once_when_another_is_added_and_its_clearing_gets_no_
 }
 
 #[test]
-fn an_accepted_update_outlives_a_wish_that_is_cleared_late() {
+fn an_accepted_update_outlives_a_desired_value_that_is_cleared_late() {
     for outfile in [true, false] {
         let (sandbox, shadow) = cloud(json!({"desired": {}}));
         let mut device = Device::new(&sandbox);
@@ -187,7 +187,7 @@ fn a_policy_that_does_not_know_of_deletions_stops_nothing_else() {
 }
 
 #[test]
-fn a_large_wish_is_reported_and_cleared_however_busy_the_shadow_is() {
+fn a_large_desired_value_is_reported_and_cleared_however_busy_the_shadow_is() {
     let (sandbox, shadow) = cloud(json!({"desired": {}}));
     let mut device = Device::new(&sandbox);
     device.service("net", json!({})).start();
@@ -201,14 +201,14 @@ fn a_large_wish_is_reported_and_cleared_however_busy_the_shadow_is() {
 }
 
 #[test]
-fn half_a_character_in_a_foreign_key_is_nobody_s_trouble() {
+fn half_a_character_in_a_foreign_key_is_nobody_s_fault() {
     let (sandbox, shadow) = cloud(json!({"desired": {}}));
     let mut device = Device::new(&sandbox);
     device.service("net", json!({})).start();
     device.wait_for_log("delete/accepted");
-    let wish = r#"{"version":2,"state":{"other":{"x":"a\ud83d"},"net":{"a":1}}}"#;
+    let desired = r#"{"version":2,"state":{"other":{"x":"a\ud83d"},"net":{"a":1}}}"#;
     let topic = format!("$aws/things/{THING}/shadow/update/delta");
-    sandbox.publish(&topic, wish.as_bytes(), 1);
+    sandbox.publish(&topic, desired.as_bytes(), 1);
     device.wait_for_config("net", r#"{"a":1}"#);
     assert_eq!(shadow.desired(), None, "the sandbox never held it");
 }

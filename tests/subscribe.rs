@@ -173,7 +173,7 @@ async fn the_topics_of_one_subscription_stay_on_one_connection() {
 }
 
 #[tokio::test]
-async fn a_further_connection_comes_back_by_itself_and_its_readers_can_tell() {
+async fn a_further_connection_comes_back_by_itself_and_its_readers_can_see_it() {
     let sandbox = sandbox();
     let options = ConnectionOptions {
         connections: 2,
@@ -240,7 +240,7 @@ async fn a_policy_that_forbids_further_client_ids_disables_what_is_on_them_only(
 }
 
 #[tokio::test]
-async fn every_connection_says_goodbye() {
+async fn every_connection_sends_disconnect() {
     let sandbox = sandbox();
     let options = ConnectionOptions {
         connections: 3,
@@ -324,7 +324,7 @@ async fn an_invalid_filter_is_an_error_at_once() {
 }
 
 #[tokio::test]
-async fn a_session_ends_when_told_to_or_when_every_handle_is_gone() {
+async fn a_session_ends_when_asked_to_or_when_every_handle_is_gone() {
     let sandbox = sandbox();
     let (mqtt, session) = connect(&sandbox, Version::V5, CLEAN);
     let subscription = subscribe(&mqtt, "a").await;

@@ -43,9 +43,9 @@ under_each_supervisor!(
     exit_code_100_waits_for_a_person_and_restart_ends_the_wait,
     a_service_comes_back_by_itself_after_its_wait_and_not_before,
     exit_code_111_waits_its_own_time,
-    check_tells_whether_the_daemon_is_connected,
-    check_tells_whether_the_daemon_is_ready_where_there_is_a_file_of_events,
-    down_says_goodbye_to_the_broker,
+    check_shows_whether_the_daemon_is_connected,
+    check_shows_whether_the_daemon_is_ready_where_there_is_a_file_of_events,
+    down_sends_disconnect_to_the_broker,
     down_does_not_wait_for_finish,
     a_term_to_runsv_does_not_wait_for_finish,
     a_refused_certificate_gives_way_to_a_good_one,
@@ -167,7 +167,7 @@ fn ends_on_the_good_certificate(tools: Tools, prefer_the_bad_one: bool, restarts
     assert_eq!(service.logged("exited with 111"), restarts);
 }
 
-fn check_tells_whether_the_daemon_is_connected(tools: Tools) {
+fn check_shows_whether_the_daemon_is_connected(tools: Tools) {
     let sandbox = sandbox();
     let mut service = Service::new(tools, &sandbox);
     service
@@ -190,7 +190,7 @@ fn check_tells_whether_the_daemon_is_connected(tools: Tools) {
     assert!(service.check().ends_with("is not connected\n"));
 }
 
-fn check_tells_whether_the_daemon_is_ready_where_there_is_a_file_of_events(tools: Tools) {
+fn check_shows_whether_the_daemon_is_ready_where_there_is_a_file_of_events(tools: Tools) {
     let sandbox = sandbox();
     // There is a TCP connection, and a broker that never accepts it.
     sandbox.add_fault(Fault::once(When::Connection(1), What::StallConnack));
@@ -217,7 +217,7 @@ fn check_tells_whether_the_daemon_is_ready_where_there_is_a_file_of_events(tools
     assert!(service.sv(&["-w", "60", "check"]));
 }
 
-fn down_says_goodbye_to_the_broker(tools: Tools) {
+fn down_sends_disconnect_to_the_broker(tools: Tools) {
     let sandbox = sandbox();
     let mut service = Service::new(tools, &sandbox);
     service
@@ -230,10 +230,10 @@ fn down_says_goodbye_to_the_broker(tools: Tools) {
     assert!(service.sv(&["-w", "60", "stop"]));
     assert_eq!(service.state(), "down");
     service.wait_for_log("info: chariotd exited with 0: it stays down");
-    let goodbye = sandbox.wait_for_event(LONG, |event| {
+    let disconnect = sandbox.wait_for_event(LONG, |event| {
         matches!(event, Event::DisconnectReceived { .. })
     });
-    assert!(goodbye.is_some(), "DISCONNECT was sent");
+    assert!(disconnect.is_some(), "DISCONNECT was sent");
     let closed = sandbox.wait_for_event(LONG, |event| matches!(event, Event::Closed { .. }));
     assert!(closed.is_some());
     let will = |event: &Event| matches!(event, Event::WillPublished { .. });

@@ -362,7 +362,7 @@ fn a_proxy_that_does_not_end_is_killed_with_its_children() {
 }
 
 #[test]
-fn a_proxy_that_is_missing_or_dies_at_once_is_told() {
+fn a_proxy_that_is_missing_or_dies_at_once_is_reported() {
     let sandbox = sandbox();
     let mut site = Site::new(&sandbox, "exit 3");
     fs::remove_file(&site.program).unwrap();

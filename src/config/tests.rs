@@ -86,7 +86,7 @@ fn a_directory_s_own_value_replaces_the_default() {
 }
 
 #[test]
-fn every_kind_of_wrong_value_is_told_with_option_value_and_remedy() {
+fn every_kind_of_wrong_value_is_reported_with_option_value_and_remedy() {
     for (option, part) in [
         ("--endpoint=host:0", "1 to 65535"),
         ("--keepalive=4", "from 5 to 65535"),
@@ -121,7 +121,7 @@ fn every_kind_of_wrong_value_is_told_with_option_value_and_remedy() {
 }
 
 #[test]
-fn all_problems_are_told_at_once() {
+fn all_problems_are_reported_at_once() {
     let cli = Cli::try_parse_from(["chariotd", "--mqtt=4", "--keepalive=1", "--key=k"]).unwrap();
     let problems = Config::new(&cli).unwrap_err();
     for part in [
@@ -367,7 +367,7 @@ fn what_concerns_the_tunnels_of_one_thing_is_put_together() {
 }
 
 #[test]
-fn wrong_options_of_tunnels_are_told() {
+fn wrong_options_of_tunnels_are_reported() {
     let mapping = "--tunnelmappings=t:SSH=22";
     problem(
         &[mapping, "--tunnelmappings=t:SSH=23"],

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inbox_that_fills_and_drains_by_single_messages_is_told_once() {
+    fn an_inbox_that_fills_and_drains_by_single_messages_is_reported_once() {
         let mut room = Quota::new(8, 800);
         (0..8).for_each(|n| room.put(name(&n.to_string()), 100));
         room.left(&name("0"));

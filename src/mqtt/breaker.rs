@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_accepted_frees_all_and_is_told_with_the_counts() {
+    fn one_that_is_accepted_frees_all_and_is_reported_with_the_counts() {
         let start = Instant::now();
         let mut breaker = held(start);
         breaker.resume(start + seconds(1));

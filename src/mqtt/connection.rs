@@ -32,7 +32,7 @@ const SUBSCRIBE: Patience = Patience {
 /// For PINGRESP, or anything else from the broker: a slow link may have much queued before a ping.
 const PING: Duration = Duration::from_secs(60);
 /// For DISCONNECT to be written.
-const GOODBYE: Duration = Duration::from_secs(1);
+const DISCONNECT_LIMIT: Duration = Duration::from_secs(1);
 
 pub struct Connection {
     client: Client,
@@ -268,7 +268,7 @@ impl Connection {
     /// Sends DISCONNECT. `done` resolves when the connection is dropped.
     pub fn disconnect(&mut self, done: oneshot::Sender<()>, now: Instant) {
         let until = if self.is_up() && self.client.disconnect() {
-            now + GOODBYE
+            now + DISCONNECT_LIMIT
         } else {
             now
         };

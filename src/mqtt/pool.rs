@@ -22,7 +22,7 @@ use super::tls::Tls;
 /// a short wait for the session's next turn.
 const MAILBOX: usize = 256;
 /// For the other sessions to send their DISCONNECT after the first one has.
-const GOODBYE: Duration = Duration::from_secs(1);
+const DISCONNECT_LIMIT: Duration = Duration::from_secs(1);
 
 /// The way to one session.
 #[derive(Clone, Debug)]
@@ -138,9 +138,9 @@ impl Sessions {
             }
         };
         if end == SessionEnd::Stopped {
-            let goodbyes = async { while others.join_next().await.is_some() {} };
+            let disconnects = async { while others.join_next().await.is_some() {} };
             // Those that take longer are cut.
-            let _ = timeout(GOODBYE, goodbyes).await;
+            let _ = timeout(DISCONNECT_LIMIT, disconnects).await;
         }
         end
     }

@@ -226,7 +226,7 @@ impl Exchange {
 }
 
 fn malformed(why: &str) -> ProvisioningError {
-    ProvisioningError::Nonsense(why.to_owned())
+    ProvisioningError::Malformed(why.to_owned())
 }
 
 fn object(payload: &[u8]) -> Result<Map<String, Value>, ProvisioningError> {

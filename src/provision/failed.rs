@@ -18,7 +18,7 @@ pub enum ProvisioningError {
     /// No answer; what became of the request is not known.
     Silent(String),
     /// An answer that makes no sense.
-    Nonsense(String),
+    Malformed(String),
     /// The new certificate was not good for a connection.
     Trial(Box<ProvisioningError>),
     /// Disk, memory, the machine.
@@ -33,7 +33,7 @@ impl ProvisioningError {
             ProvisioningError::Denied(_)
             | ProvisioningError::Rejected { .. }
             | ProvisioningError::Silent(_)
-            | ProvisioningError::Nonsense(_) => true,
+            | ProvisioningError::Malformed(_) => true,
             ProvisioningError::Trial(_) | ProvisioningError::Other(_) => false,
         }
     }
@@ -66,7 +66,7 @@ impl fmt::Display for ProvisioningError {
                 message,
             } => write!(f, "the cloud refuses: {status} {code}: {message}"),
             ProvisioningError::Silent(what) => f.write_str(what),
-            ProvisioningError::Nonsense(why) => {
+            ProvisioningError::Malformed(why) => {
                 write!(f, "the cloud's answer is malformed: {why}")
             }
             ProvisioningError::Trial(why) => write!(f, "the new certificate does not work: {why}"),

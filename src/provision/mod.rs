@@ -157,7 +157,7 @@ fn check(job: &Provisioning, fresh: &Fresh) -> Result<(), ProvisioningError> {
     };
     Tls::new(&Roots::none(), &credentials, &job.connection.endpoint)
         .map(drop)
-        .map_err(|why| ProvisioningError::Nonsense(format!("{why:#}")))
+        .map_err(|why| ProvisioningError::Malformed(format!("{why:#}")))
 }
 
 async fn register(

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_at_once_with_the_remedy() {
+    fn everything_that_is_wrong_is_reported_at_once_with_the_remedy() {
         let wrong = r#"{"claimstor":"/c","template":"a/b","parameters":{"n":1},"outfile":"/o",
                         "csr":"yes","keytype":"dsa","notifycmd":5}"#;
         let error = read(wrong).unwrap_err().to_string();

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_opened_is_told() {
+    async fn what_cannot_be_opened_is_reported() {
         let (disks, _working) = Disks::new();
         let open = || Err::<(), _>(anyhow!("no such thing"));
         let started = disks.start(Path::new("/d"), open, |()| async {}).await;

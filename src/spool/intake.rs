@@ -112,7 +112,7 @@ impl Intake {
             events = or_pending(self.watch.as_mut().map(Watch::next)) => match events {
                 Ok(events) => IntakeNotice::Ready(self.told(events)),
                 Err(error) => {
-                    self.blinded(&error);
+                    self.watch_lost(&error);
                     IntakeNotice::Scan
                 }
             },
@@ -130,14 +130,14 @@ impl Intake {
         match events {
             Ok(events) => self.told(events),
             Err(error) => {
-                self.blinded(&error);
+                self.watch_lost(&error);
                 self.scan_soon();
                 Ready::default()
             }
         }
     }
 
-    fn blinded(&mut self, error: &io::Error) {
+    fn watch_lost(&mut self, error: &io::Error) {
         self.unwatched(error);
         self.watch = None;
     }
@@ -258,7 +258,7 @@ impl Intake {
         if let Some(watch) = &mut self.watch
             && let Err(error) = watch.arm()
         {
-            self.blinded(&error);
+            self.watch_lost(&error);
         }
         Ok(())
     }

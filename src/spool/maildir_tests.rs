@@ -275,7 +275,7 @@ fn a_name_without_room_for_a_reason_fails_all_the_same() {
 }
 
 #[test]
-fn a_missing_directory_is_told_and_a_file_in_its_place_too() {
+fn a_missing_directory_is_reported_and_a_file_in_its_place_too() {
     let dir = tempfile::tempdir().unwrap();
     let absent = dir.path().join("absent");
     let error = Maildir::open(&absent, 1).unwrap_err();

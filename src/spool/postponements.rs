@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_that_come_in_turn_are_each_told_once_and_then_counted() {
+    fn causes_that_come_in_turn_are_each_logged_once_and_then_counted() {
         let mut troubles = Troubles::default();
         let mut told = Vec::new();
         for _ in 0..50 {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_comes_back_is_told_again() {
+    fn a_cause_that_comes_back_is_reported_again() {
         let mut troubles = Troubles::default();
         assert_eq!(troubles.postponed(&name("a"), "disk full"), Some(1));
         troubles.ended(&name("b"));

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hidden_names_and_directories_are_not_told() {
+    async fn hidden_names_and_directories_are_not_reported() {
         let (dir, new, mut watch) = watched();
         fs::create_dir(new.join("sub")).unwrap();
         fs::write(new.join(".hidden"), "x").unwrap();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_that_leave_are_told_to_who_asks_for_them() {
+    async fn files_that_leave_are_reported_to_who_asks_for_them() {
         let (dir, new, _arrivals) = watched();
         let mut watch = Watch::departures(&new).unwrap();
         watch.arm().unwrap();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_directory_that_went_away_is_told_as_lost_and_can_be_watched_again() {
+    async fn a_directory_that_went_away_is_reported_as_lost_and_can_be_watched_again() {
         let (_dir, new, mut watch) = watched();
         fs::remove_dir(&new).unwrap();
         assert!(watch.next().await.unwrap().contains(&DirEvent::Lost));

@@ -18,7 +18,7 @@ use crate::waits::or_pending;
 
 /// For what is still to be reported when the daemon ends. Together with the DISCONNECT it is
 /// less than the 2 s that a stop may take.
-const FAREWELL: Duration = Duration::from_millis(600);
+const LAST_REPORT: Duration = Duration::from_millis(600);
 
 /// Passes events to the file, the command and the supervisor.
 pub struct Reporter {
@@ -144,7 +144,7 @@ impl Reports {
     pub async fn stopped(self, reason: String) {
         // An error means that the task has ended already.
         let _ = self.stopped.send(reason);
-        if timeout(FAREWELL, self.task).await.is_err() {
+        if timeout(LAST_REPORT, self.task).await.is_err() {
             warn!("the consumers of events did not finish in time, ending without them");
         }
     }

@@ -24,13 +24,13 @@ pub fn member(name: &str, value: impl Into<Value>) -> Map<String, Value> {
 /// two that came at the same time either.
 #[derive(Default)]
 pub struct Shared {
-    pub wished: Option<u32>,
+    pub desired: Option<u32>,
     pub filed: Option<u32>,
 }
 
 impl Shared {
     pub fn allows(&self, found: &Value) -> bool {
-        let last = [self.wished, self.filed];
+        let last = [self.desired, self.filed];
         let nothing = last == [None, None] && found.is_null();
         nothing || last.iter().flatten().any(|value| found == &json!(value))
     }

@@ -110,10 +110,10 @@ impl Story {
         self.device.start();
         for _ in 0..STEPS {
             match self.rng.u32(0..40) {
-                0..=7 => self.wish_net(),
+                0..=7 => self.desire_net(),
                 8..=11 => self.update_app(),
                 12..=14 => self.update_led(),
-                15..=16 => self.wish_null(),
+                15..=16 => self.desire_null(),
                 17..=19 => self.change_mix(),
                 20..=21 => self.change_out(),
                 22..=24 => self.command(),
@@ -140,27 +140,27 @@ impl Story {
         self.count
     }
 
-    fn wish(&mut self, key: &str, wish: Map<String, Value>) {
-        let wish = json!({ key: wish, "others": { "count": self.count } });
-        self.say(format!("wish {wish}"));
-        self.shadow.desire(wish);
+    fn desire(&mut self, key: &str, desired: Map<String, Value>) {
+        let desired = json!({ key: desired, "others": { "count": self.count } });
+        self.say(format!("desire {desired}"));
+        self.shadow.desire(desired);
     }
 
-    fn wish_net(&mut self) {
-        let mut wish = Map::new();
+    fn desire_net(&mut self) {
+        let mut desired = Map::new();
         for _ in 0..self.rng.usize(1..4) {
             let member = ["mode", "address", "list", "port_a", "port_b"][self.rng.usize(0..5)];
-            wish.insert(member.to_owned(), tricky(&mut self.rng));
+            desired.insert(member.to_owned(), tricky(&mut self.rng));
         }
-        merge(&mut self.net, &wish);
-        self.wish("net", wish);
+        merge(&mut self.net, &desired);
+        self.desire("net", desired);
     }
 
-    fn wish_null(&mut self) {
+    fn desire_null(&mut self) {
         let name = ["a", "b", "c"][self.rng.usize(0..3)];
-        let wish = member(name, self.next());
-        merge(&mut self.null, &wish);
-        self.wish("null", wish);
+        let desired = member(name, self.next());
+        merge(&mut self.null, &desired);
+        self.desire("null", desired);
     }
 
     /// A desired value and a file for one member. One that comes when the other is done with is the
@@ -171,20 +171,24 @@ impl Story {
         let files = names(&self.updates.join("new"));
         match self.rng.u32(0..3) {
             0 => {
-                let wish = member("w", value);
-                merge(&mut self.mix, &wish);
-                self.wish("mix", wish);
+                let desired = member("w", value);
+                merge(&mut self.mix, &desired);
+                self.desire("mix", desired);
             }
             1 => {
                 if !files.iter().any(|name| name.starts_with("mix.")) {
                     self.shared.filed = None;
                 }
-                self.shared.wished = Some(value);
-                self.wish("mix", member("m", value));
+                self.shared.desired = Some(value);
+                self.desire("mix", member("m", value));
             }
             _ => {
-                if self.shared.wished.is_some_and(|wish| config["m"] == wish) {
-                    self.shared.wished = None;
+                if self
+                    .shared
+                    .desired
+                    .is_some_and(|desired| config["m"] == desired)
+                {
+                    self.shared.desired = None;
                 }
                 self.shared.filed = Some(value);
                 self.file("mix", &member("m", value).into());
@@ -196,10 +200,10 @@ impl Story {
     fn change_out(&mut self) {
         let value = self.next();
         if self.rng.bool() {
-            let mut wish = member(["a", "b"][self.rng.usize(0..2)], value);
-            merge(&mut self.out, &wish);
-            wish.extend(member("rssi", "no effect"));
-            self.wish("out", wish);
+            let mut desired = member(["a", "b"][self.rng.usize(0..2)], value);
+            merge(&mut self.out, &desired);
+            desired.extend(member("rssi", "no effect"));
+            self.desire("out", desired);
         } else {
             let change = member("rssi", value);
             merge(&mut self.out, &change);
@@ -215,7 +219,7 @@ impl Story {
             self.file("todo", &member(&format!("n{number}"), number).into());
         } else {
             self.commands.push(number);
-            self.wish("todo", member(&format!("n{number}"), number));
+            self.desire("todo", member(&format!("n{number}"), number));
         }
     }
 
@@ -272,9 +276,9 @@ impl Story {
         fs::write(&path, Value::from(self.hand.clone()).to_string()).expect("the outfile");
         self.say(format!("edit {change:?}"));
         self.device.signal(Signal::SIGHUP);
-        let wish = member("w", self.count);
-        merge(&mut self.hand, &wish);
-        self.wish("hand", wish);
+        let desired = member("w", self.count);
+        merge(&mut self.hand, &desired);
+        self.desire("hand", desired);
     }
 
     fn kill(&mut self) {
@@ -381,17 +385,17 @@ impl Story {
                 format!("{key}: {found} instead of {model}"),
             );
             expect(
-                "no wish of ours is left",
+                "no desired value of ours is left",
                 desired.get(key).is_none(),
                 desired.to_string(),
             );
         }
         expect(
-            "a wish and a file: the later one, or one of both",
+            "a desired value and a file: the later one, or one of both",
             self.shared.allows(&shared),
             format!(
                 "{shared} of {:?} {:?}",
-                self.shared.wished, self.shared.filed
+                self.shared.desired, self.shared.filed
             ),
         );
         for key in ["app", "hand", "mix"] {
@@ -417,13 +421,13 @@ impl Story {
         let carried_out = self.device.notified("todo").concat();
         let times = |number: &u32| carried_out.matches(&format!("\"n{number}\":")).count();
         expect(
-            "no wished command is carried out twice",
+            "no desired command is carried out twice",
             self.commands.iter().all(|number| times(number) < 2),
             carried_out.clone(),
         );
         let least = if self.loses_commands { 0 } else { 1 };
         expect(
-            "no wished command is lost without a kill",
+            "no desired command is lost without a kill",
             self.commands.iter().all(|number| times(number) >= least),
             format!("{:?}: {carried_out}", self.commands),
         );

@@ -28,7 +28,7 @@ fn updates(sandbox: &Sandbox) -> usize {
 }
 
 #[test]
-fn two_daemons_with_one_key_come_to_rest_after_troubles() {
+fn two_daemons_with_one_key_come_to_rest_after_faults() {
     let sandbox = sandbox();
     let shadow = sandbox.shadow(THING);
     shadow.report(json!({}));
@@ -43,7 +43,7 @@ fn two_daemons_with_one_key_come_to_rest_after_troubles() {
     for step in 0..40 {
         let which = rng.usize(0..2);
         match rng.u32(0..8) {
-            0..=2 => drop(shadow.desire(json!({"net": {"wished": step}}))),
+            0..=2 => drop(shadow.desire(json!({"net": {"desired": step}}))),
             3..=5 => drop_file(
                 &dirs[which],
                 &format!("net.{step:03}"),
@@ -57,7 +57,7 @@ fn two_daemons_with_one_key_come_to_rest_after_troubles() {
     }
     sandbox.clear_shadow_faults();
     let before = updates(&sandbox);
-    wait_for("the wishes are cleared", LONG, || {
+    wait_for("the desired values are cleared", LONG, || {
         shadow
             .document()
             .is_some_and(|it| it["state"]["desired"].is_null())

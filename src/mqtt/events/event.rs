@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_told_from_its_first_attempt_to_its_loss() {
+    fn a_connection_is_reported_from_its_first_attempt_to_its_loss() {
         let mut life = Lifecycle::default();
         assert_eq!(
             life.connecting(1),

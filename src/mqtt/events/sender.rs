@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_watcher_nobody_is_told() {
+    fn without_a_watcher_nobody_is_reported() {
         let mut sender = EventSender::default();
         sender.connecting(1);
         sender.connected(true);

@@ -39,7 +39,7 @@ async fn bytes_go_both_ways_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_marked_is_told_when_the_stream_has_taken_it() {
+async fn what_is_marked_is_reported_when_the_stream_has_taken_it() {
     let (mut relay, mut client, mut broker) = relay(16).await;
     client.write_all(&[1; 10]).await.unwrap();
     relay.mark();

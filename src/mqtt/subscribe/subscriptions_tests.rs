@@ -221,7 +221,7 @@ fn the_last_messages_of_a_connection_reach_those_who_will_not_get_them_again() {
 }
 
 #[test]
-fn a_reader_can_tell_one_connection_from_the_next() {
+fn a_reader_can_distinguish_one_connection_from_the_next() {
     let (mut all, readers) = with(&["a"]);
     all.connected(3, false);
     assert_eq!(*readers[0].connection.borrow(), 3);

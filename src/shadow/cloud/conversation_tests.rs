@@ -249,7 +249,7 @@ fn conflicts_in_a_row_slow_down_and_a_plain_report_gets_through_without_version(
 }
 
 #[test]
-fn a_missing_shadow_is_told_and_then_made() {
+fn a_missing_shadow_is_reported_and_then_made() {
     let mut talk = Talk::new();
     let token = talk.get();
     let answer = json!({"code": 404, "message": "none", "clientToken": token});
@@ -302,7 +302,7 @@ fn what_became_of_an_unanswered_update_is_looked_up() {
 }
 
 #[test]
-fn what_a_document_tells_of_a_clearing_is_not_hidden_by_a_newer_delta() {
+fn what_a_document_shows_of_a_clearing_is_not_hidden_by_a_newer_delta() {
     let mut talk = Talk::knowing(3, json!({"desired": {"net": {"a": 1}}}));
     talk.answer_command("net");
     talk.update();
@@ -869,7 +869,7 @@ fn an_hour_with(mut undo: impl FnMut(&mut Talk, u64)) -> (usize, usize, usize) {
 }
 
 #[test]
-fn somebody_who_undoes_our_reports_makes_them_rarer_and_is_told_once() {
+fn somebody_who_undoes_our_reports_makes_them_rarer_and_is_reported_once() {
     let (updates, fetches, told) = an_hour_with(|talk, version| {
         talk.others(version + 10, json!({"reported": {"net": {"a": 2}}}));
     });
@@ -913,7 +913,7 @@ fn an_update_file_goes_out_between_fetches_that_are_ordered_all_the_time() {
 }
 
 #[test]
-fn a_change_of_ours_is_told_at_once_however_often_others_undo_it() {
+fn a_change_of_ours_is_reported_at_once_however_often_others_undo_it() {
     let mut talk = Talk::knowing(3, json!({"reported": {"net": {"a": 2}}}));
     talk.answer_desired("net", json!({"a": 1}));
     let request = talk.update();

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_told() {
+    fn what_is_no_object_is_reported() {
         for (json, why) in [
             ("", "it is not JSON"),
             ("{\"x\":", "it is not JSON"),

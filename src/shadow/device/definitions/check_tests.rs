@@ -103,7 +103,7 @@ fn ephemeral_data_needs_no_outfile_and_ignores_one() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_the_key_and_the_remedy() {
+fn what_is_wrong_is_reported_with_the_key_and_the_remedy() {
     for (changes, expected) in [
         (
             json!({"key": null}),
@@ -216,7 +216,7 @@ fn a_key_may_be_any_text() {
 }
 
 #[test]
-fn an_unknown_key_is_told_and_the_rest_used() {
+fn an_unknown_key_is_reported_and_the_rest_used() {
     let object = with(json!({"outkey": ["a"], "description": "of mine", "_note": 1}));
     let checked = checked("a.json", object, &[]).expect("a good definition");
     let expected = [

@@ -161,7 +161,7 @@ fn of_two_definitions_with_one_key_the_first_is_used() {
 }
 
 #[test]
-fn an_ignored_key_is_told_and_the_definition_used() {
+fn an_ignored_key_is_reported_and_the_definition_used() {
     let text = r#"{"key": "a", "ephemeraldata": true, "notifycmd": "true", "timeot": 3}"#;
     let dir = directory(&[("a.json", &format!("\u{feff}{text}"))]);
     let loaded = load(dir.path()).unwrap();

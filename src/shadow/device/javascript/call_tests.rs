@@ -101,7 +101,7 @@ fn a_class_may_supply_the_keys() {
 }
 
 #[test]
-fn what_does_not_load_is_told_with_file_line_and_column() {
+fn what_does_not_load_is_reported_with_file_line_and_column() {
     for (text, expected) in [
         (
             "module.exports = {\n  key: 'a',,\n};",
@@ -541,7 +541,7 @@ fn a_validate_that_does_not_end_is_stopped() {
 }
 
 #[test]
-fn a_change_that_is_not_returned_is_not_used_and_told() {
+fn a_change_that_is_not_returned_is_not_used_and_reported() {
     let said = |body: &str| {
         let task = ScriptCall::Validate("{\"a\":1}".into());
         let ran = engine::run(&validating(body), "{}", &task, &LIMITS);
@@ -608,7 +608,7 @@ fn a_definition_that_changes_the_world_changes_only_its_own() {
 }
 
 #[test]
-fn a_validate_that_is_gone_is_told() {
+fn a_validate_that_is_gone_is_reported() {
     let verdict = validate(&script("module.exports = {}"), &json!({}));
     assert_eq!(verdict, failed("there is no validate any more"));
     let verdict = validate(&script("syntax error"), &json!({}));
