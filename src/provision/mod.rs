@@ -2,29 +2,29 @@
 //! (manual, FLEET PROVISIONING). One linear function, [`provision`]; what it has reached is on disk at
 //! every step (`certstore::staged`).
 
+mod claims;
+mod complete;
+mod connect;
 mod exchange;
 mod failed;
 pub mod keys;
 mod settings;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use log::{error, info, warn};
-use serde_json::json;
 
+pub use claims::{problems, rotate_claim};
+pub use complete::complete;
 pub use failed::ProvisioningError;
 pub use settings::Settings;
 
-use crate::certstore::{Certificate, Certstore, Fresh, Staged, read_credentials, starting_with};
+use crate::certstore::{Certstore, Fresh, Staged};
 use crate::clock;
-use crate::file;
-use crate::identity::Endpoint;
-use crate::mqtt::{self, Mqtt, Roots, Tls};
+use crate::mqtt::{self, Roots, Tls};
 use crate::offload;
-use crate::process;
 use exchange::Exchange;
 use keys::DeviceKey;
 
@@ -32,16 +32,8 @@ use keys::DeviceKey;
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 /// A certificate that is registered and does not work may be activated by somebody meanwhile.
 const TRIAL_LIFE: Duration = Duration::from_secs(86_400);
-/// The notify command has this long.
-const NOTIFY_LIMIT: Duration = Duration::from_secs(60);
-/// A notify command that never ends before the daemon does is not started more often.
-const MOST_STARTS: u64 = 3;
-/// Failures in a row before the next claim certificate is tried, where nothing else says so.
-const ATTEMPTS_EACH: u32 = 5;
 /// The same for a new certificate: it may take the cloud some seconds to know it everywhere.
 const TRIALS: u32 = 3;
-/// Of an outfile that is made new.
-const MODE: u32 = 0o644;
 
 /// Everything that provisioning needs.
 pub struct Provisioning {
@@ -224,195 +216,6 @@ async fn try_out(job: &Provisioning, staged: &Staged) -> Result<(), Provisioning
     outcome.map_err(trial)
 }
 
-/// What is left to be done for a certificate that was brought in. May be repeated.
-///
-/// # Errors
-/// It is continued at the next start.
-pub async fn complete(
-    settings: &Settings,
-    store: &Certstore,
-    staged: &mut Staged,
-) -> anyhow::Result<()> {
-    staged.promote(store)?;
-    info!("the certificate {} is preferred from now on", shown(staged));
-    if let (Some((path, format)), Some(registered)) = (&settings.outfile, &staged.registered) {
-        let contents = json!({
-            "thing": registered.thing,
-            "configuration": registered.configuration,
-        });
-        let rendered = format
-            .render(&contents)
-            .map_err(|why| anyhow!("{}: {why}", path.display()))?;
-        for warning in rendered.warnings {
-            warn!("{}: {warning}", path.display());
-        }
-        file::replace(&file::resolved(path), &rendered.bytes, MODE)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    if let Some(command) = &settings.notify {
-        if staged.notifying()? >= MOST_STARTS {
-            error!(
-                "the notify command of fleet provisioning was started {MOST_STARTS} times and never seen to end, it is not started again"
-            );
-            return Ok(());
-        }
-        let label = "notifycmd of fleet provisioning";
-        match process::shell(label, command, NOTIFY_LIMIT).run().await {
-            Ok(status) if status.success() => {}
-            Ok(status) => warn!("{label} failed: {status}"),
-            Err(fault) => error!("{fault:#}"),
-        }
-    }
-    Ok(())
-}
-
 fn shown(staged: &Staged) -> String {
     staged.id.to_string_lossy().into_owned()
-}
-
-impl Provisioning {
-    fn claim_id(&self) -> String {
-        format!("{}-fp", self.connection.client_id)
-    }
-
-    /// Connects with a claim certificate, the preferred one first.
-    async fn connect(&self) -> Result<Exchange, ProvisioningError> {
-        let claims = claims(&self.settings)?;
-        // Never giving up would mean never trying the next one.
-        let attempts = match self.connection.attempts {
-            0 if claims.len() > 1 => ATTEMPTS_EACH,
-            attempts => attempts,
-        };
-        let mut failed = None;
-        for claim in claims {
-            let outcome = match self.tls(&claim.certificate_file, &claim.key_file, &self.endpoint())
-            {
-                Err(unusable) => Err(ProvisioningError::Other(unusable)),
-                Ok(tls) => {
-                    info!(
-                        "using the claim certificate {}",
-                        claim.certificate_file.display()
-                    );
-                    self.session(self.claim_id(), tls, self.endpoint(), attempts)
-                        .await
-                }
-            };
-            match outcome {
-                Ok(exchange) => return Ok(exchange),
-                // Another one may be good; one that is refused again and again is rotated by the caller.
-                Err(
-                    problem @ (ProvisioningError::Other(_)
-                    | ProvisioningError::Connection { rotate: true, .. }),
-                ) => {
-                    error!("claim certificate skipped: {problem}");
-                    failed = Some(problem);
-                }
-                Err(problem) => return Err(problem),
-            }
-        }
-        Err(failed.unwrap_or_else(|| ProvisioningError::Other(no_claim(&self.settings))))
-    }
-
-    fn tls(&self, certificate: &Path, key: &Path, endpoint: &Endpoint) -> anyhow::Result<Tls> {
-        let roots = Roots::read(&self.roots)?;
-        let credentials = read_credentials(certificate, key)?;
-        Tls::new(&roots, &credentials, endpoint)
-    }
-
-    /// The claim store may say where the factory's certificates are valid.
-    fn endpoint(&self) -> Endpoint {
-        let claims = Certstore::new(&self.settings.claimstore);
-        claims.endpoint().unwrap_or_else(|problem| {
-            if has_endpoint(&self.settings) {
-                warn!("{problem:#}; the device's own endpoint is used for the claim");
-            }
-            self.connection.endpoint.clone()
-        })
-    }
-
-    async fn session(
-        &self,
-        client_id: String,
-        tls: Tls,
-        endpoint: Endpoint,
-        attempts: u32,
-    ) -> Result<Exchange, ProvisioningError> {
-        let options = mqtt::ConnectionOptions {
-            client_id,
-            endpoint,
-            connections: 1,
-            attempts,
-            // The least: an answered ping proves that a connection is good.
-            keep_alive: Duration::from_secs(5),
-            session_expiry: Duration::ZERO,
-            last_will: None,
-            birth: None,
-            ..self.connection.clone()
-        };
-        let (mqtt, session) = Mqtt::new(options, tls);
-        let session = tokio::spawn(session.run());
-        Exchange::connect(self.connection.version, mqtt, session).await
-    }
-}
-
-/// The claim certificates, the preferred one first.
-fn claims(settings: &Settings) -> anyhow::Result<Vec<Certificate>> {
-    let store = Certstore::new(&settings.claimstore);
-    let contents = store.contents()?;
-    for problem in contents.problems {
-        warn!("{problem}");
-    }
-    Ok(starting_with(
-        contents.certificates,
-        store.preferred().as_deref(),
-    ))
-}
-
-/// After a failure the next start tries another claim certificate, if there are several.
-pub fn rotate_claim(settings: &Settings) {
-    let store = Certstore::new(&settings.claimstore);
-    let claims = claims(settings).unwrap_or_default();
-    let Some(in_use) = claims.first().map(|claim| OsString::from(&claim.id)) else {
-        return;
-    };
-    match store.rotate(&in_use) {
-        Ok(Some(next)) => info!(
-            "the next attempt uses the claim certificate {}",
-            next.to_string_lossy()
-        ),
-        Ok(None) => {}
-        Err(problem) => warn!("{problem:#}"),
-    }
-}
-
-/// What would make provisioning fail. Changes nothing on disk.
-pub fn problems(settings: &Settings) -> Vec<String> {
-    let store = Certstore::new(&settings.claimstore);
-    let mut problems = match store.contents() {
-        Err(problem) => return vec![format!("{problem:#}")],
-        Ok(contents) if contents.certificates.is_empty() => {
-            let mut problems = contents.problems;
-            problems.push(no_claim(settings).to_string());
-            problems
-        }
-        Ok(contents) => contents.problems,
-    };
-    if has_endpoint(settings)
-        && let Err(problem) = store.endpoint()
-    {
-        problems.push(format!("{problem:#}"));
-    }
-    problems
-}
-
-/// A claim store need not have one: the device's own serves then.
-fn has_endpoint(settings: &Settings) -> bool {
-    settings.claimstore.join("endpoint.txt").exists()
-}
-
-fn no_claim(settings: &Settings) -> anyhow::Error {
-    anyhow!(
-        "no claim certificate in {}, put ID/ID-certificate.pem.crt and ID/ID-private.pem.key there",
-        settings.claimstore.display()
-    )
 }

@@ -2,32 +2,33 @@
 //! starts every connection with a fresh client, because what the client keeps across connections is
 //! not reliable.
 
+mod ending;
+mod packets;
+
 use std::pin::pin;
 use std::time::Duration;
 
 use log::{debug, info};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
-use tokio::time::timeout;
 
-use super::backoff::{Backoff, NextAttempt};
-use super::breaker::Flow;
-use super::connection::Connection;
-use super::dial::{self, Dialer, Stream};
-use super::events::sender::{EventReceiver, EventSender};
-use super::events::session_log::SessionLog;
-use super::failure::{Class, Ending, closed};
-use super::gate::Gate;
-use super::message::{Message, Properties, Publish, QoS};
-use super::options::{ConnectionOptions, Version};
-use super::publish_error::{Link, PublishError};
-use super::relay::{Relay, RelayEnd};
-use super::session_request::{Origin, Reply, SessionRequest};
-use super::subscribe::durable::{Durable, Receipt};
-use super::subscribe::subscriptions::{Routing, Subscriptions, durable_pair};
-use super::tls::Tls;
-use super::wire::{self, Acknowledging, Connack, Events, Fault, Seen};
 use crate::clock::{self, now, reached};
+use crate::mqtt::backoff::{Backoff, NextAttempt};
+use crate::mqtt::breaker::Flow;
+use crate::mqtt::connection::Connection;
+use crate::mqtt::dial::{Dialer, Stream};
+use crate::mqtt::events::sender::{EventReceiver, EventSender};
+use crate::mqtt::events::session_log::SessionLog;
+use crate::mqtt::failure::{Class, Ending};
+use crate::mqtt::gate::Gate;
+use crate::mqtt::options::ConnectionOptions;
+use crate::mqtt::publish_error::{Link, PublishError};
+use crate::mqtt::relay::Relay;
+use crate::mqtt::session_request::SessionRequest;
+use crate::mqtt::subscribe::durable::Durable;
+use crate::mqtt::subscribe::subscriptions::{Subscriptions, durable_pair};
+use crate::mqtt::tls::Tls;
+use crate::mqtt::wire::{self, Acknowledging, Events, Fault, Seen};
 
 /// For CONNACK. Above the client's own timeout: only for the case that the client does not keep it.
 const CONNACK: Duration = Duration::from_secs(45);
@@ -40,7 +41,7 @@ const DURABLE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Why the session ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SessionEnd {
-    /// [`Mqtt::disconnect`](super::Mqtt::disconnect) was called, or every handle is gone.
+    /// [`Mqtt::disconnect`](crate::mqtt::Mqtt::disconnect) was called, or every handle is gone.
     Stopped,
     /// So many failures in a row without progress. `rotate`: another certificate is worth a try.
     GivenUp { failures: u32, rotate: bool },
@@ -248,77 +249,6 @@ impl Session {
         self.leave(open, events, result).await
     }
 
-    /// Settles what is known of a connection that has ended, and notifies everybody who waits.
-    async fn leave(
-        &mut self,
-        open: Open,
-        mut events: Events,
-        result: Result<(), Ending>,
-    ) -> Result<(), (Ending, bool)> {
-        let Open {
-            mut connection,
-            mut relay,
-            ..
-        } = open;
-        connection.ended();
-        for seen in events.leftover() {
-            match seen {
-                // Acknowledgements of the dead connection are real.
-                Seen::Acknowledged(packet_id, ack) => {
-                    self.progress();
-                    connection.acknowledged(packet_id, ack, &mut self.gate, now());
-                }
-                Seen::Sent(packet_id) => connection.sent(packet_id),
-                Seen::Received(message, _) => self.subscriptions.received_late(&message),
-                Seen::Connected(_)
-                | Seen::Written
-                | Seen::SubscribeSent(_)
-                | Seen::Subscribed(..)
-                | Seen::AcknowledgementSent
-                | Seen::PingSent
-                | Seen::PingAnswered
-                | Seen::DisconnectSent
-                | Seen::Nothing => {}
-            }
-        }
-        connection.flushed(relay.newly_flushed(), now());
-        // The relay sees that the client has gone, and takes leave of the broker.
-        drop(events);
-        if let Some(until) = connection.leaves_by() {
-            let left = until.saturating_duration_since(now());
-            let _ = timeout(left, relay.ended()).await;
-        }
-        self.link.send_replace(Link::Down);
-        let was_up = connection.is_up();
-        // Only what was on the way can be the reason.
-        let flying = connection.is_flying();
-        let result = result.map_err(|ending| Ending {
-            blames_us: ending.blames_us && flying,
-            ..ending
-        });
-        let blamed = matches!(&result, Err(ending) if ending.blames_us);
-        let over_messages = connection.lost(blamed, &mut self.gate, now());
-        self.birth_answered();
-        let result = result.map_err(|ending| Ending {
-            over_messages,
-            ..ending
-        });
-        result.map_err(|ending| (self.blame_clock(ending), was_up))
-    }
-
-    /// Before the clock is set no certificate can be judged, whatever is said against it.
-    fn blame_clock(&self, ending: Ending) -> Ending {
-        let unset = clock::wall() < self.options.clock_floor;
-        if ending.class != Class::TlsCa || !unset {
-            return ending;
-        }
-        Ending {
-            class: Class::TlsClock,
-            reason: format!("our clock is not set; {}", ending.reason),
-            ..ending
-        }
-    }
-
     /// Runs one connection to its end.
     async fn serve(&mut self, open: &mut Open, events: &mut Events) -> Result<(), Ending> {
         loop {
@@ -366,162 +296,6 @@ impl Session {
                 Err(Fault::Cut) => return Err(self.why_cut(open).await),
             }
         }
-    }
-
-    /// The client knows only that its socket was closed: the relay knows why.
-    async fn why_cut(&self, open: &mut Open) -> Ending {
-        let connected = open.connection.is_up();
-        let ending = match timeout(WHY_CUT, open.relay.ended()).await {
-            Ok(RelayEnd::ByBroker | RelayEnd::ByClient) | Err(_) => closed(connected),
-            Ok(RelayEnd::Failed(error)) => dial::by_io(&error, connected, Class::Protocol),
-            Ok(RelayEnd::Stalled) => wire::stalled(),
-        };
-        // MQTT 3.1.1 has no answer for a refused publish: the broker ends the connection. So every
-        // end by the broker may be about a packet of ours.
-        if self.options.version == Version::V311 && ending.class == Class::Server {
-            ending.blaming_us()
-        } else {
-            ending
-        }
-    }
-
-    fn request(&mut self, connection: &mut Connection, request: Option<SessionRequest>) {
-        match request {
-            Some(SessionRequest::Publish(publish, reply)) => {
-                connection.publish(publish, reply, &mut self.gate, now());
-            }
-            Some(SessionRequest::Subscribe(subscriber)) => {
-                self.subscriptions.add(subscriber);
-                if connection.is_up() {
-                    self.subscribe(connection);
-                }
-            }
-            Some(SessionRequest::Disconnect(done)) => connection.disconnect(done, now()),
-            // Every handle is gone: leave as if asked to.
-            None => connection.disconnect(oneshot::channel().0, now()),
-        }
-    }
-
-    fn seen(&mut self, open: &mut Open, seen: Seen) {
-        let connection = &mut open.connection;
-        if seen.is_incoming() {
-            connection.heard(now());
-        }
-        match seen {
-            Seen::Connected(accepted) => {
-                connection.accepted(accepted);
-                self.connected(connection, accepted);
-            }
-            Seen::Sent(packet_id) => connection.sent(packet_id),
-            Seen::Written => open.relay.mark(),
-            Seen::Acknowledged(packet_id, ack) => {
-                self.progress();
-                connection.acknowledged(packet_id, ack, &mut self.gate, now());
-                self.birth_answered();
-            }
-            Seen::SubscribeSent(packet_id) => connection.subscribe_sent(packet_id),
-            Seen::Subscribed(packet_id, codes) => {
-                if let Some(batch) = connection.subscribed(packet_id, now()) {
-                    self.subscriptions.acknowledged(&batch, &codes);
-                    self.settle();
-                }
-            }
-            Seen::Received(message, packet_id) => {
-                self.progress();
-                self.received(connection, &message, packet_id);
-            }
-            Seen::AcknowledgementSent => connection.acknowledgement_sent(),
-            Seen::PingSent => connection.ping_sent(now()),
-            Seen::PingAnswered => {
-                self.progress();
-                connection.ping_answered();
-            }
-            Seen::DisconnectSent | Seen::Nothing => {}
-        }
-    }
-
-    /// Hands a message to its readers, who say when it may be acknowledged if they are durable.
-    fn received(&mut self, connection: &mut Connection, message: &Message, packet_id: Option<u16>) {
-        let by_hand = packet_id.zip(connection.answers().cloned());
-        let Some((packet_id, answers)) = by_hand else {
-            self.subscriptions.received(message, None);
-            return;
-        };
-        if connection.holds(packet_id) {
-            return;
-        }
-        let receipt = Receipt::new(packet_id, self.connections, answers, self.again.subscribe());
-        let verdict = self.subscriptions.received(message, Some(&receipt));
-        if verdict == Routing::Unmatched {
-            self.report.unmatched(&message.topic);
-        }
-        connection.judged(packet_id, &verdict);
-    }
-
-    fn connected(&mut self, connection: &mut Connection, accepted: Connack) {
-        self.connections += 1;
-        self.gate.resume(now());
-        self.report.connected();
-        self.event_sender.connected(accepted.session_present);
-        if self.subscriptions.are_durable() {
-            self.report.session(accepted, self.connections > 1);
-        }
-        if accepted.session_present {
-            self.again.send_replace(self.connections);
-        }
-        self.publish_birth(connection);
-        let present = accepted.session_present;
-        self.subscriptions.connected(self.connections, present);
-        self.subscribe(connection);
-        self.link.send_replace(Link::Up(self.connections));
-        self.settle();
-    }
-
-    /// Before anybody learns of the connection, so that this is the first message on it.
-    fn publish_birth(&mut self, connection: &mut Connection) {
-        let Some(birth) = self.options.birth.clone() else {
-            return;
-        };
-        let (reply, answer) = Reply::new(Origin::Other);
-        self.birth_reply = Some(answer);
-        let publish = Publish {
-            topic: birth.topic,
-            payload: birth.payload.into(),
-            qos: QoS::AtLeastOnce,
-            retain: birth.retain,
-            properties: Properties::default(),
-        };
-        connection.publish(publish, reply, &mut self.gate, now());
-        self.birth_answered();
-    }
-
-    fn birth_answered(&mut self) {
-        let answer = self
-            .birth_reply
-            .as_mut()
-            .and_then(|reply| reply.try_recv().ok());
-        if let Some(answer) = answer {
-            self.birth_reply = None;
-            self.report.birth_answered(&answer);
-        }
-    }
-
-    fn subscribe(&mut self, connection: &mut Connection) {
-        for filters in self.subscriptions.unasked() {
-            connection.subscribe(&filters, now());
-        }
-    }
-
-    fn settle(&mut self) {
-        if self.subscriptions.settled() {
-            self.event_sender.settled();
-        }
-    }
-
-    fn progress(&mut self) {
-        self.answers_seen.send_modify(|count| *count += 1);
-        self.backoff.progress();
-        self.report.progress();
     }
 }
 

@@ -1,0 +1,95 @@
+//! The first step of a start: which certificate the device connects with, and how.
+
+use std::ffi::OsString;
+use std::time::{Duration, SystemTime};
+
+use super::signals::Signals;
+use super::{certificates, first_certificate};
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::identity::Endpoint;
+use crate::mqtt::{ConnectionOptions, Rates, Tls};
+use crate::provision::Provisioning;
+
+/// Who the device is for the broker.
+pub struct Established {
+    pub options: ConnectionOptions,
+    pub tls: Tls,
+    /// The certificate's id in the store, if it comes from there.
+    pub certificate: Option<OsString>,
+    /// What it takes to renew it, if that is configured.
+    pub provisioning: Option<Provisioning>,
+    /// When the newest certificate was made that an earlier start had left unfinished.
+    pub completed: Option<SystemTime>,
+}
+
+/// Finishes what an earlier start has left, and chooses a certificate. Where there is none yet, gets one.
+///
+/// # Errors
+/// Why the daemon ends before it connects: it was told to stop, it has got its first certificate, or
+/// it cannot have one.
+pub async fn establish(config: &Config, signals: &mut Signals) -> Result<Established, Exit> {
+    let settings = first_certificate::settings(config).map_err(Exit::Config)?;
+    let completed = match &settings {
+        None => None,
+        Some(settings) => tokio::select! {
+            completed = first_certificate::complete(config, settings) => completed,
+            signal = signals.stop() => return Err(Exit::Stopped(signal)),
+        },
+    };
+    let endpoint = certificates::endpoint(config).map_err(Exit::Config)?;
+    let options = connection(config, endpoint);
+    let (tls, certificate) = match certificates::choose(config, &options.endpoint) {
+        Ok(chosen) => chosen,
+        Err(none @ Exit::NoCertificate(_)) => {
+            let job = settings
+                .and_then(|settings| first_certificate::job(config, settings, options, false));
+            let Some(job) = job else {
+                return Err(none);
+            };
+            return tokio::select! {
+                exit = first_certificate::first(job) => Err(exit),
+                signal = signals.stop() => Err(Exit::Stopped(signal)),
+            };
+        }
+        Err(exit) => return Err(exit),
+    };
+    let provisioning = settings
+        .and_then(|settings| first_certificate::job(config, settings, options.clone(), true));
+    Ok(Established {
+        options,
+        tls,
+        certificate,
+        provisioning,
+        completed,
+    })
+}
+
+/// What the options say, else what AWS takes, if it is AWS.
+fn rates(config: &Config, endpoint: &Endpoint) -> Rates {
+    let defaults = if endpoint.is_aws() {
+        Rates::AWS
+    } else {
+        Rates::default()
+    };
+    Rates {
+        messages: config.publish_rate.or(defaults.messages),
+        bytes: config.publish_bytes_rate.or(defaults.bytes),
+    }
+}
+
+fn connection(config: &Config, endpoint: Endpoint) -> ConnectionOptions {
+    ConnectionOptions {
+        rates: rates(config, &endpoint),
+        client_id: config.client_id.clone(),
+        endpoint,
+        version: config.version,
+        keep_alive: config.keep_alive,
+        session_expiry: Duration::ZERO,
+        last_will: config.last_will.clone(),
+        birth: config.birth.clone(),
+        connections: config.connections,
+        attempts: config.attempts,
+        clock_floor: first_certificate::clock_floor(config),
+    }
+}
