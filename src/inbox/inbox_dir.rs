@@ -13,13 +13,9 @@ use crate::clock::{now, reached};
 use crate::spool::Name;
 use crate::spool::deposit::{Deposit, Item};
 use crate::spool::stamps::Stamps;
-use crate::spool::watch::{DirEvent, Watch};
-use crate::waits::or_pending;
+use crate::spool::watch::DirEvent;
+use crate::spool::watched_dir::{SCAN_WITHOUT_WATCH, WatchedDir};
 
-/// Some file systems do not report when files are removed: look every few minutes.
-const SAFETY_SCAN: Duration = Duration::from_secs(300);
-/// Without a watch the scan is all there is.
-const SCAN_WITHOUT_WATCH: Duration = Duration::from_secs(5);
 /// No event shows that another directory stands in the place of this one.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -27,7 +23,7 @@ pub struct InboxDir {
     deposit: Deposit,
     stamps: Stamps,
     room: Quota,
-    watch: Option<Watch>,
+    watched: WatchedDir,
     scan_due: Instant,
     look_due: Instant,
     /// The message that left last. If it was the newest, its header goes when there is a newer one.
@@ -38,7 +34,7 @@ pub struct InboxDir {
 
 /// Something has left, or it is time to look.
 pub enum InboxNotice {
-    Events(io::Result<Vec<DirEvent>>),
+    Events(Vec<DirEvent>),
     Look,
 }
 
@@ -48,21 +44,18 @@ impl InboxDir {
     /// # Errors
     /// The directory cannot be used.
     pub fn open(dir: &Path, room: Quota) -> Result<InboxDir> {
+        let deposit = Deposit::open(dir)?;
+        let new = deposit.new_dir();
         let mut inbox_dir = InboxDir {
-            deposit: Deposit::open(dir)?,
+            watched: WatchedDir::departures(&new),
+            deposit,
             stamps: Stamps::default(),
             room,
-            watch: None,
             scan_due: now(),
             look_due: now() + LOOK,
             last_left: None,
             full: false,
         };
-        let new = inbox_dir.deposit.new_dir();
-        match Watch::departures(&new) {
-            Ok(watch) => inbox_dir.watch = Some(watch),
-            Err(error) => inbox_dir.unwatched(&error),
-        }
         let scanned = inbox_dir.scan();
         scanned.with_context(|| format!("cannot read {}", new.display()))?;
         Ok(inbox_dir)
@@ -119,7 +112,7 @@ impl InboxDir {
     /// waits.
     pub async fn notice(&mut self) -> InboxNotice {
         tokio::select! {
-            events = or_pending(self.watch.as_mut().map(Watch::next)) => InboxNotice::Events(events),
+            events = self.watched.next() => InboxNotice::Events(events),
             () = reached(Some(self.scan_due.min(self.look_due))) => InboxNotice::Look,
         }
     }
@@ -127,12 +120,7 @@ impl InboxDir {
     /// Takes note of what has left.
     pub fn noticed(&mut self, notice: InboxNotice) {
         match notice {
-            InboxNotice::Events(Ok(events)) => events.iter().for_each(|event| self.told(event)),
-            InboxNotice::Events(Err(error)) => {
-                self.unwatched(&error);
-                self.watch = None;
-                self.scan_due = now();
-            }
+            InboxNotice::Events(events) => events.iter().for_each(|event| self.told(event)),
             InboxNotice::Look => {
                 self.look_due = now() + LOOK;
                 let elsewhere = self.deposit.is_elsewhere();
@@ -168,15 +156,8 @@ impl InboxDir {
             self.deposit.repair().map_err(io::Error::other)?;
             warn!("{} was missing and is made again", new.display());
         }
-        if let Some(watch) = &mut self.watch {
-            match watch.arm() {
-                Ok(()) => self.scan_due = now() + SAFETY_SCAN,
-                Err(error) => {
-                    self.watch = None;
-                    self.unwatched(&error);
-                }
-            }
-        }
+        self.watched.arm();
+        self.scan_due = now() + self.watched.interval();
         if self.deposit.is_elsewhere() {
             warn!(
                 "{} is another directory now, which is served from now on",
@@ -188,11 +169,5 @@ impl InboxDir {
         self.room.counted(inventory.messages);
         self.last_left = inventory.left;
         Ok(())
-    }
-
-    fn unwatched(&self, error: &io::Error) {
-        let (new, seconds) = (self.deposit.new_dir(), SCAN_WITHOUT_WATCH.as_secs());
-        let new = new.display();
-        warn!("cannot watch {new}, it is scanned every {seconds} s instead: {error}");
     }
 }

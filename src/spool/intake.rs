@@ -13,14 +13,10 @@ use log::{error, warn};
 use super::Name;
 use super::being_written::Writers;
 use super::maildir::Maildir;
-use super::watch::{DirEvent, Watch};
+use super::watch::DirEvent;
+use super::watched_dir::{SCAN_WITHOUT_WATCH, WatchedDir};
 use crate::clock::{now, reached};
-use crate::waits::or_pending;
 
-/// Some file systems deliver no events: look every few minutes.
-const SAFETY_SCAN: Duration = Duration::from_secs(300);
-/// Without a watch the scan is all there is.
-const SCAN_WITHOUT_WATCH: Duration = Duration::from_secs(5);
 /// Scans take no more than this part of the time: 5 %.
 const COST: u32 = 20;
 /// Hard links and files written in place look alike at first. A writer that closes its file within
@@ -48,7 +44,7 @@ pub struct Ready {
 /// The way of requests from `new/` into the queue.
 pub struct Intake {
     new_dir: PathBuf,
-    watch: Option<Watch>,
+    watched: WatchedDir,
     doubtful: HashSet<Name>,
     doubt_until: Option<Instant>,
     /// Files of which `/proc` cannot say whether they are being written, as they looked last time.
@@ -67,27 +63,16 @@ impl Intake {
     /// Starts watching; the first notice is [`Notice::Scan`], so that nothing is missed between.
     pub fn new(maildir: &Maildir) -> Intake {
         let new_dir = maildir.new_dir();
-        let mut intake = Intake {
+        Intake {
+            watched: WatchedDir::arrivals(&new_dir),
             new_dir,
-            watch: None,
             doubtful: HashSet::new(),
             doubt_until: None,
             unsure: HashMap::new(),
             scan_due: now(),
             scan_from: now(),
             scan_failed: false,
-        };
-        match Watch::arrivals(&intake.new_dir) {
-            Ok(watch) => intake.watch = Some(watch),
-            Err(error) => intake.unwatched(&error),
         }
-        intake
-    }
-
-    fn unwatched(&self, error: &io::Error) {
-        let seconds = SCAN_WITHOUT_WATCH.as_secs();
-        let dir = self.new_dir.display();
-        warn!("cannot watch {dir}, it is scanned every {seconds} s instead: {error}");
     }
 
     /// A file has appeared under this name, nobody knows whether complete.
@@ -109,13 +94,7 @@ impl Intake {
     /// Waits until something is to be done. May be dropped while it waits.
     pub async fn next(&mut self) -> IntakeNotice {
         tokio::select! {
-            events = or_pending(self.watch.as_mut().map(Watch::next)) => match events {
-                Ok(events) => IntakeNotice::Ready(self.told(events)),
-                Err(error) => {
-                    self.watch_lost(&error);
-                    IntakeNotice::Scan
-                }
-            },
+            events = self.watched.next() => IntakeNotice::Ready(self.told(events)),
             () = reached(self.doubt_until) => IntakeNotice::Ready(self.settle_doubts()),
             () = reached(Some(self.scan_due.max(self.scan_from))) => IntakeNotice::Scan,
         }
@@ -123,23 +102,8 @@ impl Intake {
 
     /// What has happened until now and was not reported yet, without waiting.
     pub fn pending(&mut self) -> Ready {
-        let events = match &mut self.watch {
-            None => return Ready::default(),
-            Some(watch) => watch.pending(),
-        };
-        match events {
-            Ok(events) => self.told(events),
-            Err(error) => {
-                self.watch_lost(&error);
-                self.scan_soon();
-                Ready::default()
-            }
-        }
-    }
-
-    fn watch_lost(&mut self, error: &io::Error) {
-        self.unwatched(error);
-        self.watch = None;
+        let events = self.watched.pending();
+        self.told(events)
     }
 
     fn told(&mut self, events: Vec<DirEvent>) -> Ready {
@@ -220,7 +184,7 @@ impl Intake {
         let names = match found {
             Ok(names) => {
                 self.scan_failed = false;
-                self.scan_due = now() + self.interval();
+                self.scan_due = now() + self.watched.interval();
                 let there: HashSet<&Name> = names.iter().collect();
                 self.unsure.retain(|name, _| there.contains(name));
                 self.without_written(names)
@@ -240,14 +204,7 @@ impl Intake {
 
     /// Instead of a scan, where there is no room for what it would find.
     pub fn not_now(&mut self) {
-        self.scan_due = now() + self.interval();
-    }
-
-    fn interval(&self) -> Duration {
-        match self.watch {
-            Some(_) => SAFETY_SCAN,
-            None => SCAN_WITHOUT_WATCH,
-        }
+        self.scan_due = now() + self.watched.interval();
     }
 
     fn armed(&mut self, maildir: &Maildir) -> anyhow::Result<()> {
@@ -255,11 +212,7 @@ impl Intake {
             maildir.repair()?;
             warn!("{} was missing and is made again", self.new_dir.display());
         }
-        if let Some(watch) = &mut self.watch
-            && let Err(error) = watch.arm()
-        {
-            self.watch_lost(&error);
-        }
+        self.watched.arm();
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ mod slots;
 pub mod stamps;
 pub mod starts;
 pub mod watch;
+pub mod watched_dir;
 pub mod worker;
 
 use std::ffi::OsStr;
