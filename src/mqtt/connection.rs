@@ -96,6 +96,8 @@ impl Connection {
     /// Publishes now, or as soon as the broker's Receive Maximum allows it.
     pub fn publish(&mut self, publish: Publish, reply: Reply, gate: &mut Gate, now: Instant) {
         let Some(accepted) = self.accepted.filter(|_| self.disconnect_sent.is_none()) else {
+            // Before CONNACK and after DISCONNECT nothing is kept for later: whoever asked has the message still
+            // and sends it again on the next connection.
             return reply.disconnected();
         };
         match accepted.maximum_packet_size {
@@ -126,6 +128,8 @@ impl Connection {
             };
             let qos = publish.qos;
             self.pace.sent(publish.payload.len(), now);
+            // The loop may have ended since the last look. Its own end comes as an event; this one is told now,
+            // and must not stop those behind it from being told too.
             if !self.client.publish(publish) {
                 reply.disconnected();
                 continue;
@@ -145,6 +149,7 @@ impl Connection {
             .and_then(|accepted| accepted.receive_maximum)
             .unwrap_or(PACKET_IDS)
             .min(PACKET_IDS);
+        // Both kinds share the window, but only QoS 1 has packet ids that can collide.
         let flying = self.qos1.len() + self.qos0.len();
         flying < self.limit() && self.qos1.span() + 1 < u64::from(ids.max(2))
     }
@@ -165,6 +170,7 @@ impl Connection {
     /// So many of the QoS 0 publishes, the oldest ones, are written to the network and flushed.
     pub fn flushed(&mut self, count: u64, now: Instant) {
         for _ in 0..count {
+            // The client has dropped it long ago; only the relay knows that the bytes have left.
             if let Some(reply) = self.qos0.written(now) {
                 reply.send(Ok(()));
             }
@@ -173,6 +179,7 @@ impl Connection {
     }
 
     pub fn acknowledged(&mut self, packet_id: u16, ack: Ack, gate: &mut Gate, now: Instant) {
+        // A PUBACK may come twice, or for an id of nobody: then there is no reply to send.
         if let Some(reply) = self.qos1.answered(packet_id, now) {
             match ack {
                 Ack::Accepted => {
@@ -248,6 +255,7 @@ impl Connection {
             if self.ended || !self.client.acknowledge(packet_id) {
                 return;
             }
+            // Only now: an acknowledgement that the client has not taken is handed over once more.
             self.receipts.handed();
         }
     }
@@ -258,6 +266,7 @@ impl Connection {
 
     /// Something came from the broker, so the link is alive.
     pub fn heard(&mut self, now: Instant) {
+        // Only while one is due: a busy link must not be cut because PINGRESP waits behind much else.
         self.ping_due = self.ping_due.map(|_| now + PING);
     }
 
@@ -308,6 +317,7 @@ impl Connection {
                 "DISCONNECT could not be written within a second",
             ));
         }
+        // The client has a limit of its own for this, which is shorter; this is for the case that it fails.
         if self.connect_due.is_some_and(|due| due <= now) {
             return Some(Ending::new(Class::Timeout, "no CONNACK within 45 s"));
         }
@@ -352,6 +362,8 @@ impl Connection {
     /// The connection is gone: everyone who waits learns it. `blamed`: the broker ended it, perhaps
     /// because of what was sent. Whether messages were among that.
     pub fn lost(mut self, blamed: bool, gate: &mut Gate, now: Instant) -> bool {
+        // A broker that ends the connection does not say over which packet, so only one that was alone on
+        // the way can be blamed for certain.
         let subscribing = self.subscribes.len() > 0;
         let qos_1 = self.qos1.lost().into_iter();
         let qos_0 = self.qos0.lost().into_iter();
@@ -372,6 +384,7 @@ impl Connection {
             });
             reply.send(Err(PublishError::Disconnected { blame }));
         }
+        // These never left the process, so no ending is their fault.
         let waiting = self.backlog.drain(..).map(|(_, reply)| reply);
         let kept = kept.into_iter().map(|(reply, _)| reply);
         kept.chain(waiting).for_each(Reply::disconnected);

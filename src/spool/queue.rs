@@ -122,13 +122,18 @@ impl Queue {
     pub fn arrived(&mut self, name: Name, facts: Facts) -> bool {
         let full = self.entries.len() >= MOST_NAMES;
         match self.entries.get_mut(&name) {
+            // The scan that follows brings it back in its order: nothing is forgotten, only found later.
             None if full => return false,
             None => self.enter(name, facts),
             Some(entry) => match &mut entry.state {
+                // An event for the very file that is on its way: publishing it once more would be a duplicate.
                 RequestState::InFlight { .. } if entry.facts.identity == facts.identity => {}
+                // The file behind the name is another one now. It must not overtake the one in flight, whose
+                // disposal would remove it unseen.
                 RequestState::InFlight { again } | RequestState::Landed { again } => {
                     *again = Some(facts)
                 }
+                // A pause is for the contents: only new contents end it.
                 RequestState::Paused(_) if entry.facts.identity == facts.identity => {}
                 RequestState::Waiting if entry.facts == facts => {}
                 RequestState::Paused(_) | RequestState::Waiting => {
@@ -141,6 +146,7 @@ impl Queue {
     }
 
     fn enter(&mut self, name: Name, facts: Facts) {
+        // Of a slot only the newest goes by its priority; the older ones keep their place in the order.
         if let Some(older) = self.slots.entered(&name, &facts) {
             self.demote(&older);
         }
@@ -198,6 +204,7 @@ impl Queue {
         self.in_flight += 1;
         self.flown = self.flown.max(self.in_flight);
         self.jam.window(self.in_flight >= self.options.window, now);
+        // A suspect flies with fewer each time, until it is alone and the next ending can only be its own.
         let company = self.entries.get(&name).map_or(1, Entry::company);
         if key.is_suspect() || self.probing {
             let room = company.saturating_sub(self.in_flight);
@@ -219,6 +226,7 @@ impl Queue {
             return self.line.take_suspect();
         }
         if self.probing {
+            // From both ends in turn: a message that the policy forbids may stand at either.
             let last = self.probe_last;
             self.probe_last = !last;
             return self.line.take_probe(last);
@@ -312,6 +320,7 @@ impl Queue {
             outcome,
             Outcome::Delivered | Outcome::Refused(_) | Outcome::Denied(_) | Outcome::Unusable(_)
         );
+        // Before they are forgotten: the verdict depends on how many were on the way.
         let (flown, tried) = (self.flown, self.trial.is_some());
         self.landed(answered, now);
         let Some(entry) = self.entries.get_mut(name) else {
@@ -344,6 +353,7 @@ impl Queue {
             }
             // A lost connection costs no retry: the broker has not answered.
             Outcome::Interrupted { blame: None } => RetryDecision::Keep(Duration::ZERO),
+            // Something here was in the way, and the broker has not been asked: no retry is spent.
             Outcome::Postponed(_) => RetryDecision::Keep(FIRST_PAUSE),
         };
         match verdict {
@@ -360,6 +370,7 @@ impl Queue {
             self.trial = None;
             self.flown = 0;
         }
+        // A lost connection is no answer: it must not stop the stopwatch of a jam.
         if answered {
             self.jam.answered(now);
         }

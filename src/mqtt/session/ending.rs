@@ -52,6 +52,8 @@ impl Session {
             let left = until.saturating_duration_since(now());
             let _ = timeout(left, relay.ended()).await;
         }
+        // Before the replies below: who learns that a message was not acknowledged must find the link down,
+        // or it would send it again into nothing.
         self.link.send_replace(Link::Down);
         let was_up = connection.is_up();
         // Only what was on the way can be the reason.

@@ -150,6 +150,7 @@ impl Session {
             if self.wanted().await.is_none() {
                 return SessionEnd::Stopped;
             }
+            // Told before the attempt: one that hangs in the resolver is seen as one that has begun.
             self.event_sender.connecting(self.backoff.attempt());
             let (ending, was_up) = match self.connection().await {
                 Ok(()) => return SessionEnd::Stopped,
@@ -261,6 +262,7 @@ impl Session {
                 // Never dropped half-way except together with the whole connection.
                 let mut poll = pin!(events.poll());
                 loop {
+                    // Looked at before each wait: the deadline that woke us may be the one that ends the connection.
                     if let Some(ending) = connection.overdue(now()) {
                         return if connection.is_leaving() {
                             Ok(())

@@ -76,6 +76,7 @@ impl Session {
             self.subscriptions.received(message, None);
             return;
         };
+        // The reader has it in hand: a repetition on the same connection is not a second message.
         if connection.holds(packet_id) {
             return;
         }
@@ -102,6 +103,8 @@ impl Session {
         let present = accepted.session_present;
         self.subscriptions.connected(self.connections, present);
         self.subscribe(connection);
+        // After the birth message and the subscriptions are handed over: whoever reacts to this comes behind
+        // them on the wire.
         self.link.send_replace(Link::Up(self.connections));
         self.settle();
     }

@@ -72,6 +72,8 @@ impl Outbox {
         if !fits {
             self.refused.insert(key.to_owned(), report.config.clone());
         }
+        // The same configuration is not news. Saying it again would make two devices that share a key
+        // answer each other for ever.
         let earlier = self.reports.remove(key);
         let unchanged = earlier.as_ref().is_some_and(|word| {
             word.due != Some(Due::Changed) && same(&word.report.config, &report.config)
@@ -108,6 +110,7 @@ impl Outbox {
     }
 
     fn add(&mut self, file: PendingFile) {
+        // The same file may come twice, when its service was asked again before the cloud has answered.
         self.files.retain(|other| other.id != file.id);
         self.files.push_back(file);
     }
@@ -126,6 +129,7 @@ impl Outbox {
             .files
             .iter()
             .filter(|file| {
+                // What the cloud has already needs no update, and no version: the file is done at once.
                 file.of_service
                     && file.patch.is_none()
                     && !self.is_refused(&file.key)
@@ -163,6 +167,7 @@ impl Outbox {
         if view.version().is_none() && !self.create && self.files.is_empty() {
             return None;
         }
+        // What has failed alone before must not hold up what never failed.
         let first = self.filled(view, clears, |key| !self.suspects.contains(key));
         first.or_else(|| {
             let mut suspects = self.suspects.in_turn().into_iter();
@@ -186,6 +191,8 @@ impl Outbox {
     }
 
     fn add_report(&self, key: &str, view: &View, clears: bool, update: &mut Update) {
+        // A desired value goes together with the report of what became of it, in one update: between two,
+        // a crash would leave the cloud with neither.
         let clears = clears && self.desired.clears(key, view.desired().get(key));
         let fits = clears || !(self.together.contains(key) && self.desired.waits(key));
         let change = self.change(key, view).filter(|_| fits);
@@ -195,6 +202,7 @@ impl Outbox {
         let word = self.reports.get(key);
         let changed = change.is_some() && word.is_some_and(|it| it.due == Some(Due::Changed));
         let repeats = clears && self.desired.repeats(key);
+        // The cloud had accepted exactly this, and has something else now: somebody else undoes it.
         let undone = change.is_some()
             && word.is_some_and(|it| it.accepted.as_ref() == Some(&it.report.config));
         update.prompted |= changed || (clears && !repeats);
@@ -229,6 +237,7 @@ impl Outbox {
 
     /// There is no shadow any more, so there is nothing that could be undone or cleared.
     pub fn forget_cloud(&mut self) {
+        // Versions begin again with a new shadow, so an old answer could be taken for one to a new value.
         self.desired.forget();
         for word in self.reports.values_mut() {
             word.accepted = None;
@@ -269,6 +278,7 @@ impl Outbox {
         self.files.retain(|file| !update.files.contains(&file.id));
         for (key, config) in &update.reports {
             self.together.remove(key);
+            // The service may have changed its mind while the update was on its way: then the newer report stays due.
             let word = self.reports.get_mut(key);
             if let Some(word) = word.filter(|word| config.as_ref() == Some(&word.report.config)) {
                 word.due = None;
@@ -281,6 +291,7 @@ impl Outbox {
         if update.seed {
             self.seed = None;
         }
+        // What was sent one by one to find the culprit may travel together again.
         if self.files.is_empty() && self.seed.is_none() {
             self.alone = false;
         }

@@ -127,6 +127,7 @@ impl ServiceState {
                 "{}: the configuration has changed",
                 self.outfile.service.key
             );
+            // A change that comes before the first document has been notified already.
             self.initially_notified = true;
             runner.notify(self.run(None));
         }
@@ -178,6 +179,7 @@ impl ServiceState {
         let mut effects = Effects::default();
         for ReadUpdate { id, patch, starts } in updates {
             match self.outfile.settle(&[patch], &Value::Null).await {
+                // The command was not started, so the file stays, and its successors stay behind it.
                 Err(trouble) => effects.files.push((id, self.postponed(&trouble))),
                 Ok(mut settled) => match settled.rejected.pop() {
                     Some((_, reason)) => effects.files.push((id, FileEnd::Rejected(reason))),

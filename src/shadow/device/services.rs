@@ -29,6 +29,8 @@ impl Services {
         let mut states = BTreeMap::new();
         for outfile in outfiles {
             if let (Some(path), Some(starts)) = (outfile.path(), outfile.owed()) {
+                // The marker was written before the outfile was replaced: a crash in between notifies once too often,
+                // never once too seldom.
                 notify.catch_up(&outfile.service, path, starts);
             }
             let key = outfile.service.key.clone();
@@ -88,6 +90,7 @@ impl Services {
         let mut effects = Effects::default();
         for (key, state) in &mut self.states {
             let part = document.remove(key);
+            // A default is no command: what is ephemeral must not be run because a shadow was missing.
             if state.outfile.is_ephemeral() || state.outfile.is_disabled() {
                 continue;
             }
@@ -130,6 +133,7 @@ impl Services {
     /// Carries out commands whose desired values the cloud has cleared at our request.
     pub fn run_one_shots(&mut self, commands: Vec<OneShot>) {
         for (key, config) in commands {
+            // Only now that the cloud has cleared it: before, a crash would run it a second time at the next start.
             if let Some(state) = self.states.get(&key) {
                 self.notify.notify(state.run(Some(config)));
             }
@@ -145,6 +149,7 @@ impl Services {
     pub async fn settle(&mut self, ended: NotifyExit) -> Effects {
         let key = ended.key.clone();
         let finished = self.notify.settle(ended).await;
+        // Another run may be due for a later change: what is held waits for that one, too.
         let state = self.states.get_mut(&key).filter(|_| finished.quiet);
         let files = finished.file.map(|(id, end)| match end {
             Ok(()) => (id, FileEnd::CarriedOut),

@@ -67,6 +67,7 @@ impl Outbox {
     pub fn refused(&mut self, update: &Update, too_large: bool) -> GivenUp {
         if update.parts > 1 {
             self.not_accepted(update);
+            // The refusal does not say which part it means.
             self.alone = true;
             return GivenUp::default();
         }
@@ -82,6 +83,7 @@ impl Outbox {
         for key in update.reports.keys() {
             self.report_refused(key, update);
         }
+        // Given up, not forgiven: what comes next for this key starts with a clean record.
         if let Some(subject) = update.subjects.first() {
             self.suspects.forget(subject);
         }
@@ -109,6 +111,7 @@ impl Outbox {
             self.desired.refused(key);
             return;
         }
+        // The update was refused as a whole, so its clearing has not happened either.
         self.desired.not_cleared(key);
         if let Some(Some(config)) = update.reports.get(key) {
             self.refused.insert(key.to_owned(), config.clone());
