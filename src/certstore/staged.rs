@@ -2,7 +2,7 @@
 //! is seen, and becomes the directory `ID/` by one rename; `state.json` in it says what is still to
 //! be done, so that the next start continues after a power cut at any step.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::Certstore;
@@ -34,24 +35,29 @@ pub struct Fresh {
 }
 
 /// What the cloud said about the device itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Registered {
     pub thing: String,
     pub configuration: Map<String, Value>,
 }
 
-/// A certificate that is whole on disk, and what is left to be done with it.
-#[derive(Clone)]
+/// A certificate that is whole on disk, and what is left to be done with it, as `state.json` has it.
+#[derive(Clone, Serialize)]
 pub struct Staged {
+    #[serde(skip)]
     dir: PathBuf,
-    pub id: OsString,
+    pub id: String,
+    /// Secret.
     pub token: String,
-    created: SystemTime,
-    pub registered: Option<Registered>,
+    /// In milliseconds since 1970.
+    created: u64,
     /// `preferred` has pointed at it.
     promoted: bool,
     /// How often the notify command was started.
     notified: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Registered>,
+    #[serde(skip)]
     unfinished: bool,
 }
 
@@ -98,15 +104,18 @@ impl Certstore {
         fs::remove_file(half.join("room")).with_context(context)?;
         let staged = Staged {
             dir: self.dir().join(STAGED),
-            id: fresh.id.clone().into(),
+            id: fresh.id.clone(),
             token: fresh.token.clone(),
-            created: now,
-            registered: None,
+            created: now
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_millis() as u64,
             promoted: false,
             notified: 0,
+            registered: None,
             unfinished: false,
         };
-        let (certificate, key) = super::file_names(&staged.id);
+        let (certificate, key) = super::file_names(staged.id.as_ref());
         write(&half.join(key), fresh.private_key.as_bytes()).with_context(context)?;
         write(&half.join(certificate), fresh.certificate.as_bytes()).with_context(context)?;
         write(&half.join(STATE), staged.state().as_bytes()).with_context(context)?;
@@ -145,6 +154,7 @@ impl Certstore {
 impl Staged {
     fn read(dir: PathBuf, id: Option<&OsStr>) -> Option<Staged> {
         let contents = file::read_own(&dir.join(STATE), LARGEST_STATE).ok()?;
+        // Member by member: to derive this too takes 20 kB, and one bad member must not cost the rest.
         let state: Value = serde_json::from_slice(&contents).ok()?;
         let text = |key: &str| Some(state.get(key)?.as_str()?.to_owned());
         let registered = state.get("registered").and_then(|registered| {
@@ -154,54 +164,40 @@ impl Staged {
             })
         });
         let staged = Staged {
-            id: text("id").filter(|id| is_id(id))?.into(),
+            dir,
+            id: text("id")?,
             token: text("token")?,
-            created: UNIX_EPOCH + Duration::from_millis(state.get("created")?.as_u64()?),
-            registered,
+            created: state.get("created")?.as_u64()?,
             promoted: state.get("promoted")?.as_bool()?,
             notified: state.get("notified").and_then(Value::as_u64).unwrap_or(0),
+            registered,
             unfinished: false,
-            dir,
         };
+        let right = is_id(&staged.id) && id.is_none_or(|id| *id == *staged.id);
         let whole = staged.certificate_file().is_file() && staged.key_file().is_file();
-        let right = id.is_none_or(|id| id == staged.id);
-        (whole && right).then_some(staged)
+        (right && whole).then_some(staged)
     }
 
     fn state(&self) -> String {
-        let created = self.created.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut state = json!({
-            "id": self.id.to_string_lossy(),
-            "token": self.token,
-            "created": u64::try_from(created.as_millis()).unwrap_or(u64::MAX),
-            "promoted": self.promoted,
-            "notified": self.notified,
-        });
-        if let Some(registered) = &self.registered {
-            state["registered"] = json!({
-                "thing": registered.thing,
-                "configuration": registered.configuration,
-            });
-        }
-        state.to_string()
+        json!(self).to_string()
     }
 
     pub fn certificate_file(&self) -> PathBuf {
-        self.dir.join(super::file_names(&self.id).0)
+        self.dir.join(super::file_names(self.id.as_ref()).0)
     }
 
     pub fn key_file(&self) -> PathBuf {
-        self.dir.join(super::file_names(&self.id).1)
+        self.dir.join(super::file_names(self.id.as_ref()).1)
     }
 
     /// When the cloud made it, by our clock.
     pub fn created(&self) -> SystemTime {
-        self.created
+        UNIX_EPOCH + Duration::from_millis(self.created)
     }
 
     /// How long ago it was made. `None`: the clock cannot say.
     pub fn age(&self, now: SystemTime) -> Option<Duration> {
-        now.duration_since(self.created).ok()
+        now.duration_since(self.created()).ok()
     }
 
     /// The cloud has registered the device with this certificate.
@@ -228,7 +224,7 @@ impl Staged {
                 store.dir().display()
             )
         };
-        if target.exists() && !super::is_complete(&target, &self.id) {
+        if target.exists() && !super::is_complete(&target, self.id.as_ref()) {
             // Half a certificate of the same name cannot be used by anybody.
             fs::remove_dir_all(&target).with_context(context)?;
         }
@@ -243,7 +239,7 @@ impl Staged {
         if self.promoted {
             return Ok(());
         }
-        store.prefer(&self.id)?;
+        store.prefer(self.id.as_ref())?;
         self.promoted = true;
         self.save()
     }
@@ -275,7 +271,7 @@ impl Staged {
 
 impl std::fmt::Debug for Staged {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Staged({})", self.id.to_string_lossy())
+        write!(f, "Staged({})", self.id)
     }
 }
 

@@ -28,7 +28,7 @@ pub async fn complete(config: &Config, settings: &Settings) -> Option<SystemTime
     for mut staged in store.unfinished() {
         info!(
             "installing the certificate {} of an earlier start",
-            staged.id.to_string_lossy()
+            staged.id
         );
         let completed = provision::complete(settings, &store, &mut staged).await;
         newest = newest.max(Some(staged.created()));

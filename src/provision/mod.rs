@@ -217,5 +217,5 @@ async fn try_out(job: &Provisioning, staged: &Staged) -> Result<(), Provisioning
 }
 
 fn shown(staged: &Staged) -> String {
-    staged.id.to_string_lossy().into_owned()
+    staged.id.clone()
 }

@@ -2,56 +2,53 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::mqtt::{ConnectionEnd, ConnectionEvent};
 
 /// One event, in the words that stand in the manual.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EventRecord {
     pub event: &'static str,
-    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    pub retry: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Rounded as in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_retry_s: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_present: Option<bool>,
 }
 
-impl EventRecord {
-    fn new(event: &'static str) -> EventRecord {
-        EventRecord {
-            event,
-            reason: None,
-            attempt: None,
-            retry: None,
-            session_present: None,
-        }
-    }
+/// An event with what all have.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: f64,
+    pid: u32,
+    #[serde(flatten)]
+    event: &'a EventRecord,
+}
 
+impl EventRecord {
     /// The daemon ends, and this is why.
     pub fn stopped(reason: &str) -> EventRecord {
         EventRecord {
+            event: "stopped",
             reason: Some(plain(reason)),
-            ..EventRecord::new("stopped")
+            ..EventRecord::default()
         }
     }
 
     /// A JSON object on one line. `time`: since 1970.
     pub fn line(&self, time: Duration, pid: u32) -> String {
-        let mut line = Map::new();
-        let time = time.as_millis() as f64 / 1000.0;
-        line.insert("time".to_owned(), json!(time));
-        line.insert("pid".to_owned(), json!(pid));
-        line.insert("event".to_owned(), json!(self.event));
-        let mut add = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                line.insert(name.to_owned(), value);
-            }
+        let line = Line {
+            time: time.as_millis() as f64 / 1000.0,
+            pid,
+            event: self,
         };
-        add("attempt", self.attempt.map(Value::from));
-        add("reason", self.reason.clone().map(Value::from));
-        add("next_retry_s", self.retry_seconds().map(Value::from));
-        add("session_present", self.session_present.map(Value::from));
-        Value::from(line).to_string() + "\n"
+        json!(line).to_string() + "\n"
     }
 
     /// What a command finds in its environment. All are set; what does not apply is empty.
@@ -64,36 +61,33 @@ impl EventRecord {
             ("ATTEMPT", text(self.attempt.map(|n| n.to_string()))),
             (
                 "NEXT_RETRY_S",
-                text(self.retry_seconds().map(|n| n.to_string())),
+                text(self.next_retry_s.map(|n| n.to_string())),
             ),
             ("SESSION_PRESENT", text(present.map(|n| n.to_string()))),
         ]
-    }
-
-    /// Rounded as in the log.
-    fn retry_seconds(&self) -> Option<u64> {
-        self.retry
-            .map(|wait| (wait + Duration::from_millis(500)).as_secs())
     }
 }
 
 impl From<&ConnectionEvent> for EventRecord {
     fn from(event: &ConnectionEvent) -> EventRecord {
         let ended = |word: &'static str, ended: &ConnectionEnd| EventRecord {
-            reason: Some(plain(&ended.reason)),
+            event: word,
             attempt: Some(ended.attempt),
-            retry: ended.retry,
-            ..EventRecord::new(word)
+            reason: Some(plain(&ended.reason)),
+            next_retry_s: ended.retry.map(rounded),
+            session_present: None,
         };
         let up = |word: &'static str, attempt: &u32, present: &bool| EventRecord {
+            event: word,
             attempt: Some(*attempt),
             session_present: Some(*present),
-            ..EventRecord::new(word)
+            ..EventRecord::default()
         };
         match event {
             ConnectionEvent::Connecting { attempt } => EventRecord {
+                event: "connecting",
                 attempt: Some(*attempt),
-                ..EventRecord::new("connecting")
+                ..EventRecord::default()
             },
             ConnectionEvent::Connected {
                 attempt,
@@ -107,6 +101,10 @@ impl From<&ConnectionEvent> for EventRecord {
             ConnectionEvent::Lost(how) => ended("lost", how),
         }
     }
+}
+
+fn rounded(wait: Duration) -> u64 {
+    (wait + Duration::from_millis(500)).as_secs()
 }
 
 /// A broker's words may hold anything; a variable cannot hold a NUL.
