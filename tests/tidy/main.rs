@@ -368,16 +368,55 @@ fn files_that_documents_name_are_there() {
 }
 
 #[test]
-fn the_map_has_one_row_of_features_and_names_all_of_them() {
+fn the_map_shows_the_rows_of_the_house_as_they_are() {
     let map = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("the map");
-    let rows: Vec<BTreeSet<&str>> = map
-        .lines()
-        .filter_map(|line| line.strip_prefix("features:"))
-        .map(|row| row.split('(').next().unwrap_or(row))
-        .map(|row| row.split_whitespace().collect())
+    let names = |row: &[&'static str]| -> BTreeSet<&str> {
+        row.iter().copied().filter(|it| *it != "cli").collect()
+    };
+    let drawing = map.split("```").find_map(|it| it.strip_prefix("mermaid"));
+    let drawn: BTreeSet<&str> = drawing
+        .expect("a drawing")
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
         .collect();
-    let features = ROWS[3].iter().copied().filter(|module| *module != "cli");
-    assert_eq!(rows, [features.collect::<BTreeSet<_>>()]);
+    for (title, row) in [
+        ("features:", ROWS[3]),
+        ("edges:", ROWS[4]),
+        ("ground:", ROWS[5]),
+    ] {
+        let rows: Vec<BTreeSet<&str>> = map
+            .lines()
+            .filter_map(|line| line.strip_prefix(title))
+            .map(|row| row.split('(').next().unwrap_or(row))
+            .map(|row| row.split_whitespace().collect())
+            .collect();
+        assert_eq!(rows, [names(row)], "{title}");
+        assert!(names(row).is_subset(&drawn), "{title} are drawn");
+    }
+}
+
+/// In a step of a walk each file is followed by a function that is in it.
+#[test]
+fn the_walks_lead_through_functions_that_are_there() {
+    let map = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("the map");
+    let walks = map.split("\n## ").find(|it| it.starts_with("Three walks"));
+    let mut steps = 0;
+    for line in walks.expect("the walks").lines() {
+        if !line.starts_with(|c: char| c.is_ascii_digit()) {
+            continue;
+        }
+        let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+        assert!(quoted[0].ends_with(".rs"), "{line}");
+        for pair in quoted.windows(2).filter(|pair| pair[0].ends_with(".rs")) {
+            let file = root().join("src").join(pair[0]);
+            let source = fs::read_to_string(&file).unwrap_or_default();
+            let function = format!("fn {}", pair[1]);
+            let ends = |rest: &str| rest.starts_with(['(', '<']);
+            let found = source.split(&function).skip(1).any(ends);
+            assert!(found, "{function} in {}: {line}", pair[0]);
+        }
+        steps += 1;
+    }
+    assert!(steps > 30, "the steps are found: {steps}");
 }
 
 #[test]
