@@ -26,8 +26,8 @@ pub struct Established {
 /// Finishes what an earlier start has left, and chooses a certificate. Where there is none yet, gets one.
 ///
 /// # Errors
-/// Why the daemon ends before it connects: it was told to stop, it has got its first certificate, or
-/// it cannot have one.
+/// Why the daemon ends before it connects: it was asked to stop, it has got its first certificate,
+/// or it cannot have one.
 pub async fn establish(config: &Config, signals: &mut Signals) -> Result<Established, Exit> {
     let settings = first_certificate::settings(config).map_err(Exit::Config)?;
     let completed = match &settings {
