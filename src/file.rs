@@ -165,7 +165,7 @@ fn write(file: &mut File, contents: &[u8], like: Option<&Metadata>, mode: u32) -
 }
 
 fn renamed<T>(staged: NamedTempFile<T>, path: &Path) -> io::Result<()> {
-    // Closed before, so that nobody who watches the directory hears of it twice.
+    // Closed before, so that nobody who watches the directory sees it twice.
     let renamed = staged.into_temp_path().persist(path);
     renamed.map_err(|failed| match failed.error.kind() {
         // As containers like to have it.

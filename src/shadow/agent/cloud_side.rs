@@ -109,7 +109,7 @@ impl ShadowAgent {
                 let news = self.conversation.unsent(&reason, now(), fastrand::f64());
                 self.learned(news.into_iter().collect()).await;
             }
-            // The link tells, too.
+            // The link shows it, too.
             Err(PublishError::Disconnected { .. }) => {}
         }
     }
