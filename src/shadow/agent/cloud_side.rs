@@ -124,29 +124,35 @@ impl ShadowAgent {
             .into_iter()
             .find(|it| self.options.id.topic(*it) == message.topic);
         if let Some(channel) = channel {
-            let news =
+            let services = self.services.keys();
+            let (payload, jitter) = (&message.payload, fastrand::f64());
+            let (events, targets) =
                 self.conversation
-                    .received(channel, &message.payload, now(), fastrand::f64());
-            self.learned(news).await;
+                    .received(channel, payload, services, now(), jitter);
+            // Afterwards: a service that asks for it is notified of what is in force then.
+            let known = events.iter().any(|event| {
+                matches!(
+                    event,
+                    ConversationEvent::Document | ConversationEvent::Missing
+                )
+            });
+            self.learned(events).await;
+            self.reconcile(targets).await;
+            if known {
+                self.services.initial_notify();
+            }
         }
     }
 
     pub(super) async fn learned(&mut self, news: Vec<ConversationEvent>) {
         for news in news {
             match news {
-                ConversationEvent::Document => {
-                    self.reconcile(true).await;
-                    self.services.initial_notify();
-                }
-                ConversationEvent::DesiredChanged => self.reconcile(false).await,
-                ConversationEvent::Missing => {
-                    self.seed().await;
-                    self.services.initial_notify();
-                }
+                // What services are to do because of it comes with it.
+                ConversationEvent::Document | ConversationEvent::DesiredChanged => {}
+                ConversationEvent::Missing => self.seed().await,
                 ConversationEvent::Settled(files) => {
                     self.retries.clear();
                     self.delivered(&files);
-                    self.reconcile(false).await;
                 }
                 ConversationEvent::OneShots(commands) => self.services.run_one_shots(commands),
                 ConversationEvent::GivenUp { what, reason } => self.given_up(what, &reason),

@@ -22,7 +22,7 @@ use crate::shadow::device::outfile::Outfile;
 use crate::shadow::device::services::Services;
 use crate::shadow::device::updates::UpdateFile;
 use crate::shadow::document::without_nulls;
-use crate::shadow::effect::FileId;
+use crate::shadow::effect::{FileId, Target};
 use crate::spool::outcome::Outcome;
 use crate::spool::starts;
 
@@ -63,9 +63,8 @@ impl ShadowAgent {
         self.services = Services::new(outfiles, self.options.rules);
     }
 
-    /// Brings services in line with the document: those with something unanswered, or all of them.
-    pub(super) async fn reconcile(&mut self, all: bool) {
-        let targets = self.conversation.targets(self.services.keys(), all);
+    /// Brings services in line with the document.
+    pub(super) async fn reconcile(&mut self, targets: Vec<Target>) {
         let effects = self.services.reconcile(targets).await;
         self.apply(effects);
     }

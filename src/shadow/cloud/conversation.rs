@@ -147,7 +147,7 @@ impl Conversation {
 
     /// What these services are to be asked: those with something unanswered, or with `all` every one.
     /// Nothing before the first document.
-    pub fn targets<'a>(&self, keys: impl Iterator<Item = &'a str>, all: bool) -> Vec<Target> {
+    fn targets<'a>(&self, keys: impl Iterator<Item = &'a str>, all: bool) -> Vec<Target> {
         match &self.view {
             Some(view) => self.outbox.targets(view, keys, all),
             None => Vec::new(),

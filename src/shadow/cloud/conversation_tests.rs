@@ -60,8 +60,10 @@ impl Talk {
 
     fn hear(&mut self, channel: Channel, message: Value) -> Vec<ConversationEvent> {
         let payload = message.to_string();
+        let services = std::iter::empty();
         self.thing
-            .received(channel, payload.as_bytes(), self.now, 1.0)
+            .received(channel, payload.as_bytes(), services, self.now, 1.0)
+            .0
     }
 
     #[track_caller]
@@ -153,6 +155,40 @@ fn nothing_is_asked_without_a_connection() {
     let mut thing = Conversation::new("us", false);
     assert_eq!(thing.next(start()), None);
     assert_eq!(thing.deadline(), None);
+}
+
+#[test]
+fn a_message_comes_with_what_the_services_are_to_do() {
+    let mut talk = Talk::new();
+    let mut targets = |channel, message: Value| {
+        let payload = message.to_string();
+        let services = ["net", "ntp"].into_iter();
+        let heard = talk
+            .thing
+            .received(channel, payload.as_bytes(), services, talk.now, 1.0);
+        talk.thing.next(talk.now);
+        heard
+            .1
+            .into_iter()
+            .map(|it| (it.key, it.unanswered))
+            .collect::<Vec<_>>()
+    };
+    let nothing = json!({"version": 2, "state": {"other": 1}});
+    assert_eq!(targets(Channel::Delta, nothing), [], "before the document");
+    let document = json!({"version": 3, "state": {"desired": {"net": 1}}, "clientToken": "us-1"});
+    assert_eq!(
+        targets(Channel::GetAccepted, document),
+        [("net".into(), Some(json!(1))), ("ntp".into(), None)],
+        "every service, when the whole document is known"
+    );
+    let delta = json!({"version": 4, "state": {"ntp": 2, "other": 3}});
+    assert_eq!(
+        targets(Channel::Delta, delta),
+        [
+            ("net".into(), Some(json!(1))),
+            ("ntp".into(), Some(json!(2)))
+        ][1..],
+    );
 }
 
 #[test]

@@ -10,11 +10,36 @@ use crate::shadow::cloud::answer::{self, Accepted, Delta, reason};
 use crate::shadow::cloud::topics::Channel;
 use crate::shadow::cloud::update::Update;
 use crate::shadow::cloud::view::{View, ViewChange};
-use crate::shadow::effect::OneShot;
+use crate::shadow::effect::{OneShot, Target};
 
 impl Conversation {
-    /// A message came. `jitter` is between 0 and 1.
-    pub fn received(
+    /// A message came. Gives what happened, and what these services are to be asked because of it:
+    /// every one of them when the whole document is known, or those with something unanswered. `jitter`
+    /// is between 0 and 1.
+    pub fn received<'a>(
+        &mut self,
+        channel: Channel,
+        payload: &[u8],
+        services: impl Iterator<Item = &'a str>,
+        now: Instant,
+        jitter: f64,
+    ) -> (Vec<ConversationEvent>, Vec<Target>) {
+        let events = self.heard(channel, payload, now, jitter);
+        let all = events.contains(&ConversationEvent::Document);
+        let asks = |event: &ConversationEvent| {
+            matches!(
+                event,
+                ConversationEvent::DesiredChanged | ConversationEvent::Settled(_)
+            )
+        };
+        let targets = match all || events.iter().any(asks) {
+            true => self.targets(services, all),
+            false => Vec::new(),
+        };
+        (events, targets)
+    }
+
+    fn heard(
         &mut self,
         channel: Channel,
         payload: &[u8],

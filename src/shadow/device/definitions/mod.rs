@@ -5,6 +5,7 @@ mod check;
 mod files;
 mod object;
 
+#[cfg(feature = "javascript")]
 pub use self::check::KEYS;
 pub use self::object::Exported;
 
