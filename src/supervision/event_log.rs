@@ -1,25 +1,22 @@
 //! The file of events: lines wait here while the disk takes its time, and an event that cannot be
 //! written costs itself only.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use log::{Level, log};
-use tokio::task::JoinSet;
-
 use super::append::append;
+use super::bounded_runner::BoundedRunner;
 use crate::log_throttle::LogThrottle;
 use crate::offload;
+use log::{Level, log};
 
-/// So many lines wait for a slow disk. The oldest goes when there are more.
+/// So many lines wait for a slow disk.
 const MOST: usize = 100;
 
 /// Owns the file.
 pub struct EventLog {
     path: PathBuf,
-    waiting: VecDeque<String>,
-    /// One batch of lines at a time.
-    writing: JoinSet<Result<(), String>>,
+    /// Each time all lines that wait are one batch.
+    runner: BoundedRunner<String>,
     failures: LogThrottle,
 }
 
@@ -27,28 +24,25 @@ impl EventLog {
     pub fn new(path: PathBuf) -> EventLog {
         EventLog {
             path,
-            waiting: VecDeque::new(),
-            writing: JoinSet::new(),
+            runner: BoundedRunner::new(MOST),
             failures: LogThrottle::default(),
         }
     }
 
     pub fn add(&mut self, line: String) {
-        if self.waiting.len() >= MOST {
-            self.waiting.pop_front();
+        if !self.runner.add(line) {
             self.failed("the disk is too slow");
         }
-        self.waiting.push_back(line);
         self.begin();
     }
 
     fn begin(&mut self) {
-        if !self.writing.is_empty() || self.waiting.is_empty() {
+        let Some(lines) = self.runner.due() else {
             return;
-        }
-        let lines: String = self.waiting.drain(..).collect();
+        };
+        let lines: String = lines.drain(..).collect();
         let path = self.path.clone();
-        self.writing.spawn(async move {
+        self.runner.begin(async move {
             let written = offload::run(move || append(&path, &lines)).await;
             match written {
                 Ok(written) => written.map_err(|error| error.to_string()),
@@ -59,17 +53,15 @@ impl EventLog {
 
     /// Resolves when a batch is written, and begins the next one. Never, while there is none.
     pub async fn written(&mut self) {
-        match self.writing.join_next().await {
-            None => std::future::pending().await,
-            Some(Ok(Ok(()))) => self.failures.clear(),
-            Some(Ok(Err(why))) => self.failed(&why),
-            Some(Err(fault)) => self.failed(&fault.to_string()),
+        match self.runner.ended().await {
+            Ok(()) => self.failures.clear(),
+            Err(why) => self.failed(&why),
         }
         self.begin();
     }
 
     pub fn is_idle(&self) -> bool {
-        self.writing.is_empty()
+        self.runner.is_idle()
     }
 
     fn failed(&mut self, why: &str) {

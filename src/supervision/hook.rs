@@ -4,26 +4,22 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use log::{Level, log};
-use tokio::task::JoinSet;
-
+use super::bounded_runner::BoundedRunner;
 use super::event_record::EventRecord;
 use crate::log_throttle::LogThrottle;
 use crate::process;
+use anyhow::{Result, bail};
+use log::{Level, log};
 
 /// A command has this long.
 const LIMIT: Duration = Duration::from_secs(5);
-/// So many events wait for their turn. The oldest goes when there are more: the newest says how
-/// things are.
+/// So many events wait for their turn.
 const MOST: usize = 32;
 
 /// Owns the command line.
 pub struct Hook {
     line: String,
-    waiting: VecDeque<EventRecord>,
-    /// One at a time.
-    running: JoinSet<Result<()>>,
+    runner: BoundedRunner<EventRecord>,
     failures: LogThrottle,
 }
 
@@ -31,48 +27,43 @@ impl Hook {
     pub fn new(line: String) -> Hook {
         Hook {
             line,
-            waiting: VecDeque::new(),
-            running: JoinSet::new(),
+            runner: BoundedRunner::new(MOST),
             failures: LogThrottle::default(),
         }
     }
 
     pub fn add(&mut self, told: EventRecord) {
-        if self.waiting.len() >= MOST {
-            self.waiting.pop_front();
+        if !self.runner.add(told) {
             self.failed("on-event is slower than the events, the oldest is dropped");
         }
-        self.waiting.push_back(told);
         self.begin();
     }
 
     /// The daemon ends: this is the last one, and there is no time for those that wait.
     pub fn add_last(&mut self, told: EventRecord) {
-        self.waiting.clear();
+        self.runner.clear();
         self.add(told);
     }
 
     fn begin(&mut self) {
-        if self.running.is_empty()
-            && let Some(told) = self.waiting.pop_front()
-        {
-            self.running.spawn(run(self.line.clone(), told));
+        if let Some(told) = self.runner.due().and_then(VecDeque::pop_front) {
+            let line = self.line.clone();
+            let work = async move { run(line, told).await.map_err(|why| format!("{why:#}")) };
+            self.runner.begin(work);
         }
     }
 
     /// Resolves when a command has ended, and begins the next one. Never, while there is none.
     pub async fn ended(&mut self) {
-        match self.running.join_next().await {
-            None => std::future::pending().await,
-            Some(Ok(Ok(()))) => self.failures.clear(),
-            Some(Ok(Err(why))) => self.failed(&format!("{why:#}")),
-            Some(Err(fault)) => self.failed(&fault.to_string()),
+        match self.runner.ended().await {
+            Ok(()) => self.failures.clear(),
+            Err(why) => self.failed(&why),
         }
         self.begin();
     }
 
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty()
+        self.runner.is_idle()
     }
 
     fn failed(&mut self, why: &str) {
@@ -100,7 +91,7 @@ mod tests {
     }
 
     fn reasons(hook: &Hook) -> Vec<String> {
-        let waiting = hook.waiting.iter();
+        let waiting = hook.runner.waiting();
         waiting.filter_map(|told| told.reason.clone()).collect()
     }
 
@@ -110,7 +101,7 @@ mod tests {
         for n in 0..50 {
             hook.add(told(n));
         }
-        assert_eq!(hook.running.len(), 1, "one at a time");
+        assert_eq!(hook.runner.running(), 1, "one at a time");
         let newest: Vec<String> = (50 - MOST..50).map(|n| n.to_string()).collect();
         assert_eq!(reasons(&hook), newest);
         hook.add_last(told(99));

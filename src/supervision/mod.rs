@@ -6,10 +6,12 @@
 //! | `reporter` | the task that receives every event and waits for nobody |
 //! | `event_record` | an event as a line and as variables (pure) |
 //! | `event_log`, `append` | the file of events |
+//! | `bounded_runner` | one piece of work at a time, for the file and the commands |
 //! | `hook` | the command for each event |
 //! | `supervisor` | readiness and signs of life, for s6 and systemd |
 
 mod append;
+mod bounded_runner;
 mod event_log;
 mod event_record;
 mod hook;
