@@ -25,7 +25,7 @@ use crate::mqtt::{Birth, LastWill, MOST_CONNECTIONS, Version};
 use crate::publish;
 use crate::shadow;
 use crate::subscribe;
-use crate::supervision::SupervisionOptions as Lifecycle;
+use crate::supervision::SupervisionOptions;
 use crate::tunnel;
 use problems::Problems;
 use values::{count, number, seconds, trimmed};
@@ -58,7 +58,7 @@ pub struct Config {
     pub subscriptions: Vec<subscribe::HandlerOptions>,
     /// One for each thing.
     pub tunnels: Vec<tunnel::TunnelOptions>,
-    pub supervision: Lifecycle,
+    pub supervision: SupervisionOptions,
     /// The action directory of commands.
     pub commands: Option<PathBuf>,
     pub check: bool,

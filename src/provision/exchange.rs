@@ -183,7 +183,7 @@ impl Exchange {
     /// Waits until the broker has answered something: a CONNACK alone proves nothing. MQTT 5 answers a
     /// subscription, whether the policy allows it or not; MQTT 3.1.1 may end the connection instead,
     /// and is waited for until it answers a ping.
-    pub async fn proved(&self) -> Result<(), ProvisioningError> {
+    pub async fn answered_once(&self) -> Result<(), ProvisioningError> {
         let mut link = self.mqtt.link();
         let limit = match self.version {
             Version::V5 => PATIENCE,

@@ -204,7 +204,7 @@ async fn try_out(job: &Provisioning, staged: &Staged) -> Result<(), Provisioning
         outcome = match session.await {
             Err(failed) => Err(failed),
             Ok(exchange) => {
-                let proved = exchange.proved().await;
+                let proved = exchange.answered_once().await;
                 exchange.leave().await;
                 proved
             }

@@ -17,7 +17,7 @@ use super::opened::{HeldFile, Opened};
 use super::opening::{Dispatched, OpenPermits};
 use super::order::Facts;
 use super::outcome::{Disposal, NextRequest, Outcome, Readiness};
-use super::postponements::Troubles;
+use super::postponements::Postponements;
 use super::queue::{self, Queue};
 use super::worker::{OpenReply, Worker, WorkerEvent, WorkerRequest};
 use crate::clock::now;
@@ -59,7 +59,7 @@ pub struct ActionDir {
     up: bool,
     /// The queue counts the time without an answer.
     counting: bool,
-    troubles: Troubles,
+    troubles: Postponements,
     refusals: LogThrottle,
 }
 
@@ -100,7 +100,7 @@ impl ActionDir {
             scan_ordered: false,
             up: false,
             counting: false,
-            troubles: Troubles::default(),
+            troubles: Postponements::default(),
             refusals: LogThrottle::default(),
         })
     }

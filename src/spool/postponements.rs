@@ -10,12 +10,12 @@ const MOST: usize = 32;
 
 /// The causes for which requests of one directory were postponed.
 #[derive(Debug, Default)]
-pub struct Troubles {
+pub struct Postponements {
     /// How often, and the request that was hit first.
     causes: BTreeMap<String, (u64, Name)>,
 }
 
-impl Troubles {
+impl Postponements {
     /// A request was postponed. Gives how often that was for this cause, if it is worth a line: at 1,
     /// 10, 100, ...
     pub fn postponed(&mut self, name: &Name, cause: &str) -> Option<u64> {
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn causes_that_come_in_turn_are_each_logged_once_and_then_counted() {
-        let mut troubles = Troubles::default();
+        let mut troubles = Postponements::default();
         let mut told = Vec::new();
         for _ in 0..50 {
             told.extend(troubles.postponed(&name("a"), "disk full"));
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_cause_that_comes_back_is_reported_again() {
-        let mut troubles = Troubles::default();
+        let mut troubles = Postponements::default();
         assert_eq!(troubles.postponed(&name("a"), "disk full"), Some(1));
         troubles.ended(&name("b"));
         assert_eq!(troubles.postponed(&name("b"), "disk full"), None);
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn the_memory_has_a_bound() {
-        let mut troubles = Troubles::default();
+        let mut troubles = Postponements::default();
         for n in 0..1000 {
             assert_eq!(troubles.postponed(&name("a"), &n.to_string()), Some(1));
         }
