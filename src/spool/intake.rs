@@ -95,7 +95,7 @@ impl Intake {
     pub async fn next(&mut self) -> IntakeNotice {
         tokio::select! {
             events = self.watched.next() => IntakeNotice::Ready(self.told(events)),
-            () = reached(self.doubt_until) => IntakeNotice::Ready(self.settle_doubts()),
+            () = reached(self.doubt_until) => IntakeNotice::Ready(self.without_doubt()),
             () = reached(Some(self.scan_due.max(self.scan_from))) => IntakeNotice::Scan,
         }
     }
@@ -131,7 +131,7 @@ impl Intake {
             .is_ok_and(|meta| !meta.is_file() || meta.nlink() > 1)
     }
 
-    fn settle_doubts(&mut self) -> Ready {
+    fn without_doubt(&mut self) -> Ready {
         self.doubt_until = None;
         let names: Vec<Name> = self.doubtful.drain().collect();
         Ready {

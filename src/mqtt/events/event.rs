@@ -79,7 +79,7 @@ impl Lifecycle {
     }
 
     /// No subscription waits for its answer. To be said as often as one likes.
-    pub fn settled(&mut self) -> Option<ConnectionEvent> {
+    pub fn subscribed(&mut self) -> Option<ConnectionEvent> {
         if self.phase != Phase::Connected {
             return None;
         }
@@ -156,8 +156,8 @@ mod tests {
             attempt,
             session_present,
         };
-        assert_eq!(life.settled(), Some(ready));
-        assert_eq!(life.settled(), None, "once for each connection");
+        assert_eq!(life.subscribed(), Some(ready));
+        assert_eq!(life.subscribed(), None, "once for each connection");
         assert_eq!(
             life.ended("tcp: x", None),
             Some(ConnectionEvent::Lost(ended(2)))
@@ -208,7 +208,7 @@ mod tests {
                 .filter_map(|_| match random.u8(0..5) {
                     0 => life.connecting(1),
                     1 => life.connected(random.bool()),
-                    2 => life.settled(),
+                    2 => life.subscribed(),
                     3 => life.ended("x", None),
                     _ => life.stopped(),
                 })

@@ -63,8 +63,8 @@ impl EventSender {
     }
 
     /// No subscription waits for its answer.
-    pub fn settled(&mut self) {
-        let event = self.lifecycle.settled();
+    pub fn subscribed(&mut self) {
+        let event = self.lifecycle.subscribed();
         self.tell(event);
     }
 
@@ -105,7 +105,7 @@ mod tests {
         for attempt in 1..=50 {
             sender.connecting(attempt);
             sender.connected(false);
-            sender.settled();
+            sender.subscribed();
             sender.ended("x", None);
         }
         assert_eq!(*receiver.missed.borrow(), 200 - MAILBOX as u64);

@@ -52,7 +52,7 @@ impl Session {
             Seen::Subscribed(packet_id, codes) => {
                 if let Some(batch) = connection.subscribed(packet_id, now()) {
                     self.subscriptions.acknowledged(&batch, &codes);
-                    self.settle();
+                    self.report_subscribed();
                 }
             }
             Seen::Received(message, packet_id) => {
@@ -106,7 +106,7 @@ impl Session {
         // After the birth message and the subscriptions are handed over: whoever reacts to this comes behind
         // them on the wire.
         self.link.send_replace(Link::Up(self.connections));
-        self.settle();
+        self.report_subscribed();
     }
 
     /// Before anybody learns of the connection, so that this is the first message on it.
@@ -144,9 +144,9 @@ impl Session {
         }
     }
 
-    fn settle(&mut self) {
-        if self.subscriptions.settled() {
-            self.event_sender.settled();
+    fn report_subscribed(&mut self) {
+        if self.subscriptions.all_answered() {
+            self.event_sender.subscribed();
         }
     }
 

@@ -261,7 +261,7 @@ impl Subscriptions {
     }
 
     /// Whether no reader's filter waits for its answer.
-    pub fn settled(&self) -> bool {
+    pub fn all_answered(&self) -> bool {
         let readers = self.subscribers.iter();
         readers
             .filter(|one| !one.is_closed())
@@ -277,17 +277,17 @@ impl Subscriptions {
             match codes.get(index).unwrap_or(&missing) {
                 Ok(()) => {
                     info!("subscribed to '{filter}'");
-                    self.settle(filter, &SubscriptionState::Active);
+                    self.answered(filter, &SubscriptionState::Active);
                 }
                 Err(reason) => {
                     warn!("subscription to '{filter}' failed: {reason}");
-                    self.settle(filter, &SubscriptionState::Refused(reason.clone()));
+                    self.answered(filter, &SubscriptionState::Refused(reason.clone()));
                 }
             }
         }
     }
 
-    fn settle(&mut self, text: &str, state: &SubscriptionState) {
+    fn answered(&mut self, text: &str, state: &SubscriptionState) {
         for subscriber in &mut self.subscribers {
             for filter in subscriber.filters.iter_mut().filter(|it| it.text == text) {
                 filter.state = state.clone();

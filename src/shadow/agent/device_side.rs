@@ -71,7 +71,7 @@ impl ShadowAgent {
 
     /// A notify command has ended.
     pub(super) async fn command_ended(&mut self, ended: NotifyExit) {
-        let effects = self.services.settle(ended).await;
+        let effects = self.services.command_ended(ended).await;
         self.apply(effects);
     }
 

@@ -90,7 +90,7 @@ impl View {
         self.exact = echo.version;
         self.version = Some(known.max(echo.version));
         self.merge(echo);
-        self.settle();
+        self.drop_older_delta();
         if *self.desired() == before {
             ViewChange::Nothing
         } else {
@@ -112,7 +112,7 @@ impl View {
                 merge_section(newer, &sent.desired);
             }
         }
-        self.settle();
+        self.drop_older_delta();
         if version > known.saturating_add(1) {
             ViewChange::Stale
         } else {
@@ -121,7 +121,7 @@ impl View {
     }
 
     /// A delta that is no newer than the copy says nothing more.
-    fn settle(&mut self) {
+    fn drop_older_delta(&mut self) {
         if Some(self.exact) >= self.version {
             self.newer = None;
         }

@@ -158,7 +158,7 @@ impl NotifyRunner {
     }
 
     /// A command has ended.
-    pub async fn settle(&mut self, ended: NotifyExit) -> Finished {
+    pub async fn finished(&mut self, ended: NotifyExit) -> Finished {
         let NotifyExit { key, outcome } = ended;
         let mut end = Ok(());
         match outcome {
@@ -283,7 +283,7 @@ mod tests {
         let mut settled = None;
         while runner.is_busy("net") {
             let ended = runner.ended().await;
-            settled = runner.settle(ended).await.file.or(settled);
+            settled = runner.finished(ended).await.file.or(settled);
         }
         assert_eq!(settled, Some((file, Ok(()))));
     }
@@ -316,11 +316,11 @@ mod tests {
             key: "net".into(),
             outcome: Some(Err(anyhow::Error::new(shortage).context("cannot start it"))),
         };
-        assert_eq!(runner.settle(ended).await, Finished::default());
+        assert_eq!(runner.finished(ended).await, Finished::default());
         assert!(runner.is_busy("net"));
         assert_eq!(marker::starts(&outfile), Some(0), "it was never started");
         let ended = runner.ended().await;
-        assert!(runner.settle(ended).await.quiet);
+        assert!(runner.finished(ended).await.quiet);
         assert_eq!(marker::starts(&outfile), None);
     }
 }

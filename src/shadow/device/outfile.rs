@@ -27,7 +27,7 @@ const MODE: u32 = 0o644;
 
 /// What became of what was asked for.
 #[derive(Debug)]
-pub struct Settled {
+pub struct Applied {
     /// In force now.
     pub config: Value,
     /// The outfile has changed in a way that the service is notified of.
@@ -89,7 +89,7 @@ impl Outfile {
         self.owed
     }
 
-    /// Its validation has come to no end too often: nothing is settled until [`Outfile::enable`].
+    /// Its validation has come to no end too often: nothing is applied until [`Outfile::enable`].
     pub fn is_disabled(&self) -> bool {
         self.validator.is_disabled()
     }
@@ -117,7 +117,7 @@ impl Outfile {
     ///
     /// # Errors
     /// The outfile cannot be read or written now: nothing has changed, try again later.
-    pub async fn settle(&mut self, patches: &[Value], reported: &Value) -> Result<Settled> {
+    pub async fn apply(&mut self, patches: &[Value], reported: &Value) -> Result<Applied> {
         let present = self.present(reported).await?;
         let mut config = present.base.clone();
         let mut rejected = Vec::new();
@@ -134,7 +134,7 @@ impl Outfile {
             config = outfile_plan::as_rendered(&self.service, config, &rendered);
             notify = self.write(&present, &config, rendered).await?;
         }
-        Ok(Settled {
+        Ok(Applied {
             config,
             notify,
             rejected,
@@ -165,7 +165,7 @@ impl Outfile {
         let (Some(path), Output::File { format, .. }) =
             (self.outfile.clone(), &self.service.output)
         else {
-            // Without a file there is what this process has settled, and before that what the cloud
+            // Without a file there is what this process has applied, and before that what the cloud
             // reports.
             let value = match (&self.known, self.is_ephemeral()) {
                 (_, true) => Value::Null,

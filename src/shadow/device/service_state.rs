@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::effects::{Effects, FileEnd, ReadUpdate};
 use super::notify::{NotifyRun, NotifyRunner};
-use super::outfile::{Outfile, Settled};
+use super::outfile::{Applied, Outfile};
 use super::outfile_plan;
 use crate::log_throttle::LogThrottle;
 use crate::shadow::document::Rules;
@@ -74,10 +74,10 @@ impl ServiceState {
         }
         let answers = target.unanswered.is_some();
         let patch = target.unanswered.map(|patch| rules.normalise(patch));
-        let settled = self.outfile.settle(patch.as_slice(), &target.reported);
-        let settled = settled.await?;
+        let applied = self.outfile.apply(patch.as_slice(), &target.reported);
+        let applied = applied.await?;
         self.troubles.clear();
-        let (answer, mut effects) = self.answer(settled, runner);
+        let (answer, mut effects) = self.answer(applied, runner);
         // After the report: only what is reported may be cleared.
         effects.extend(
             target
@@ -96,33 +96,33 @@ impl ServiceState {
     /// A desired value, if there was one, was taken up or rejected.
     pub fn answer(
         &mut self,
-        settled: Settled,
+        applied: Applied,
         runner: &mut NotifyRunner,
     ) -> (DesiredAnswer, Vec<Effect>) {
         let key = &self.outfile.service.key;
-        for (_, reason) in &settled.rejected {
+        for (_, reason) in &applied.rejected {
             warn!("{key}: the desired value is rejected: {reason}");
         }
         if self.outfile.is_ephemeral() {
-            let good = settled.rejected.is_empty() && !settled.config.is_null();
-            let command = good.then_some(settled.config);
+            let good = applied.rejected.is_empty() && !applied.config.is_null();
+            let command = good.then_some(applied.config);
             return (DesiredAnswer::Command(command), Vec::new());
         }
-        self.put(settled, Vec::new(), runner)
+        self.put(applied, Vec::new(), runner)
     }
 
     /// Notifies the service and reports to the cloud.
     fn put(
         &mut self,
-        settled: Settled,
+        applied: Applied,
         files: Vec<(FileId, Option<Value>)>,
         runner: &mut NotifyRunner,
     ) -> (DesiredAnswer, Vec<Effect>) {
         let report = Report {
-            config: settled.config,
+            config: applied.config,
             scope: self.outfile.scope(),
         };
-        if settled.notify {
+        if applied.notify {
             info!(
                 "{}: the configuration has changed",
                 self.outfile.service.key
@@ -137,7 +137,7 @@ impl ServiceState {
         if let Some(held) = &mut self.held {
             held.report = report;
             held.files.extend(files);
-        } else if settled.notify && !remembered {
+        } else if applied.notify && !remembered {
             self.held = Some(HeldReport { report, files });
         } else {
             return (DesiredAnswer::InForce, self.effects(report, files));
@@ -178,14 +178,14 @@ impl ServiceState {
     ) -> Effects {
         let mut effects = Effects::default();
         for ReadUpdate { id, patch, starts } in updates {
-            match self.outfile.settle(&[patch], &Value::Null).await {
+            match self.outfile.apply(&[patch], &Value::Null).await {
                 // The command was not started, so the file stays, and its successors stay behind it.
                 Err(trouble) => effects.files.push((id, self.postponed(&trouble))),
-                Ok(mut settled) => match settled.rejected.pop() {
+                Ok(mut applied) => match applied.rejected.pop() {
                     Some((_, reason)) => effects.files.push((id, FileEnd::Rejected(reason))),
-                    None if settled.config.is_null() => effects.files.push((id, FileEnd::Nothing)),
+                    None if applied.config.is_null() => effects.files.push((id, FileEnd::Nothing)),
                     None => {
-                        let run = self.run(Some(settled.config));
+                        let run = self.run(Some(applied.config));
                         runner.notify(run.of_file(id, starts));
                     }
                 },
@@ -203,8 +203,8 @@ impl ServiceState {
     ) -> Effects {
         let updates = updates.into_iter().map(|update| (update.id, update.patch));
         let (ids, patches): (Vec<FileId>, Vec<Value>) = updates.unzip();
-        match self.outfile.settle(&patches, reported).await {
-            Ok(settled) => self.changed(ids, &patches, settled, runner),
+        match self.outfile.apply(&patches, reported).await {
+            Ok(applied) => self.changed(ids, &patches, applied, runner),
             Err(trouble) => Effects {
                 files: ids
                     .into_iter()
@@ -226,20 +226,20 @@ impl ServiceState {
         &mut self,
         ids: Vec<FileId>,
         patches: &[Value],
-        settled: Settled,
+        applied: Applied,
         runner: &mut NotifyRunner,
     ) -> Effects {
         let (mut ended, mut files) = (Vec::new(), Vec::new());
         for (index, (id, patch)) in ids.into_iter().zip(patches).enumerate() {
-            let reason = settled.rejected.iter().find(|(at, _)| *at == index);
+            let reason = applied.rejected.iter().find(|(at, _)| *at == index);
             if let Some((_, reason)) = reason {
                 ended.push((id, FileEnd::Rejected(reason.clone())));
             } else {
-                let rest = outfile_plan::beyond(&self.outfile.service, patch, &settled.config);
+                let rest = outfile_plan::beyond(&self.outfile.service, patch, &applied.config);
                 files.push((id, rest));
             }
         }
-        let (_, cloud) = self.put(settled, files, runner);
+        let (_, cloud) = self.put(applied, files, runner);
         Effects {
             cloud,
             files: ended,

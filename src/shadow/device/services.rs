@@ -96,16 +96,16 @@ impl Services {
             }
             let patch = part.map(|patch| self.rules.normalise(patch));
             let patches = patch.as_slice();
-            match state.outfile.settle(patches, &Value::Null).await {
-                Ok(settled) => {
+            match state.outfile.apply(patches, &Value::Null).await {
+                Ok(applied) => {
                     let service = &state.outfile.service;
                     let beyond = patches
                         .first()
-                        .and_then(|patch| outfile_plan::beyond(service, patch, &settled.config));
+                        .and_then(|patch| outfile_plan::beyond(service, patch, &applied.config));
                     if let Some(beyond) = beyond {
                         document.insert(key.clone(), beyond);
                     }
-                    let (_, done) = state.answer(settled, &mut self.notify);
+                    let (_, done) = state.answer(applied, &mut self.notify);
                     effects.cloud.extend(done);
                 }
                 Err(trouble) => effects.add(state, Err(trouble)),
@@ -146,9 +146,9 @@ impl Services {
     }
 
     /// A notify command has ended.
-    pub async fn settle(&mut self, ended: NotifyExit) -> Effects {
+    pub async fn command_ended(&mut self, ended: NotifyExit) -> Effects {
         let key = ended.key.clone();
-        let finished = self.notify.settle(ended).await;
+        let finished = self.notify.finished(ended).await;
         // Another run may be due for a later change: what is held waits for that one, too.
         let state = self.states.get_mut(&key).filter(|_| finished.quiet);
         let files = finished.file.map(|(id, end)| match end {

@@ -38,7 +38,7 @@ impl Services {
         ended: NotifyExit,
         outbox: &mut Outbox,
     ) -> Vec<(FileId, FileEnd)> {
-        let effects = self.settle(ended).await;
+        let effects = self.command_ended(ended).await;
         apply(effects.cloud, outbox);
         effects.files
     }
@@ -389,8 +389,8 @@ async fn what_a_shell_file_leaves_out_is_not_reported() {
     let dir = tempfile::tempdir().unwrap();
     let mut outfile = Outfile::new(shell(dir.path().join("net.conf")));
     let desired = json!({"PATH": "/evil", "a": 1});
-    let first = outfile.settle(&[desired], &Value::Null).await.unwrap();
-    let second = outfile.settle(&[], &first.config).await.unwrap();
+    let first = outfile.apply(&[desired], &Value::Null).await.unwrap();
+    let second = outfile.apply(&[], &first.config).await.unwrap();
     assert_eq!(
         first.config, second.config,
         "nothing has happened in between but a fetch"
@@ -402,14 +402,14 @@ async fn a_type_that_was_desired_survives_a_fetch() {
     let dir = tempfile::tempdir().unwrap();
     let mut outfile = Outfile::new(shell(dir.path().join("net.conf")));
     let first = outfile
-        .settle(&[json!({"my_key": "x", "a": 7})], &Value::Null)
+        .apply(&[json!({"my_key": "x", "a": 7})], &Value::Null)
         .await
         .unwrap();
     let second = outfile
-        .settle(&[json!({"a": "7"})], &first.config)
+        .apply(&[json!({"a": "7"})], &first.config)
         .await
         .unwrap();
-    let third = outfile.settle(&[], &second.config).await.unwrap();
+    let third = outfile.apply(&[], &second.config).await.unwrap();
     assert_eq!(second.config, json!({"my_key": "x", "a": "7"}));
     assert_eq!(third.config, second.config);
 }
@@ -423,10 +423,10 @@ async fn a_removed_plain_text_stays_removed() {
         keys: None,
     });
     let mut outfile = Outfile::new(it);
-    outfile.settle(&[json!("")], &Value::Null).await.unwrap();
-    let second = outfile.settle(&[Value::Null], &json!("")).await.unwrap();
+    outfile.apply(&[json!("")], &Value::Null).await.unwrap();
+    let second = outfile.apply(&[Value::Null], &json!("")).await.unwrap();
     assert_eq!(second.config, Value::Null);
-    let third = outfile.settle(&[], &Value::Null).await.unwrap();
+    let third = outfile.apply(&[], &Value::Null).await.unwrap();
     assert_eq!(third.config, Value::Null);
 }
 
@@ -437,7 +437,7 @@ async fn a_link_to_what_is_not_there_yet_stays() {
     std::os::unix::fs::symlink(dir.path().join("real.conf"), &link).unwrap();
     let mut outfile = Outfile::new(shell(link.clone()));
     outfile
-        .settle(&[json!({"a": 1})], &Value::Null)
+        .apply(&[json!({"a": 1})], &Value::Null)
         .await
         .unwrap();
     assert!(link.is_symlink());
@@ -453,7 +453,7 @@ async fn a_malformed_file_is_kept_beside_the_new_one() {
         format: Format::Json,
         keys: None,
     }));
-    outfile.settle(&[], &Value::Null).await.unwrap();
+    outfile.apply(&[], &Value::Null).await.unwrap();
     assert_eq!(
         std::fs::read_to_string(dir.path().join(".net.conf.bad")).unwrap(),
         "{\"a\": 1, \"b\": 2,}"
@@ -469,14 +469,14 @@ async fn big_numbers_that_differ_are_a_change() {
         keys: None,
     }));
     outfile
-        .settle(
+        .apply(
             &[serde_json::from_str(r#"{"id":18446744073709551614}"#).unwrap()],
             &Value::Null,
         )
         .await
         .unwrap();
     let next = outfile
-        .settle(
+        .apply(
             &[serde_json::from_str(r#"{"id":18446744073709551615}"#).unwrap()],
             &Value::Null,
         )
