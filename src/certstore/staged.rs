@@ -173,9 +173,12 @@ impl Staged {
             registered,
             unfinished: false,
         };
-        let right = is_id(&staged.id) && id.is_none_or(|id| *id == *staged.id);
+        // Before any path is made of it.
+        if !is_id(&staged.id) || id.is_some_and(|id| *id != *staged.id) {
+            return None;
+        }
         let whole = staged.certificate_file().is_file() && staged.key_file().is_file();
-        (right && whole).then_some(staged)
+        whole.then_some(staged)
     }
 
     fn state(&self) -> String {
