@@ -126,7 +126,7 @@ fn explain(sandbox: &Sandbox, dir: &Path) {
          echo 'not JSON' > messages/tmp/bad && mv messages/tmp/bad messages/new/; sleep 1; cat messages/failed/.bad.reason\n\n\
          # 4. a setting changed in the cloud becomes lamp.conf, and its service is told\n\
          echo '{{\"lamp\":{{\"color\":\"red\"}}}}' > cloud/demo-thing.desired.json; sleep 2; cat lamp.conf\n\n\
-         # 5. one that the service turns down\n\
+         # 5. one that the service rejects\n\
          echo '{{\"lamp\":{{\"color\":\"black\"}}}}' > cloud/demo-thing.desired.json; sleep 2; cat lamp.conf\n\n\
          # 6. an update of the device becomes reported state in the cloud\n\
          echo '{{\"hours\":7}}' > updates/tmp/lamp.1 && mv updates/tmp/lamp.1 updates/new/; sleep 1; cat cloud/demo-thing.reported.json\n\n\

@@ -264,6 +264,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_run_left_is_replaced_or_named_as_the_obstacle() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, left) = (dir.path().join("conf"), dir.path().join(".conf.new"));
+        fs::write(&left, b"half").unwrap();
+        replace(&path, b"one", 0o640).unwrap();
+        assert_eq!(read(&path, 100).unwrap(), b"one");
+        assert_eq!(names(dir.path()), ["conf"]);
+        fs::create_dir(&left).unwrap();
+        let problem = replace(&path, b"two", 0o640).unwrap_err();
+        assert_eq!(problem.kind(), ErrorKind::IsADirectory, "{problem}");
+        assert_eq!(read(&path, 100).unwrap(), b"one", "the old one stays");
+    }
+
+    #[test]
     fn links_lead_to_their_end() {
         let dir = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(dir.path()).unwrap();

@@ -40,9 +40,9 @@ pub enum Action {
 /// What a message or an answer means for the services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConversationEvent {
-    /// The whole document is known: look at every service.
+    /// The whole document is known. What every service is to be asked comes with it.
     Document,
-    /// Desired values have changed: look at the services that have one.
+    /// Desired values have changed. What their services are to be asked comes with it.
     DesiredChanged,
     /// There is no shadow.
     Missing,
