@@ -216,6 +216,28 @@ fn many_denied_messages_in_front_hold_up_the_good_ones_for_seconds_only_on_mqtt_
     assert_eq!(connections(&sandbox), 1);
 }
 
+/// Their pauses end together, long after the others are published: sixteen refusals in a row, but of
+/// messages of which the same is known already.
+#[test]
+fn messages_that_are_denied_a_second_time_do_not_look_like_a_broker_that_refuses_everything() {
+    let sandbox = sandbox();
+    sandbox.policy("device-1", vec![Deny::Publish("secret/#".into())]);
+    let mut device = device(&sandbox, "5");
+    for n in 0..200 {
+        let topic = if n % 5 == 0 { "secret/door" } else { "open" };
+        device.drop_message(&format!("{n:04}"), topic, &n.to_string());
+    }
+    device.start();
+    device.wait_until_empty();
+    assert_eq!(payloads(&sandbox).len(), 160);
+    assert_eq!(device.failed().len(), 40);
+    assert!(
+        !device.log().contains("accepts no message"),
+        "{}",
+        device.log()
+    );
+}
+
 /// With MQTT 3.1.1 the cloud drops what is too much without an answer, and each such message costs
 /// a minute.
 #[test]

@@ -158,6 +158,16 @@ impl Breaker {
         }
     }
 
+    /// The broker refused a message that it had refused before: no reason to stop the others, since
+    /// many such messages may come in a row when their pauses end. A probe has failed all the same.
+    pub fn refused_again(&mut self, refusal: RefusalClass, now: Instant) -> Option<BreakerChange> {
+        let free = self.flow() == Flow::Free;
+        if free && refusal != RefusalClass::Quota {
+            return None;
+        }
+        self.refused(refusal, now)
+    }
+
     /// The broker ended the connection while messages were on their way.
     pub fn ended(&mut self, now: Instant) -> Option<BreakerChange> {
         self.calm = 0;
@@ -338,6 +348,20 @@ mod tests {
         assert_eq!(breaker.flow(), Flow::Free);
         breaker.refused(RefusalClass::Permanent, now);
         assert_eq!(breaker.flow(), Flow::Held, "it is an ordinary broker again");
+    }
+
+    #[test]
+    fn known_bad_messages_that_are_tried_again_stop_no_others_but_are_failed_probes() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        for _ in 0..1000 {
+            assert_eq!(breaker.refused_again(RefusalClass::Permanent, now), None);
+        }
+        assert_eq!(breaker.flow(), Flow::Free);
+        let mut breaker = held(now);
+        breaker.resume(now + seconds(1));
+        assert_eq!(breaker.flow(), Flow::Probe);
+        breaker.refused_again(RefusalClass::Permanent, now + seconds(1));
+        assert_eq!(breaker.deadline(), Some(now + seconds(3)));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::in_flight::{InFlight, Overdue, Patience};
 use super::message::{Publish, QoS};
 use super::publish_error::{PossibleCause, PublishError, RefusalClass};
 use super::rate_limit::{RateLimiter, Rates};
-use super::session_request::{Origin, Reply};
+use super::session_request::Reply;
 use super::subscribe::durable::ANSWERS;
 use super::subscribe::receipts::Receipts;
 use super::subscribe::subscriptions::{Batch, Routing};
@@ -371,9 +371,7 @@ impl Connection {
             .chain(qos_0.map(|(reply, _)| (reply, true)))
             .partition(|(_, sent)| blamed && *sent);
         // A request for a shadow may be what the policy forbids, and so may a subscription.
-        let messages = sent
-            .iter()
-            .any(|(reply, _)| reply.origin() == Origin::Message);
+        let messages = sent.iter().any(|(reply, _)| reply.origin().is_message());
         let accepted = if messages { gate.ended(now) } else { 0 };
         let alone = sent.len() == 1 && !subscribing;
         for (place, (reply, _)) in sent.into_iter().enumerate() {

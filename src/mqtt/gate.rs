@@ -25,7 +25,7 @@ impl Gate {
 
     /// The broker acknowledged this publish.
     pub fn accepted(&mut self, origin: Origin, now: Instant) {
-        if origin == Origin::Message {
+        if origin.is_message() {
             let change = self.breaker.accepted(now);
             self.tell(change, "");
         }
@@ -39,10 +39,12 @@ impl Gate {
         reason: &str,
         now: Instant,
     ) -> u64 {
-        if origin == Origin::Message {
-            let change = self.breaker.refused(refusal, now);
-            self.tell(change, reason);
-        }
+        let change = match origin {
+            Origin::Message => self.breaker.refused(refusal, now),
+            Origin::RefusedMessage => self.breaker.refused_again(refusal, now),
+            Origin::Other => None,
+        };
+        self.tell(change, reason);
         self.breaker.accepted_so_far()
     }
 

@@ -82,17 +82,24 @@ impl Mqtt {
 
     /// Resolves when the broker has acknowledged it (QoS 1) or TLS and the kernel have taken it (QoS 0).
     /// The broker's refusal, a lost connection or no connection at all are errors; each of them
-    /// comes within the session's deadlines.
+    /// comes within the session's deadlines. `refused_before`: the broker has refused this very
+    /// message, so that another refusal is no sign that it refuses everything.
     pub async fn publish(
         &self,
         publish: Publish,
         place: PublishPermit,
+        refused_before: bool,
     ) -> Result<(), PublishError> {
         let place = self
             .window
             .fitted(place, publish.payload.len() as u64)
             .await;
-        let answer = self.send(publish, Origin::Message).await;
+        let origin = if refused_before {
+            Origin::RefusedMessage
+        } else {
+            Origin::Message
+        };
+        let answer = self.send(publish, origin).await;
         drop(place);
         answer
     }

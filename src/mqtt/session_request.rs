@@ -12,6 +12,15 @@ pub(crate) enum SessionRequest {
     Disconnect(oneshot::Sender<()>),
 }
 
+impl Origin {
+    pub fn is_message(self) -> bool {
+        match self {
+            Origin::Message | Origin::RefusedMessage => true,
+            Origin::Other => false,
+        }
+    }
+}
+
 /// Where the answer to a publish goes.
 pub(crate) struct Reply {
     origin: Origin,
@@ -23,6 +32,8 @@ pub(crate) struct Reply {
 pub(crate) enum Origin {
     /// A message file: what the broker says about it says something about the others.
     Message,
+    /// A message file that the broker has refused before: that it refuses it again says nothing new.
+    RefusedMessage,
     /// A request to a service of the cloud, or the birth message.
     Other,
 }

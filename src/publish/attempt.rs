@@ -63,6 +63,7 @@ pub async fn attempt(
     let Dispatched {
         name,
         prioritised,
+        refused_before,
         mut opening,
     } = taken;
     let (opened, contents) = match opening.opened().await {
@@ -84,7 +85,8 @@ pub async fn attempt(
                 warn!("'{name}': {warning}");
             }
             let topic = publish.topic.clone();
-            (topic, answered(mqtt.publish(publish, place).await))
+            let answer = mqtt.publish(publish, place, refused_before).await;
+            (topic, answered(answer))
         }
     };
     Attempt {

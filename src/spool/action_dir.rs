@@ -263,7 +263,11 @@ impl ActionDir {
 
     /// The next request, whose file is being opened. `None`: nothing waits.
     pub fn take(&mut self) -> Option<Dispatched> {
-        let NextRequest { name, prioritised } = self.queue.next(now())?;
+        let NextRequest {
+            name,
+            prioritised,
+            refused_before,
+        } = self.queue.next(now())?;
         let (answer, result) = oneshot::channel();
         self.to_open.push((name.clone(), answer));
         let opening = self.places.take(result);
@@ -271,6 +275,7 @@ impl ActionDir {
         Some(Dispatched {
             name,
             prioritised,
+            refused_before,
             opening,
         })
     }

@@ -16,6 +16,8 @@ pub struct Dispatched {
     pub name: Name,
     /// It was its priority's turn.
     pub prioritised: bool,
+    /// Somebody has refused it before.
+    pub refused_before: bool,
     /// Its file, as soon as the disk has it.
     pub opening: Opening,
 }

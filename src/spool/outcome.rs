@@ -86,4 +86,6 @@ pub enum Readiness {
 pub struct NextRequest {
     pub name: Name,
     pub prioritised: bool,
+    /// Somebody has refused it before.
+    pub refused_before: bool,
 }

@@ -218,6 +218,7 @@ impl Queue {
         Some(NextRequest {
             name,
             prioritised: entry.rank != Rank::Basic,
+            refused_before: entry.was_refused(),
         })
     }
 
