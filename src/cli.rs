@@ -67,6 +67,14 @@ pub struct Cli {
     )]
     pub endpoint: Option<String>,
 
+    /// Version of IP, 4, 6 or any [default: any]
+    #[arg(long, value_name = "VERSION", help_heading = "Connection")]
+    pub ip: Option<String>,
+
+    /// Network interface through which alone connections leave
+    #[arg(long, value_name = "NAME", help_heading = "Connection")]
+    pub bind_interface: Option<String>,
+
     /// Seconds between keep-alive packets, 5 to 65535 [default: 1200]
     #[arg(long, value_name = "SECONDS", help_heading = "Connection")]
     pub keepalive: Option<String>,

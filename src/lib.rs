@@ -44,6 +44,7 @@ pub mod json;
 pub mod log_throttle;
 pub mod logging;
 pub mod mqtt;
+pub mod net;
 pub mod offload;
 pub mod pem;
 pub mod process;

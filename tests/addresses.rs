@@ -110,6 +110,46 @@ fn a_resolver_that_never_answers_for_ipv6_does_not_hold_up_ipv4() {
     assert!(server.asked_for_ipv6() >= 1, "IPv6 is asked for too");
 }
 
+#[test]
+fn only_addresses_of_the_wanted_version_of_ip_are_tried() {
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    device.option("--ip", 6).option("--connect-attempts", 1);
+    if !start_with_hosts(&mut device, "127.0.0.1 localhost\n::1 localhost\n") {
+        return;
+    }
+    device.wait_for_log("connection failed: tcp: ");
+    let port = sandbox.port();
+    assert_eq!(
+        device.logged(&format!("[::1]:{port}")),
+        1,
+        "{}",
+        device.log()
+    );
+    assert_eq!(device.logged("127.0.0.1"), 0, "{}", device.log());
+    let mut device = Device::new(&sandbox);
+    device.option("--ip", 6).option("--connect-attempts", 1);
+    device.option("--endpoint", format!("127.0.0.1:{port}"));
+    assert_eq!(device.start().exit_code(), Some(111));
+    device.wait_for_log("tcp: 127.0.0.1 is not an IPv6 address, which --ip asks for");
+    device.without("--ip").option("--ip", 4);
+    device.start().wait_for_log("connected to");
+}
+
+#[test]
+fn connections_leave_through_the_wanted_interface_and_an_absent_one_is_named() {
+    let sandbox = sandbox();
+    let mut device = Device::new(&sandbox);
+    device.option("--bind-interface", "lo");
+    device.start().wait_for_log("connected to");
+    device.stop();
+    device.without("--bind-interface");
+    device.option("--bind-interface", "absent0");
+    device.start();
+    device
+        .wait_for_log("connection failed: tcp: interface 'absent0' cannot be used: No such device");
+}
+
 /// Sets how many threads the device's user may have, as that user may do.
 fn limit_threads(device: &Device, user: u32, count: &str) {
     let status = Command::new("prlimit")

@@ -4,7 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use chariotd::mqtt::{Class, ConnectionOptions, QoS, SessionEnd, SubscriptionState, Version};
+use chariotd::mqtt::{ConnectionOptions, QoS, SessionEnd, SubscriptionState, Version};
+use chariotd::net::Class;
 use common::handle::{
     CLEAN, VERSIONS, active, connect, open, options, packets, received, refused, subscribe,
     subscribers, wait_for_packets, wait_for_records,

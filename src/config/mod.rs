@@ -6,6 +6,7 @@ mod directories;
 mod inboxes;
 mod messages;
 mod problems;
+mod route;
 mod shadows;
 mod split;
 mod subscriptions;
@@ -22,6 +23,7 @@ use crate::cli::Cli;
 use crate::identity::Endpoint;
 use crate::inbox;
 use crate::mqtt::{Birth, LastWill, MOST_CONNECTIONS, Version};
+use crate::net::Route;
 use crate::publish;
 use crate::shadow;
 use crate::subscribe;
@@ -38,6 +40,8 @@ pub struct Config {
     pub certificate: CertificateSource,
     /// Where to find the broker, when it is not the store that says so.
     pub endpoint: Option<Endpoint>,
+    /// How every connection leaves the device.
+    pub route: Route,
     pub version: Version,
     pub keep_alive: Duration,
     pub last_will: Option<LastWill>,
@@ -92,6 +96,7 @@ impl Config {
             ),
             certificate: certificate(cli, &mut problems),
             endpoint: problems.optional("endpoint", cli.endpoint.as_ref(), Endpoint::from_str),
+            route: route::resolve(cli, &mut problems),
             version: problems
                 .optional("mqtt", cli.mqtt.as_ref(), version)
                 .unwrap_or(Version::V5),

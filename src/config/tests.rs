@@ -1,4 +1,5 @@
 use super::*;
+use crate::net::IpVersion;
 use clap::Parser;
 use std::path::Path;
 
@@ -543,4 +544,16 @@ fn a_long_client_id_leaves_no_room_for_further_connections() {
     );
     let problems = all(&["--subscribe-spool=a:/d"]).unwrap_err();
     assert!(problems.join(" ").contains("'_N'"), "{problems:?}");
+}
+
+#[test]
+fn how_connections_leave_the_device_is_read() {
+    let route = config(&["--ip=6", "--bind-interface=wwan0"]).unwrap().route;
+    assert_eq!(route.ip, IpVersion::V6);
+    assert_eq!(route.interface.as_deref(), Some("wwan0"));
+    assert_eq!(config(&["--ip=any"]).unwrap().route, Route::default());
+    problem(&["--ip=5"], &["--ip=5", "use 4, 6 or any"]);
+    for bad in ["", "eth 0", "a/b", "eth0:1", "sixteen-bytes-xx"] {
+        problem(&[&format!("--bind-interface={bad}")], &["--bind-interface"]);
+    }
 }

@@ -10,7 +10,8 @@ use crate::certstore::{Certstore, read_credentials, starting_with};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::identity::Endpoint;
-use crate::mqtt::{Roots, Tls};
+use crate::mqtt::certificate_alpn;
+use crate::net::{Roots, Tls};
 
 /// A certificate that may be used, with its id in the store if it comes from there.
 pub struct Candidate {
@@ -22,11 +23,8 @@ pub struct Candidate {
 impl Candidate {
     /// Reads both files and sees whether they fit.
     pub fn tls(&self, roots: &Roots, endpoint: &Endpoint) -> Result<Tls> {
-        Tls::new(
-            roots,
-            &read_credentials(&self.certificate, &self.key)?,
-            endpoint,
-        )
+        let credentials = read_credentials(&self.certificate, &self.key)?;
+        Tls::mutual(roots, &credentials, certificate_alpn(endpoint))
     }
 }
 

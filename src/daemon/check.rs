@@ -6,7 +6,7 @@ use super::certificates::{candidates, endpoint, none};
 use super::first_certificate;
 use crate::config::Config;
 use crate::identity::Endpoint;
-use crate::mqtt::Roots;
+use crate::net::Roots;
 use crate::provision;
 use crate::spool::layout;
 

@@ -8,13 +8,13 @@ use super::{certificates, first_certificate};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::identity::Endpoint;
-use crate::mqtt::{ConnectionOptions, Rates, Tls};
+use crate::mqtt::{Access, ConnectionOptions, Rates};
 use crate::provision::Provisioning;
 
 /// Who the device is for the broker.
 pub struct Established {
     pub options: ConnectionOptions,
-    pub tls: Tls,
+    pub access: Access,
     /// The certificate's id in the store, if it comes from there.
     pub certificate: Option<OsString>,
     /// What it takes to renew it, if that is configured.
@@ -58,7 +58,7 @@ pub async fn establish(config: &Config, signals: &mut Signals) -> Result<Establi
         .and_then(|settings| first_certificate::job(config, settings, options.clone(), true));
     Ok(Established {
         options,
-        tls,
+        access: Access::Certificate(tls),
         certificate,
         provisioning,
         completed,
@@ -83,6 +83,7 @@ fn connection(config: &Config, endpoint: Endpoint) -> ConnectionOptions {
         rates: rates(config, &endpoint),
         client_id: config.client_id.clone(),
         endpoint,
+        route: config.route.clone(),
         version: config.version,
         keep_alive: config.keep_alive,
         session_expiry: Duration::ZERO,

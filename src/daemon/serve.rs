@@ -46,14 +46,14 @@ pub async fn serve(
 ) -> Result<Exit, Exit> {
     let Established {
         options,
-        tls,
+        access,
         certificate,
         provisioning,
         completed,
     } = established;
     let renewer = Renewer::new(config, certificate.as_deref(), options.clock_floor);
     let mut renewer = renewer.with(provisioning, completed);
-    let (mqtt, mut sessions) = Mqtt::new(options, tls);
+    let (mqtt, mut sessions) = Mqtt::new(options, access);
     // A disk that hangs keeps nobody from stopping the start.
     let (disks, working) = Disks::new();
     let start = async {

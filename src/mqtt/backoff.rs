@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::failure::{Class, Ending};
+use crate::net::{Class, Ending};
 
 /// No attempt follows another one faster than this: the cloud refuses more than one CONNECT per
 /// second and client id.

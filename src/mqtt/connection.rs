@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use log::warn;
 use tokio::sync::{mpsc, oneshot};
 
-use super::failure::{Class, Ending};
 use super::gate::Gate;
 use super::in_flight::{InFlight, Overdue, Patience};
 use super::message::{Publish, QoS};
@@ -19,6 +18,7 @@ use super::subscribe::subscriptions::{Batch, Routing};
 use super::window::{REQUESTS, WINDOW_MESSAGES};
 use super::wire::{Ack, Acknowledging, Client, Connack, PACKET_IDS};
 use crate::clock::now;
+use crate::net::{Class, Ending};
 use crate::waits::earliest;
 
 const PUBLISH: Patience = Patience {

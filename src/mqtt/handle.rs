@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
+use super::access::Access;
 use super::breaker::Flow;
 use super::message::{Properties, Publish, QoS};
 use super::options::ConnectionOptions;
@@ -14,7 +15,6 @@ use super::session::SessionChannels;
 use super::session_request::{Origin, Reply, SessionRequest};
 use super::subscribe::router::invalid;
 use super::subscribe::subscriptions::{Subscription, pair};
-use super::tls::Tls;
 use super::window::{PublishPermit, Window, WindowPermit};
 
 /// The handle on the connections: the first one, which publishes, and those for subscriptions.
@@ -29,7 +29,7 @@ pub struct Mqtt {
 
 impl Mqtt {
     /// A handle, and the sessions that must be run for it to work.
-    pub fn new(options: ConnectionOptions, tls: Tls) -> (Mqtt, Sessions) {
+    pub fn new(options: ConnectionOptions, access: Access) -> (Mqtt, Sessions) {
         let (link_sender, link) = watch::channel(Link::Down);
         let (seen_sender, answers_seen) = watch::channel(0);
         let (flow_sender, flow) = watch::channel(Flow::Free);
@@ -38,7 +38,7 @@ impl Mqtt {
             flow: flow_sender,
             answers_seen: seen_sender,
         };
-        let sessions = Sessions::new(options, tls, channels);
+        let sessions = Sessions::new(options, access, channels);
         let mqtt = Mqtt {
             sessions: sessions.lines().into(),
             link,

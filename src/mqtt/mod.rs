@@ -1,17 +1,17 @@
 //! The connection to the broker, as the rest of the program sees it. The only folder that names the
-//! MQTT crate and the TLS crate.
+//! MQTT crate.
 //!
 //! [`Mqtt`] is a handle that may be cloned; the task behind it is [`Sessions`]. Nothing is kept
 //! across connections: after a lost one every waiter learns [`PublishError::Disconnected`] and
 //! sends again from what it still has on disk, and the broker delivers again what was not
 //! acknowledged.
 
+mod access;
 mod backoff;
 mod breaker;
 mod connection;
 mod dial;
 mod events;
-mod failure;
 mod gate;
 mod handle;
 mod in_flight;
@@ -25,14 +25,13 @@ pub mod request;
 mod session;
 mod session_request;
 mod subscribe;
-mod tls;
 mod window;
 mod wire;
 
+pub use access::{Access, Login, certificate_alpn};
 pub use breaker::Flow;
 pub use events::event::{ConnectionEnd, ConnectionEvent};
 pub use events::sender::EventReceiver;
-pub use failure::{Class, Ending};
 pub use handle::Mqtt;
 pub use message::{Message, Properties, Publish, QoS};
 pub use options::{Birth, ConnectionOptions, LastWill, Version};
@@ -45,5 +44,4 @@ pub use subscribe::durable::{Delivery, Durable};
 pub use subscribe::router::invalid as invalid_filter;
 pub use subscribe::state::SubscriptionState;
 pub use subscribe::subscriptions::Subscription;
-pub use tls::{Roots, Tls};
 pub use window::{PublishPermit, WINDOW_MESSAGES, WindowPermit};

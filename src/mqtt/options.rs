@@ -4,12 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use super::rate_limit::Rates;
 use crate::identity::Endpoint;
+use crate::net::Route;
 
 /// What a connection needs to know, apart from certificates.
 #[derive(Clone, Debug)]
 pub struct ConnectionOptions {
     pub client_id: String,
     pub endpoint: Endpoint,
+    pub route: Route,
     pub version: Version,
     /// At least 5 s, which is the least that the MQTT client takes.
     pub keep_alive: Duration,

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::access::Access;
 use super::events::sender::EventReceiver;
 use super::options::ConnectionOptions;
 use super::session::{Session, SessionChannels, SessionEnd};
@@ -16,7 +17,6 @@ use super::session_request::SessionRequest;
 use super::subscribe::assignment::{FILTERS_PER_CONNECTION, MOST_CONNECTIONS};
 use super::subscribe::durable::Durable;
 use super::subscribe::router::invalid as invalid_filter;
-use super::tls::Tls;
 
 /// Requests on their way to a session. More than the window, so that a full mailbox means no more than
 /// a short wait for the session's next turn.
@@ -42,7 +42,11 @@ pub struct Sessions {
 impl Sessions {
     /// As many sessions as the options allow. The first one has the client id of the options, the
     /// others `ID_1`, `ID_2` and so on; those connect when they have a subscription.
-    pub(super) fn new(options: ConnectionOptions, tls: Tls, news: SessionChannels) -> Sessions {
+    pub(super) fn new(
+        options: ConnectionOptions,
+        access: Access,
+        news: SessionChannels,
+    ) -> Sessions {
         let count = options.connections.clamp(1, MOST_CONNECTIONS);
         let up = news.link.subscribe();
         let mut lines = Vec::new();
@@ -52,7 +56,7 @@ impl Sessions {
             lines.push(SessionHandle { requests, room });
             mailbox
         };
-        let first = Session::new(options.clone(), tls.clone(), open(), news, None);
+        let first = Session::new(options.clone(), access.clone(), open(), news, None);
         let others = (1..count).map(|number| {
             let options = ConnectionOptions {
                 client_id: format!("{}_{number}", options.client_id),
@@ -63,7 +67,7 @@ impl Sessions {
             };
             Session::new(
                 options,
-                tls.clone(),
+                access.clone(),
                 open(),
                 SessionChannels::unheard(),
                 Some(up.clone()),

@@ -10,7 +10,8 @@ use super::exchange::Exchange;
 use super::{Provisioning, ProvisioningError};
 use crate::certstore::{Certstore, read_credentials};
 use crate::identity::Endpoint;
-use crate::mqtt::{ConnectionOptions, Mqtt, Roots, Tls};
+use crate::mqtt::{Access, ConnectionOptions, Mqtt, certificate_alpn};
+use crate::net::{Roots, Tls};
 
 /// Failures in a row before the next claim certificate is tried, where nothing else says so.
 const ATTEMPTS_EACH: u32 = 5;
@@ -66,7 +67,7 @@ impl Provisioning {
     ) -> anyhow::Result<Tls> {
         let roots = Roots::read(&self.roots)?;
         let credentials = read_credentials(certificate, key)?;
-        Tls::new(&roots, &credentials, endpoint)
+        Tls::mutual(&roots, &credentials, certificate_alpn(endpoint))
     }
 
     /// The claim store may say where the factory's certificates are valid.
@@ -99,7 +100,7 @@ impl Provisioning {
             birth: None,
             ..self.connection.clone()
         };
-        let (mqtt, session) = Mqtt::new(options, tls);
+        let (mqtt, session) = Mqtt::new(options, Access::Certificate(tls));
         let session = tokio::spawn(session.run());
         Exchange::connect(self.connection.version, mqtt, session).await
     }

@@ -23,7 +23,8 @@ pub use settings::Settings;
 
 use crate::certstore::{Certstore, Fresh, Staged};
 use crate::clock;
-use crate::mqtt::{self, Roots, Tls};
+use crate::mqtt;
+use crate::net::{Roots, Tls};
 use crate::offload;
 use exchange::Exchange;
 use keys::DeviceKey;
@@ -135,19 +136,19 @@ async fn create(job: &Provisioning, exchange: &Exchange) -> Result<Staged, Provi
         "the cloud has made the certificate {}",
         fresh.id.escape_default()
     );
-    check(job, &fresh)?;
+    check(&fresh)?;
     Ok(job.store.stage(&fresh, clock::wall())?)
 }
 
 /// The certificate must belong to the key, before anything depends on it.
-fn check(job: &Provisioning, fresh: &Fresh) -> Result<(), ProvisioningError> {
+fn check(fresh: &Fresh) -> Result<(), ProvisioningError> {
     let credentials = crate::identity::Credentials {
         certificate: fresh.certificate.clone().into_bytes(),
         private_key: fresh.private_key.clone().into_bytes(),
         certificate_file: "the cloud's certificate".into(),
         key_file: "its private key".into(),
     };
-    Tls::new(&Roots::none(), &credentials, &job.connection.endpoint)
+    Tls::mutual(&Roots::none(), &credentials, &[])
         .map(drop)
         .map_err(|why| ProvisioningError::Malformed(format!("{why:#}")))
 }

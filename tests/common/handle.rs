@@ -6,9 +6,10 @@ use std::time::Duration;
 use chariotd::certstore::{Certstore, read_credentials};
 use chariotd::identity::Endpoint;
 use chariotd::mqtt::{
-    ConnectionOptions, Mqtt, QoS, Rates, Roots, SessionEnd, Sessions, Subscription,
-    SubscriptionState, Tls, Version,
+    Access, ConnectionOptions, Mqtt, QoS, Rates, SessionEnd, Sessions, Subscription,
+    SubscriptionState, Version, certificate_alpn,
 };
+use chariotd::net::{Roots, Route, Tls};
 use iotcore_sandbox::{Event, Record, Sandbox};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -41,6 +42,7 @@ pub fn options(sandbox: &Sandbox, version: Version) -> ConnectionOptions {
             host: sandbox.host().to_owned(),
             port: sandbox.port(),
         },
+        route: Route::default(),
         version,
         keep_alive: Duration::from_secs(1200),
         session_expiry: Duration::ZERO,
@@ -63,8 +65,8 @@ pub fn open(sandbox: &Sandbox, options: ConnectionOptions) -> (Mqtt, Sessions) {
     let credentials =
         read_credentials(&certificate.certificate_file, &certificate.key_file).unwrap();
     let roots = Roots::read(sandbox.pki().ca_file()).unwrap();
-    let tls = Tls::new(&roots, &credentials, &options.endpoint).unwrap();
-    Mqtt::new(options, tls)
+    let tls = Tls::mutual(&roots, &credentials, certificate_alpn(&options.endpoint)).unwrap();
+    Mqtt::new(options, Access::Certificate(tls))
 }
 
 pub async fn subscribe(mqtt: &Mqtt, filter: &str) -> Subscription {

@@ -14,7 +14,7 @@ use syn::visit::Visit;
 
 /// The rows of the house from the top to the ground. A module uses lower rows; a feature or an edge
 /// never uses another one of its own row.
-const ROWS: [&[&str]; 6] = [
+const ROWS: [&[&str]; 7] = [
     &["main"],
     &["daemon"],
     &["config"],
@@ -29,7 +29,8 @@ const ROWS: [&[&str]; 6] = [
         "tunnel",
         "supervision",
     ],
-    &["mqtt", "spool", "certstore", "process", "format"],
+    &["mqtt"],
+    &["net", "spool", "certstore", "process", "format"],
     &[
         "clock",
         "exit",
@@ -191,12 +192,11 @@ fn modules_use_only_what_is_below_them() {
 
 #[test]
 fn only_the_connection_knows_the_mqtt_and_tls_crates() {
-    for source in sources().iter().filter(|source| source.module() != "mqtt") {
-        for (number, line) in source.lines() {
-            let named = ["rumqttc::", "rustls::"]
-                .iter()
-                .any(|word| line.contains(word));
-            assert!(!named, "{}:{number}", source.path.display());
+    for (module, name) in [("mqtt", "rumqttc::"), ("net", "rustls::")] {
+        for source in sources().iter().filter(|one| one.module() != module) {
+            for (number, line) in source.lines() {
+                assert!(!line.contains(name), "{}:{number}", source.path.display());
+            }
         }
     }
 }
@@ -380,8 +380,9 @@ fn the_map_shows_the_rows_of_the_house_as_they_are() {
         .collect();
     for (title, row) in [
         ("features:", ROWS[3]),
-        ("edges:", ROWS[4]),
-        ("ground:", ROWS[5]),
+        ("mqtt:", ROWS[4]),
+        ("edges:", ROWS[5]),
+        ("ground:", ROWS[6]),
     ] {
         let rows: Vec<BTreeSet<&str>> = map
             .lines()

@@ -3,10 +3,10 @@
 use log::{Level, debug, error, info, log, warn};
 
 use crate::log_throttle::{LogThrottle, worth_a_line};
-use crate::mqtt::failure::{Class, Ending};
 use crate::mqtt::options::{ConnectionOptions, Version};
 use crate::mqtt::publish_error::{PossibleCause, PublishError};
 use crate::mqtt::wire::Connack;
+use crate::net::{Class, Ending};
 
 /// The log lines of one session. The same failure in a row is logged at 2, 4, 8, …
 pub struct SessionLog {

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::dial::Stream;
+use crate::net::Stream;
 use listener::RelayListener;
 
 /// Bytes that are read, written and flushed together: half of the largest TLS record.

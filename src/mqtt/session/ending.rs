@@ -4,12 +4,12 @@ use tokio::time::timeout;
 
 use super::{Open, Session, WHY_CUT};
 use crate::clock::{self, now};
-use crate::mqtt::dial;
-use crate::mqtt::failure::{Class, Ending, closed};
+
 use crate::mqtt::options::Version;
 use crate::mqtt::publish_error::Link;
 use crate::mqtt::relay::RelayEnd;
 use crate::mqtt::wire::{self, Events, Seen};
+use crate::net::{self, Class, Ending, closed};
 
 impl Session {
     /// Settles what is known of a connection that has ended, and notifies everybody who waits.
@@ -90,7 +90,7 @@ impl Session {
         let connected = open.connection.is_up();
         let ending = match timeout(WHY_CUT, open.relay.ended()).await {
             Ok(RelayEnd::ByBroker | RelayEnd::ByClient) | Err(_) => closed(connected),
-            Ok(RelayEnd::Failed(error)) => dial::by_io(&error, connected, Class::Protocol),
+            Ok(RelayEnd::Failed(error)) => net::by_io(&error, connected, Class::Protocol),
             Ok(RelayEnd::Stalled) => wire::stalled(),
         };
         // MQTT 3.1.1 has no answer for a refused publish: the broker ends the connection. So every

@@ -13,13 +13,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 
 use crate::clock::{self, now, reached};
+use crate::mqtt::access::Access;
 use crate::mqtt::backoff::{Backoff, NextAttempt};
 use crate::mqtt::breaker::Flow;
 use crate::mqtt::connection::Connection;
-use crate::mqtt::dial::{Dialer, Stream};
+use crate::mqtt::dial::{BrokerDialer, Dialed};
 use crate::mqtt::events::sender::{EventReceiver, EventSender};
 use crate::mqtt::events::session_log::SessionLog;
-use crate::mqtt::failure::{Class, Ending};
 use crate::mqtt::gate::Gate;
 use crate::mqtt::options::ConnectionOptions;
 use crate::mqtt::publish_error::{Link, PublishError};
@@ -27,8 +27,8 @@ use crate::mqtt::relay::Relay;
 use crate::mqtt::session_request::SessionRequest;
 use crate::mqtt::subscribe::durable::Durable;
 use crate::mqtt::subscribe::subscriptions::{Subscriptions, durable_pair};
-use crate::mqtt::tls::Tls;
 use crate::mqtt::wire::{self, Acknowledging, Events, Fault, Seen};
+use crate::net::{Class, Ending};
 
 /// For CONNACK. Above the client's own timeout: only for the case that the client does not keep it.
 const CONNACK: Duration = Duration::from_secs(45);
@@ -69,7 +69,7 @@ impl SessionChannels {
 /// Owns one connection. Does nothing until it is run.
 pub struct Session {
     options: ConnectionOptions,
-    dialer: Dialer,
+    dialer: BrokerDialer,
     mailbox: mpsc::Receiver<SessionRequest>,
     link: watch::Sender<Link>,
     gate: Gate,
@@ -101,7 +101,7 @@ impl Session {
     /// only while the first session is connected; it never gives up.
     pub fn new(
         options: ConnectionOptions,
-        tls: Tls,
+        access: Access,
         mailbox: mpsc::Receiver<SessionRequest>,
         news: SessionChannels,
         first: Option<watch::Receiver<Link>>,
@@ -109,7 +109,7 @@ impl Session {
         let backoff = Backoff::new(first.as_ref().map_or(options.attempts, |_| 0));
         Session {
             report: SessionLog::new(&options, first.is_some()),
-            dialer: Dialer::new(options.endpoint.clone(), tls),
+            dialer: BrokerDialer::new(options.endpoint.clone(), options.route.clone(), access),
             options,
             mailbox,
             link: news.link,
@@ -224,13 +224,14 @@ impl Session {
         );
         match dialed.await {
             None => Ok(()),
-            Some(Ok(stream)) => self.converse(stream).await,
+            Some(Ok(dialed)) => self.converse(dialed).await,
             Some(Err(ending)) => Err((self.blame_clock(ending), false)),
         }
     }
 
     /// MQTT on a stream to the broker, to the end of both.
-    async fn converse(&mut self, stream: Box<dyn Stream>) -> Result<(), (Ending, bool)> {
+    async fn converse(&mut self, dialed: Dialed) -> Result<(), (Ending, bool)> {
+        let Dialed { stream, login } = dialed;
         let (relay, socket) =
             Relay::start(stream).map_err(|error| (wire::no_relay(&error), false))?;
         let acknowledging = if self.subscriptions.are_durable() {
@@ -238,7 +239,7 @@ impl Session {
         } else {
             Acknowledging::ByItself
         };
-        let (client, mut events) = wire::open(&self.options, acknowledging, &socket);
+        let (client, mut events) = wire::open(&self.options, login, acknowledging, &socket);
         let (connection, answers) =
             Connection::new(client, acknowledging, self.options.rates, now() + CONNACK);
         let mut open = Open {

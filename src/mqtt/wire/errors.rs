@@ -2,7 +2,7 @@
 
 use rumqttc::v5::mqttbytes::v5::DisconnectReasonCode;
 
-use crate::mqtt::failure::{Class, Ending};
+use crate::net::{Class, Ending};
 use crate::text::shortened;
 use crate::transient;
 

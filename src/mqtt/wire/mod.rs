@@ -8,6 +8,7 @@ mod v5;
 
 use anyhow::Result;
 
+use super::access::Login;
 use super::message::{Publish, QoS};
 use super::options::{ConnectionOptions, Version};
 
@@ -29,16 +30,17 @@ pub enum Events {
 /// Prepares one connection through the relay at `socket`; nothing happens before the first poll.
 pub fn open(
     options: &ConnectionOptions,
+    login: Option<Login>,
     acknowledging: Acknowledging,
     socket: &str,
 ) -> (Client, Events) {
     match options.version {
         Version::V311 => {
-            let (client, events) = v4::open(options, acknowledging, socket);
+            let (client, events) = v4::open(options, login, acknowledging, socket);
             (Client::V4(client), Events::V4(Box::new(events)))
         }
         Version::V5 => {
-            let (client, events) = v5::open(options, acknowledging, socket);
+            let (client, events) = v5::open(options, login, acknowledging, socket);
             (Client::V5(client), Events::V5(Box::new(events)))
         }
     }

@@ -10,11 +10,13 @@ use rumqttc::{
 use super::packets::{
     Ack, Acknowledging, CONNECTION_TIMEOUT_S, Connack, LARGEST_PACKET, PACKET_IDS, REQUESTS, Seen,
 };
+use crate::mqtt::access::Login;
 use crate::mqtt::message::{Message, Properties, Publish, QoS};
 use crate::mqtt::options::ConnectionOptions;
 
 pub fn open(
     options: &ConnectionOptions,
+    login: Option<Login>,
     acknowledging: Acknowledging,
     socket: &str,
 ) -> (AsyncClient, EventLoop) {
@@ -26,6 +28,9 @@ pub fn open(
         .set_inflight(PACKET_IDS)
         .set_max_packet_size(LARGEST_PACKET as usize, LARGEST_PACKET as usize)
         .set_transport(Transport::Unix);
+    if let Some(Login { username, password }) = login {
+        mqtt.set_credentials(username, password.unwrap_or_default());
+    }
     if let Some(will) = &options.last_will {
         let payload = will.payload.clone().into_bytes();
         mqtt.set_last_will(LastWill::new(

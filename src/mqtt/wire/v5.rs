@@ -15,6 +15,7 @@ use super::packets::{
     REQUESTS, Seen,
 };
 use super::v4;
+use crate::mqtt::access::Login;
 use crate::mqtt::message::{Message, Properties, Publish, QoS};
 use crate::mqtt::options::ConnectionOptions;
 use crate::mqtt::publish_error::RefusalClass;
@@ -25,6 +26,7 @@ const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 pub fn open(
     options: &ConnectionOptions,
+    login: Option<Login>,
     acknowledging: Acknowledging,
     socket: &str,
 ) -> (AsyncClient, EventLoop) {
@@ -48,6 +50,9 @@ pub fn open(
         .set_connection_timeout(CONNECTION_TIMEOUT_S)
         .set_network_options(network)
         .set_transport(Transport::Unix);
+    if let Some(Login { username, password }) = login {
+        mqtt.set_credentials(username, password.unwrap_or_default());
+    }
     if let Some(will) = &options.last_will {
         let payload = will.payload.clone().into_bytes();
         mqtt.set_last_will(LastWill::new(

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
+use super::dialer::Stream;
 use super::errors::by_io;
-use crate::mqtt::failure::{Class, Ending};
-use crate::mqtt::tls::Tls;
+use super::failure::{Class, Ending};
+use super::tls::Tls;
 
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
@@ -18,15 +17,16 @@ const HANDSHAKE: Duration = Duration::from_secs(20);
 pub async fn handshake(
     tls: &Tls,
     host: &str,
-    stream: TcpStream,
-) -> Result<TlsStream<TcpStream>, Ending> {
+    stream: Box<dyn Stream>,
+) -> Result<Box<dyn Stream>, Ending> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| {
         let text = format!("a certificate cannot be for the name {host:?}");
         Ending::new(Class::TlsCa, text)
     })?;
     let handshake = TlsConnector::from(tls.config()).connect(name, stream);
     match timeout(HANDSHAKE, handshake).await {
-        Ok(stream) => stream.map_err(|error| by_io(&error, false, Class::Tls)),
+        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Err(error)) => Err(by_io(&error, false, Class::Tls)),
         Err(_) => Err(Ending::new(
             Class::Timeout,
             "the TLS handshake was not finished within 20 s",

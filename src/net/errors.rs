@@ -4,7 +4,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError};
 
-use crate::mqtt::failure::{Class, Ending, closed};
+use super::failure::{Class, Ending, closed};
 
 /// `connected`: CONNACK has come. `otherwise` is the stage, for what has no class by itself.
 pub fn by_io(error: &io::Error, connected: bool, otherwise: Class) -> Ending {

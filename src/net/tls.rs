@@ -1,19 +1,17 @@
-//! From PEM files to a TLS configuration: mutual authentication, and the ALPN name for port 443.
+//! From PEM files to a TLS configuration: whom we trust, and what we show.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustls::client::WantsClientCert;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
-use rustls::{ClientConfig, InconsistentKeys, RootCertStore, crypto};
+use rustls::{ClientConfig, ConfigBuilder, InconsistentKeys, RootCertStore, crypto};
 
-use crate::identity::{Credentials, Endpoint};
+use crate::identity::Credentials;
 use crate::pem::{self, PemKind};
 use crate::x509;
-
-/// What port 443 needs to speak MQTT with a client certificate instead of HTTPS.
-const ALPN_MQTT: &[u8] = b"x-amzn-mqtt-ca";
 
 /// The object identifier of the curve P-521, as it stands in a key.
 const P_521: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
@@ -77,24 +75,41 @@ impl Roots {
 pub struct Tls(Arc<ClientConfig>);
 
 impl Tls {
-    /// Trusts `roots` and shows `credentials`. Every error names the file and what is wrong with it.
-    pub fn new(roots: &Roots, credentials: &Credentials, endpoint: &Endpoint) -> Result<Self> {
-        let provider = Arc::new(crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots.store.clone())
-            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown(credentials)?)));
+    /// Trusts `roots`, shows `credentials`, and offers these application protocols, if any.
+    ///
+    /// # Errors
+    /// The file, and what is wrong with it.
+    pub fn mutual(roots: &Roots, credentials: &Credentials, alpn: &[&[u8]]) -> Result<Self> {
+        let shown = SingleCertAndKey::from(shown(credentials)?);
+        let config = trusting(roots)?.with_client_cert_resolver(Arc::new(shown));
+        Ok(Tls::new(config, alpn))
+    }
+
+    /// The same without a certificate of ours.
+    ///
+    /// # Errors
+    /// The TLS library has none of its protocol versions: never in this build.
+    pub fn anonymous(roots: &Roots, alpn: &[&[u8]]) -> Result<Self> {
+        Ok(Tls::new(trusting(roots)?.with_no_client_auth(), alpn))
+    }
+
+    fn new(mut config: ClientConfig, alpn: &[&[u8]]) -> Self {
         // AWS IoT Core does not resume sessions; keeping tickets would only take memory.
         config.resumption = rustls::client::Resumption::disabled();
-        if endpoint.port == 443 {
-            config.alpn_protocols = vec![ALPN_MQTT.to_vec()];
-        }
-        Ok(Tls(Arc::new(config)))
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        Tls(Arc::new(config))
     }
 
     pub(super) fn config(&self) -> Arc<ClientConfig> {
         self.0.clone()
     }
+}
+
+fn trusting(roots: &Roots) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
+    let provider = Arc::new(crypto::ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots.store.clone()))
 }
 
 /// What we show to the broker. Our own certificate is not verified here, so one of X.509 version 1 is

@@ -23,20 +23,18 @@ pub struct Names {
 }
 
 impl Names {
-    /// Asks for both families. A question of an earlier attempt that is still unanswered is not asked
+    /// Asks for one family. A question of an earlier attempt that is still unanswered is not asked
     /// again: its answer is awaited.
     ///
     /// # Errors
     /// No thread can be made.
-    pub fn ask(&mut self, host: &str, port: u16) -> io::Result<()> {
-        for family in [Family::V6, Family::V4] {
-            let question = self.question(family);
-            let pending = question
-                .as_mut()
-                .is_some_and(|answer| matches!(answer.try_recv(), Err(TryRecvError::Empty)));
-            if !pending {
-                *question = Some(ask(host, port, family)?);
-            }
+    pub fn ask(&mut self, host: &str, port: u16, family: Family) -> io::Result<()> {
+        let question = self.question(family);
+        let pending = question
+            .as_mut()
+            .is_some_and(|answer| matches!(answer.try_recv(), Err(TryRecvError::Empty)));
+        if !pending {
+            *question = Some(ask(host, port, family)?);
         }
         Ok(())
     }

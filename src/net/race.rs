@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use crate::mqtt::failure::{Class, Ending};
+use super::failure::{Class, Ending};
 
 /// The head start of an address before the next one.
 const HEAD_START: Duration = Duration::from_millis(250);

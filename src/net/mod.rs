@@ -1,0 +1,19 @@
+//! From the name of a host to a stream: addresses, TCP, TLS, each stage with its own deadline and its
+//! own words for what can go wrong. The only folder that names the TLS crate.
+
+mod dialer;
+mod errors;
+mod failure;
+mod handshake;
+mod names;
+mod race;
+mod route;
+mod tcp;
+mod tls;
+
+pub use dialer::{Dialer, Stream};
+pub use errors::by_io;
+pub use failure::{Class, Ending, closed};
+pub use handshake::handshake;
+pub use route::{IpVersion, Route};
+pub use tls::{Roots, Tls};
