@@ -20,12 +20,14 @@ use clap::Parser;
                   Exit codes: 0 asked to stop, 100 a person must act, 111 try again later."
 )]
 pub struct Cli {
-    /// MQTT client id, mandatory and unique for each device
+    /// MQTT client id, mandatory and unique for each device; @/FILE is what
+    /// the file holds, !COMMAND what the command prints
     #[arg(
         long,
         short = 'i',
         visible_alias = "id",
         value_name = "ID",
+        verbatim_doc_comment,
         help_heading = "Connection"
     )]
     pub clientid: Option<String>,

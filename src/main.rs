@@ -11,9 +11,11 @@ use log::{error, info, warn};
 
 /// A person must act.
 const UNUSABLE: u8 = 100;
+/// It may pass by itself.
+const LATER: u8 = 111;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
             let _ = usage.print();
@@ -21,13 +23,17 @@ fn main() -> ExitCode {
         }
     };
     let log = logging::start();
-    let code = serve(&cli, log.problem.as_deref());
+    let code = serve(&mut cli, log.problem.as_deref());
     log.finish();
     ExitCode::from(code)
 }
 
 /// `problem`: what is wrong with the log's settings.
-fn serve(cli: &Cli, problem: Option<&str>) -> u8 {
+fn serve(cli: &mut Cli, problem: Option<&str>) -> u8 {
+    if let Err(problems) = daemon::resolve_names(cli) {
+        report(&problems);
+        return if cli.check { UNUSABLE } else { LATER };
+    }
     let config = match Config::new(cli) {
         Ok(config) => config,
         Err(problems) => return unusable(&problems),
@@ -54,8 +60,12 @@ fn serve(cli: &Cli, problem: Option<&str>) -> u8 {
 }
 
 fn unusable(problems: &[String]) -> u8 {
+    report(problems);
+    UNUSABLE
+}
+
+fn report(problems: &[String]) {
     for problem in problems {
         error!("{problem}");
     }
-    UNUSABLE
 }

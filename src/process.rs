@@ -109,6 +109,11 @@ fn task(label: String, mut command: Command, limit: Duration) -> ChildCommand {
 }
 
 impl ChildCommand {
+    pub fn arguments(mut self, arguments: &[String]) -> ChildCommand {
+        self.command.args(arguments);
+        self
+    }
+
     /// Adds a variable to the environment.
     pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> ChildCommand {
         self.command.env(name, value);

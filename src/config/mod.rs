@@ -7,6 +7,7 @@ mod inboxes;
 mod messages;
 mod problems;
 mod route;
+pub mod run_time;
 mod shadows;
 mod split;
 mod subscriptions;

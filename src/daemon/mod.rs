@@ -6,6 +6,7 @@ mod establish;
 mod first_certificate;
 mod hangups;
 mod inboxes;
+mod names;
 mod reaper;
 mod renew;
 mod renewal;
@@ -20,6 +21,7 @@ use crate::exit::Exit;
 use crate::supervision::Supervisor;
 
 pub use check::check;
+pub use names::resolve as resolve_names;
 use signals::Signals;
 
 /// Runs until a signal or until a task ends.
