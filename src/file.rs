@@ -40,7 +40,28 @@ pub fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     })
 }
 
+/// The same for a file with a secret, which nobody but its owner may have access to.
+///
+/// # Errors
+/// As [`read`], and its mode, with the command that sets it right.
+pub fn read_secret(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = open(path, OFlag::O_NONBLOCK)?;
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let why = format!(
+            "others than its owner have access to it (mode {mode:03o}), and it holds a secret: chmod 600 {}",
+            path.display()
+        );
+        return Err(io::Error::new(ErrorKind::PermissionDenied, why));
+    }
+    contents(file, most)
+}
+
 fn read_with(path: &Path, most: u64, flags: OFlag) -> io::Result<Vec<u8>> {
+    contents(open(path, flags)?, most)
+}
+
+fn open(path: &Path, flags: OFlag) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits())
@@ -51,6 +72,10 @@ fn read_with(path: &Path, most: u64, flags: OFlag) -> io::Result<Vec<u8>> {
             "not a regular file",
         ));
     }
+    Ok(file)
+}
+
+fn contents(file: File, most: u64) -> io::Result<Vec<u8>> {
     let mut contents = Vec::new();
     file.take(most + 1).read_to_end(&mut contents)?;
     if contents.len() as u64 > most {
@@ -222,6 +247,27 @@ mod tests {
         entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect()
+    }
+
+    #[test]
+    fn a_file_with_a_secret_is_read_only_when_nobody_else_may_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        fs::write(&path, "s3cr3t").unwrap();
+        for mode in [0o644, 0o640, 0o620, 0o601] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let why = read_secret(&path, 10).unwrap_err().to_string();
+            let remedy = format!("(mode {mode:o}), and it holds a secret: chmod 600 ");
+            assert!(why.contains(&remedy), "{why}");
+        }
+        for mode in [0o600, 0o400] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read_secret(&path, 10).unwrap(), b"s3cr3t");
+        }
+        let too_large = read_secret(&path, 5).unwrap_err();
+        assert_eq!(too_large.kind(), ErrorKind::FileTooLarge);
+        let missing = read_secret(&dir.path().join("none"), 5).unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
     }
 
     #[test]
