@@ -19,6 +19,7 @@
 //! | [`tunnel`] | `--tunnelmappings`: secure tunnels (a feature) |
 //! | [`supervision`] | `--events`, `--on-event`, `--notify-fd`: who learns what becomes of the connection (a feature) |
 //! | [`mqtt`] | the connection (an edge) |
+//! | [`aws`] | signatures, access keys and authorisers of AWS (an edge)
 //! | [`spool`] | action directories (an edge) |
 //! | [`certstore`] | certificates on disk (an edge) |
 //! | [`process`] | child processes with a deadline (an edge) |
@@ -29,6 +30,7 @@
 //! never each other; edges use the ground. Files that begin with "Pure" use no clock, socket, file,
 //! task or log. `tests/tidy/` checks it.
 
+pub mod aws;
 pub mod certstore;
 pub mod cli;
 pub mod clock;

@@ -30,7 +30,7 @@ const ROWS: [&[&str]; 7] = [
         "supervision",
     ],
     &["mqtt"],
-    &["net", "spool", "certstore", "process", "format"],
+    &["net", "aws", "spool", "certstore", "process", "format"],
     &[
         "clock",
         "exit",
