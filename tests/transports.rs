@@ -1,0 +1,119 @@
+//! Every transport, and the same with each: connect, publish a thousand messages, lose the connection,
+//! connect again, and with a wrong secret fail by the right name and rotate no certificate.
+
+mod common;
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::fs;
+
+use common::{Device, LONG, builder, wait_for};
+use iotcore_sandbox::{Cut, Sandbox};
+
+/// One way to the broker.
+struct Transport {
+    sandbox: Sandbox,
+    device: Device,
+    /// Changes what the device shows into something wrong.
+    wrong: fn(&mut Device),
+    /// What the log then says of it, from the class on.
+    failure: &'static str,
+    /// Whatever has to live as long as the test: proxies, tokens.
+    _keeps: Vec<Box<dyn Any>>,
+}
+
+const MESSAGES: usize = 1000;
+
+fn payloads(sandbox: &Sandbox) -> BTreeSet<String> {
+    let published = sandbox.published();
+    published.iter().map(|publish| publish.text()).collect()
+}
+
+fn drop_messages(device: &Device, from: usize, count: usize) {
+    for n in from..from + count {
+        device.drop_message(&format!("{n:05}"), "t", &n.to_string());
+    }
+}
+
+/// The row of one transport.
+fn check(transport: Transport) {
+    let Transport {
+        sandbox,
+        mut device,
+        wrong,
+        failure,
+        _keeps,
+    } = transport;
+    device.start().wait_for_log("connected to");
+    drop_messages(&device, 0, MESSAGES);
+    device.wait_until_empty();
+    assert_eq!(payloads(&sandbox).len(), MESSAGES);
+    // Cut while messages are on their way: none of them is lost.
+    drop_messages(&device, MESSAGES, MESSAGES / 2);
+    sandbox.wait_for_publishes(MESSAGES + 100, LONG);
+    sandbox.cut("device-1", Cut::Reset);
+    device.wait_for_log("connection lost: ");
+    wait_for("it is connected again", LONG, || {
+        device.logged("connected to") == 2
+    });
+    device.wait_until_empty();
+    assert_eq!(payloads(&sandbox).len(), MESSAGES + MESSAGES / 2);
+    assert_eq!(device.failed(), [""; 0]);
+    assert_eq!(device.stop(), Some(0));
+    wrong(&mut device);
+    device.option("--connect-attempts", 1);
+    assert_eq!(device.start().exit_code(), Some(111), "{}", device.log());
+    device.wait_for_log(&format!("connection failed: {failure}"));
+    let rotated = device.logged("the next start uses certificate");
+    assert_eq!(rotated, 0, "{}", device.log());
+}
+
+/// Makes the device show a certificate that the broker does not know, the only one that it has.
+fn unknown_certificate(device: &mut Device) {
+    let elsewhere = builder().start().expect("another sandbox");
+    let store = device.certstore();
+    let endpoint = fs::read_to_string(store.join("endpoint.txt")).unwrap();
+    fs::remove_dir_all(&store).unwrap();
+    elsewhere.pki().write_certstore(&store, 1);
+    fs::write(store.join("endpoint.txt"), endpoint).unwrap();
+}
+
+fn mutual_tls(version: &str) -> Transport {
+    let sandbox = builder().start().unwrap();
+    let mut device = Device::new(&sandbox);
+    device.option("--mqtt", version);
+    Transport {
+        sandbox,
+        device,
+        wrong: unknown_certificate,
+        failure: "tls-cert: the broker refused our certificate",
+        _keeps: Vec::new(),
+    }
+}
+
+#[test]
+fn mutual_tls_with_mqtt_5() {
+    check(mutual_tls("5"));
+}
+
+#[test]
+fn mutual_tls_with_mqtt_3_1_1() {
+    check(mutual_tls("3.1.1"));
+}
+
+#[test]
+fn mutual_tls_on_port_443() {
+    if !common::is_root() {
+        eprintln!("skipped: only root can listen on port 443");
+        return;
+    }
+    let sandbox = builder().port(443).require_alpn().start().unwrap();
+    let device = Device::new(&sandbox);
+    check(Transport {
+        sandbox,
+        device,
+        wrong: unknown_certificate,
+        failure: "tls-cert: the broker refused our certificate",
+        _keeps: Vec::new(),
+    });
+}
