@@ -237,34 +237,3 @@ fn messages_that_are_denied_a_second_time_do_not_look_like_a_broker_that_refuses
         device.log()
     );
 }
-
-/// With MQTT 3.1.1 the cloud drops what is too much without an answer, and each such message costs
-/// a minute.
-#[test]
-fn a_backlog_is_published_at_the_pace_that_the_broker_takes() {
-    for version in ["5", "3.1.1"] {
-        let sandbox = common::builder()
-            // A tenth more than the device's own: on a busy machine what left apart arrives together.
-            .limit(|limits| limits.publish_rate = Some(110))
-            .start()
-            .expect("the sandbox starts");
-        let mut device = device(&sandbox, version);
-        device.option("--publish-rate", 100);
-        device.message_option("--message-concurrency", 90);
-        for n in 0..600 {
-            device.drop_message(&format!("{n:03}"), "t", &n.to_string());
-        }
-        let start = Instant::now();
-        device.start();
-        device.wait_until_empty();
-        println!(
-            "MQTT {version}: 600 messages in {:.1} s",
-            start.elapsed().as_secs_f64()
-        );
-        let refused = |event: &Event| matches!(event, Event::PublishRefused { .. });
-        let refusals = sandbox.record();
-        let refusals = refusals.iter().filter(|one| refused(&one.event)).count();
-        assert_eq!(refusals, 0);
-        assert_eq!(payloads(&sandbox).len(), 600);
-    }
-}
