@@ -1,0 +1,72 @@
+//! The key helper: loads the vendor's module, keeps PIN and session, and signs for its parent, which cannot or
+//! shall not do that itself. Its standard input is a Unix socket; it ends when the other side does.
+
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use chariotd_pkcs11::protocol::{Answer, Request, read_frame, write_frame};
+use chariotd_pkcs11::token::Tokens;
+use chariotd_pkcs11::{KeyError, Keys, Problem};
+
+const USAGE: &str = "chariotd-pkcs11 is started by chariotd, with a Unix socket as its standard input: chariotd --key-helper=/path/to/chariotd-pkcs11 --key='pkcs11:…'";
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        Some("--version") => {
+            println!("chariotd-pkcs11 {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        Some("--help") => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Some(_) => return refused("it takes no arguments"),
+    }
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return refused("its standard input is a terminal");
+    }
+    let socket = stdin.as_fd().try_clone_to_owned().map(UnixStream::from);
+    match socket.and_then(|mut socket| serve(&mut socket)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refused(&error.to_string()),
+    }
+}
+
+fn refused(why: &str) -> ExitCode {
+    eprintln!("chariotd-pkcs11: {why}\n{USAGE}");
+    ExitCode::from(100)
+}
+
+fn serve(socket: &mut UnixStream) -> std::io::Result<()> {
+    let tokens = Tokens::new();
+    while let Some(body) = read_frame(socket)? {
+        let answer = match Request::decode(&body) {
+            Ok(request) => answer(&tokens, request),
+            Err(why) => Answer::Error(KeyError::new(
+                Problem::Helper,
+                format!("the key helper does not understand: {why}"),
+            )),
+        };
+        write_frame(socket, &answer.encode())?;
+    }
+    Ok(())
+}
+
+fn answer(tokens: &Tokens, request: Request) -> Answer {
+    let outcome = match request {
+        Request::Identity { uri, hint } => {
+            tokens.identity(&uri, hint.as_deref()).map(Answer::Identity)
+        }
+        Request::Sign {
+            uri,
+            scheme,
+            digest,
+        } => tokens.sign(&uri, scheme, &digest).map(Answer::Signature),
+        Request::Make { uri, kind } => tokens.make(&uri, kind).map(Answer::Identity),
+    };
+    outcome.unwrap_or_else(Answer::Error)
+}
