@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::access::{Access, AccessKey, Authorizer, RoleAlias};
 use crate::broker::{Broker, Clock, Moment, Service};
 use crate::cloud::provisioning::{Provisioner, Provisioning, Registrar, Template};
 use crate::cloud::shadow::{FileSync, Shadows};
 use crate::journal::Journal;
 use crate::limits::Limits;
-use crate::net::{Hub, Rules, Server, Tls};
+use crate::net::{Hub, Ports, Rules, Server, Tls};
 use crate::pki::{Pki, ServerCertificate};
 use crate::policy::Policies;
 use crate::sandbox::Sandbox;
@@ -17,7 +18,7 @@ use crate::sandbox::Sandbox;
 /// Configures a [`Sandbox`]. The defaults are those of AWS, on any free port.
 #[must_use = "a sandbox begins with start()"]
 pub struct Builder {
-    port: u16,
+    ports: Ports,
     dir: Option<PathBuf>,
     shadow_dir: Option<PathBuf>,
     limits: Limits,
@@ -27,12 +28,18 @@ pub struct Builder {
     certificate: ServerCertificate,
     templates: Vec<Template>,
     services: Vec<Box<dyn Service>>,
+    region: String,
+    keys: Vec<AccessKey>,
+    authorizers: Vec<Authorizer>,
+    roles: Vec<RoleAlias>,
+    clock_skew: i64,
+    largest_frame: usize,
 }
 
 impl Default for Builder {
     fn default() -> Builder {
         Builder {
-            port: 0,
+            ports: Ports::default(),
             dir: None,
             shadow_dir: None,
             limits: Limits::default(),
@@ -42,6 +49,12 @@ impl Default for Builder {
             certificate: ServerCertificate::Valid,
             templates: vec![Template::default()],
             services: Vec::new(),
+            region: "eu-west-1".to_owned(),
+            keys: Vec::new(),
+            authorizers: Vec::new(),
+            roles: vec![RoleAlias::default()],
+            clock_skew: 0,
+            largest_frame: 64 * 1024,
         }
     }
 }
@@ -49,7 +62,15 @@ impl Default for Builder {
 impl Builder {
     /// The port to listen on; 0, the default, for any that is free.
     pub fn port(mut self, port: u16) -> Builder {
-        self.port = port;
+        self.ports.mqtt = port;
+        self
+    }
+
+    /// The port that is as AWS's 443; 0, the default, for any that is free. ALPN decides what is spoken there:
+    /// `x-amzn-mqtt-ca` MQTT with a client certificate, `mqtt` MQTT with a custom authoriser, `http/1.1` or nothing MQTT
+    /// over WebSocket.
+    pub fn wss_port(mut self, port: u16) -> Builder {
+        self.ports.web = port;
         self
     }
 
@@ -128,6 +149,55 @@ impl Builder {
         self
     }
 
+    /// Adds an access key, with which clients may sign their upgrade to WebSocket. A temporary one has a session token.
+    pub fn access_key(mut self, id: &str, secret: &str, session_token: Option<&str>) -> Builder {
+        self.keys.push(AccessKey::new(id, secret, session_token));
+        self
+    }
+
+    /// The region for which upgrades must be signed. Default: `eu-west-1`.
+    pub fn region(mut self, region: &str) -> Builder {
+        region.clone_into(&mut self.region);
+        self
+    }
+
+    /// Adds a custom authoriser.
+    pub fn authorizer(mut self, authorizer: Authorizer) -> Builder {
+        self.authorizers.push(authorizer);
+        self
+    }
+
+    /// The port of the credential provider; 0, the default, for any that is free.
+    pub fn credential_port(mut self, port: u16) -> Builder {
+        self.ports.credentials = port;
+        self
+    }
+
+    /// Adds a role alias of the credential provider, or replaces the one of the same name. The default one, `device`,
+    /// always exists.
+    pub fn role_alias(mut self, role: RoleAlias) -> Builder {
+        self.roles.insert(0, role);
+        self
+    }
+
+    /// How many seconds the clock that checks signatures and writes `Date` is ahead of this machine's; behind it, if
+    /// negative. See also [`Sandbox::clock_skew`].
+    pub fn clock_skew(mut self, seconds: i64) -> Builder {
+        self.clock_skew = seconds;
+        self
+    }
+
+    /// Most bytes of one WebSocket message that is sent; several packets may share one. With 1, every byte has a message
+    /// of its own.
+    ///
+    /// # Panics
+    /// When it is 0.
+    pub fn largest_frame(mut self, bytes: usize) -> Builder {
+        assert!(bytes > 0, "a message has a byte at least");
+        self.largest_frame = bytes;
+        self
+    }
+
     /// Starts the sandbox, which listens on the loopback interface.
     pub fn start(self) -> anyhow::Result<Sandbox> {
         let pki = Arc::new(Pki::open(self.dir.as_deref())?);
@@ -145,14 +215,29 @@ impl Builder {
             vec![Box::new(shadows.clone()), Box::new(provisioner)];
         services.extend(self.services);
         let policies = Policies::new(pki.claims().clone());
-        let broker = Broker::new(self.limits, clock, services, policies, Arc::clone(&journal));
+        let access = Arc::new(Access::new(
+            self.region,
+            self.authorizers,
+            self.roles,
+            self.keys,
+            self.clock_skew,
+        ));
+        let broker = Broker::new(
+            self.limits,
+            clock,
+            Arc::clone(&access),
+            services,
+            policies,
+            Arc::clone(&journal),
+        );
         let statuses = pki.statuses().clone();
-        let hub = Arc::new(Hub::new(broker, journal, tls, statuses, largest));
+        let sizes = (largest, self.largest_frame);
+        let hub = Arc::new(Hub::new(broker, journal, tls, statuses, access, sizes));
         let file_sync = match &self.shadow_dir {
             Some(dir) => Some(FileSync::start(dir, Arc::clone(&hub), shadows.clone())?),
             None => None,
         };
-        let server = Server::start(self.port, Arc::clone(&hub))?;
+        let server = Server::start(self.ports, Arc::clone(&hub))?;
         Ok(Sandbox::new(
             server,
             hub,

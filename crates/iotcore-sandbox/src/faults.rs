@@ -56,6 +56,14 @@ pub enum What {
     RefuseConnection,
     /// The connection is accepted, and nothing is ever sent on it.
     StallTls,
+    /// The request to upgrade to WebSocket is never answered.
+    StallUpgrade,
+    /// The request to upgrade is answered with this status.
+    RefuseUpgrade(u16),
+    /// The upgrade is answered with a wrong `Sec-WebSocket-Accept`.
+    WrongAccept,
+    /// The upgrade is answered without `Sec-WebSocket-Protocol`.
+    OmitProtocol,
     /// The CONNECT is never answered, nor anything after it.
     StallConnack,
     /// The CONNACK carries this code, and the connection is closed.
@@ -102,6 +110,8 @@ pub enum What {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Accepted,
+    /// A request to upgrade to WebSocket was accepted.
+    Upgrade,
     Connect,
     Publish,
     Filter,
@@ -170,6 +180,10 @@ impl What {
     fn belongs_to(&self, stage: Stage, facts: &Facts) -> bool {
         match self {
             What::RefuseConnection | What::StallTls => stage == Stage::Accepted,
+            What::StallUpgrade
+            | What::RefuseUpgrade(_)
+            | What::WrongAccept
+            | What::OmitProtocol => stage == Stage::Upgrade,
             What::StallConnack | What::RefuseConnack(_) => stage == Stage::Connect,
             What::SwallowPuback
             | What::DelayPuback(_)

@@ -21,10 +21,11 @@
 //! | `broker/` | connections, sessions, publishes, subscriptions, the cloud's clock; `service.rs` is the interface to `cloud/` |
 //! | `cloud/shadow/` | the device shadow service; [`Shadow`] is the handle of a test on one shadow, [`ShadowFault`] a fault |
 //! | `cloud/provisioning/` | fleet provisioning by claim; [`Provisioning`] is the handle of a test, [`Template`] a template, [`ProvisioningFault`] a fault |
+//! | `access/` | access keys, custom authorisers, role aliases, and whether an upgrade to WebSocket is accepted |
 //! | `faults.rs`, `policy.rs`, `limits.rs`, `topic.rs` | pure: faults, policies, limits, and which topics match |
 //! | `record.rs`, `journal.rs` | the record of what happened, and waiting for it |
 //! | `packet.rs`, `codec/` | packets, and their bytes: the only folder that uses the MQTT library |
-//! | `net/` | the thread, the listener, TLS, one task for each connection |
+//! | `net/`, `http.rs` | the thread, the listeners, TLS, HTTP, WebSockets, one task for each connection |
 //! | `pki/` | throw-away certificates, certstores, and the status of certificates |
 //!
 //! Every sandbox has the shadow service:
@@ -59,11 +60,13 @@
 //! delivers its answers, at once or when they are due. The sandbox shares no code with the daemon that it tests: two
 //! independent readings of AWS's rules find mistakes in both.
 
+mod access;
 mod broker;
 mod builder;
 mod cloud;
 mod codec;
 mod faults;
+mod http;
 mod journal;
 mod limits;
 mod net;
@@ -74,6 +77,10 @@ mod record;
 mod sandbox;
 mod topic;
 
+pub use access::{
+    Authorizer, AuthorizerCall, Channel, CredentialFault, CredentialTrouble, Proof, RoleAlias,
+    Transport, example,
+};
 pub use broker::{Cut, Moment, Service};
 pub use builder::Builder;
 pub use cloud::provisioning::{

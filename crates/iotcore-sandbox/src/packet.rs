@@ -122,6 +122,7 @@ pub(crate) struct Connect {
     pub session_expiry: Option<u32>,
     pub receive_maximum: Option<u16>,
     pub username: Option<String>,
+    pub password: Option<Bytes>,
     pub will: Option<CloudMessage>,
 }
 

@@ -16,6 +16,8 @@ pub enum Deny {
     Subscribe(String),
     /// Receiving messages on the topics of a filter: they are left out silently.
     Receive(String),
+    /// Getting temporary access keys for a role alias; `*` stands for all of them.
+    AssumeRole(String),
     /// Publishing to any topic that none of these filters covers.
     PublishExcept(Vec<String>),
     /// Subscribing to any filter that is neither one of these nor covered by one.
@@ -39,6 +41,7 @@ impl Deny {
     fn all_but(filters: &[&str]) -> Vec<Deny> {
         let allowed: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
         vec![
+            Deny::AssumeRole("*".to_owned()),
             Deny::PublishExcept(allowed.clone()),
             Deny::SubscribeExcept(allowed.clone()),
             Deny::ReceiveExcept(allowed),
@@ -122,6 +125,11 @@ impl Policies {
             .of_client(client)
             .chain(self.of_certificate(certificate));
         denied.any(|deny| *deny == Deny::Connect)
+    }
+
+    pub(crate) fn denies_role(&self, certificate: &str, alias: &str) -> bool {
+        let mut denied = self.of_certificate(certificate);
+        denied.any(|deny| matches!(deny, Deny::AssumeRole(name) if name == "*" || name == alias))
     }
 
     pub(crate) fn denies_publish(&self, client: &str, to: &str) -> bool {
@@ -222,6 +230,18 @@ mod tests {
 
         policies.set_of_certificate("claim", Vec::new());
         check(&policies, "a", true);
+    }
+
+    #[test]
+    fn a_certificate_is_denied_a_role_alias_or_all() {
+        let claims = Claims::default();
+        claims.add("claim");
+        let mut policies = Policies::new(claims);
+        policies.set_of_certificate("own", vec![Deny::AssumeRole("pumps".to_owned())]);
+        assert!(policies.denies_role("own", "pumps"));
+        assert!(!policies.denies_role("own", "valves"));
+        assert!(!policies.denies_role("other", "pumps"));
+        assert!(policies.denies_role("claim", "pumps"));
     }
 
     #[test]

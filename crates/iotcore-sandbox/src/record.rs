@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::access::{AuthorizerCall, Proof, Transport};
 use crate::cloud::provisioning::ProvisioningEvent;
 use crate::cloud::shadow::ShadowEvent;
 use crate::packet::{CloudMessage, Properties, Version};
@@ -35,7 +36,39 @@ pub enum Event {
     TlsEstablished {
         sni: Option<String>,
         alpn: Option<String>,
+        /// `None` if the client was not asked for one.
+        certificate_id: Option<String>,
+    },
+    /// A request to upgrade to WebSocket was answered.
+    Upgrade {
+        path: String,
+        /// The names of the parameters in the query, in order. Their values are left out: they are secrets.
+        parameters: Vec<String>,
+        /// 101 if it was accepted.
+        status: u16,
+        /// Why it was refused.
+        refused: Option<String>,
+    },
+    /// A custom authoriser was asked about a client.
+    Authorizer(AuthorizerCall),
+    /// The credential provider was asked for a temporary access key.
+    CredentialsRequested {
+        /// `None` if the path names none.
+        alias: Option<String>,
+        thing: Option<String>,
         certificate_id: String,
+        /// 200 if it was given.
+        status: u16,
+        /// Why it was not given.
+        refused: Option<String>,
+        access_key_id: Option<String>,
+    },
+    /// A client has proved who it is: after the TLS handshake, the upgrade to WebSocket, or the CONNECT.
+    Admitted {
+        transport: Transport,
+        proof: Proof,
+        /// For whom policies are made.
+        identity: String,
     },
     Connect {
         version: Version,
@@ -45,6 +78,7 @@ pub enum Event {
         /// Seconds, as the client requested.
         session_expiry: Option<u32>,
         will: Option<CloudMessage>,
+        /// Without what follows a question mark, if an authoriser decides: that may be secret.
         username: Option<String>,
     },
     ConnackSent {
@@ -167,9 +201,45 @@ impl fmt::Display for Event {
                 alpn,
                 certificate_id,
             } => {
-                write!(f, "TLS established with certificate {certificate_id}")?;
+                match certificate_id {
+                    Some(id) => write!(f, "TLS established with certificate {id}")?,
+                    None => write!(f, "TLS established without a certificate")?,
+                }
                 write!(f, " (name {}, ALPN {})", or_none(sni), or_none(alpn))
             }
+            Event::Upgrade {
+                path,
+                status,
+                refused,
+                ..
+            } => {
+                write!(f, "upgrade of {path} to WebSocket: {status}")?;
+                refused.as_ref().map_or(Ok(()), |why| write!(f, ", {why}"))
+            }
+            Event::Authorizer(call) => call.fmt(f),
+            Event::CredentialsRequested {
+                alias,
+                status,
+                refused,
+                access_key_id,
+                ..
+            } => {
+                write!(
+                    f,
+                    "credentials of role alias {} requested: ",
+                    or_none(alias)
+                )?;
+                match (access_key_id, refused) {
+                    (Some(id), _) => write!(f, "access key {id}"),
+                    (None, Some(why)) => write!(f, "{status}, {why}"),
+                    (None, None) => write!(f, "{status}"),
+                }
+            }
+            Event::Admitted {
+                transport,
+                proof,
+                identity,
+            } => write!(f, "admitted {identity} by {proof} over {transport}"),
             Event::Connect {
                 version,
                 clean_start,

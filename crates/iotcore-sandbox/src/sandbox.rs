@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::access::{AccessKey, CredentialFault};
 use crate::broker::Cut;
 use crate::builder::Builder;
 use crate::cloud::provisioning::Provisioning;
@@ -53,8 +54,20 @@ impl Sandbox {
         Builder::default()
     }
 
+    /// The port of MQTT with client certificates, as AWS's 8883.
     pub fn port(&self) -> u16 {
-        self.server.port()
+        self.server.ports().mqtt
+    }
+
+    /// The port that is as AWS's 443: of MQTT over WebSocket, and of MQTT with a custom authoriser. See
+    /// [`Builder::wss_port`].
+    pub fn wss_port(&self) -> u16 {
+        self.server.ports().web
+    }
+
+    /// The port of the credential provider: `https://localhost:PORT/role-aliases/ALIAS/credentials`.
+    pub fn credential_port(&self) -> u16 {
+        self.server.ports().credentials
     }
 
     /// The name in the server's certificate. Its address is 127.0.0.1, which is in the certificate too.
@@ -215,6 +228,43 @@ impl Sandbox {
     pub fn certificate_policy(&self, certificate_id: &str, deny: Vec<Deny>) {
         let policies = &mut self.hub.broker().policies;
         policies.set_of_certificate(certificate_id, deny);
+    }
+
+    /// Replaces what is denied to clients with this identity: the id of an access key, the role alias of a temporary one,
+    /// or what an [`Authorizer`](crate::Authorizer) says. Takes effect on the next packet.
+    pub fn identity_policy(&self, identity: &str, deny: Vec<Deny>) {
+        self.certificate_policy(identity, deny);
+    }
+
+    /// Adds an access key, or replaces the one with this id. See [`Builder::access_key`].
+    pub fn add_access_key(&self, id: &str, secret: &str, session_token: Option<&str>) {
+        let key = AccessKey::new(id, secret, session_token);
+        self.hub.access.keys().add(key);
+    }
+
+    /// Removes this access key: new upgrades with it are refused.
+    pub fn remove_access_key(&self, id: &str) {
+        self.hub.access.keys().remove(id);
+    }
+
+    /// Adds to the end of the fault script of the credential provider.
+    pub fn credential_fault(&self, fault: CredentialFault) {
+        self.hub.access.credential_faults().add(fault);
+    }
+
+    /// Empties the fault script of the credential provider.
+    pub fn clear_credential_faults(&self) {
+        self.hub.access.credential_faults().clear();
+    }
+
+    /// Sets how many seconds the clock that checks signatures and writes `Date` is ahead of this machine's.
+    pub fn clock_skew(&self, seconds: i64) {
+        self.hub.access.set_skew(seconds);
+    }
+
+    /// Ends all connections, with a TCP reset or without. It continues to listen.
+    pub fn cut_all(&self, how: Cut) {
+        self.hub.broker().cut_each(how, Instant::now());
     }
 
     /// Replaces what is denied to claim certificates without a policy of their own; the default is [`Deny::for_claims`]. Takes effect on the next packet.

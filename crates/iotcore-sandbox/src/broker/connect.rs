@@ -1,5 +1,6 @@
 //! CONNECT and DISCONNECT: which clients are accepted, which sessions are resumed, and which connections are taken over.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,10 +12,10 @@ use crate::record::Event;
 use crate::topic;
 
 /// Why a CONNECT is refused: the code for each version, `None` if MQTT 3.1.1 is closed without an answer.
-struct ConnectRefusal {
-    v3: Option<u8>,
-    v5: u8,
-    why: &'static str,
+pub(super) struct ConnectRefusal {
+    pub v3: Option<u8>,
+    pub v5: u8,
+    pub why: Cow<'static, str>,
 }
 
 impl Broker {
@@ -27,11 +28,13 @@ impl Broker {
             }
             _ => {}
         }
-        if let Some(ConnectRefusal { v3, v5, why }) = self.refusal(number, &connect, now) {
+        let turned_away = self.authorize(number, &connect);
+        let refusal = turned_away.or_else(|| self.refusal(number, &connect, now));
+        if let Some(ConnectRefusal { v3, v5, why }) = refusal {
             return match (connect.version, v3) {
-                (Version::V5, _) => self.refuse_connect(number, v5, why, now),
-                (Version::V311, Some(code)) => self.refuse_connect(number, code, why, now),
-                (Version::V311, None) => self.end(number, why, now),
+                (Version::V5, _) => self.refuse_connect(number, v5, &why, now),
+                (Version::V311, Some(code)) => self.refuse_connect(number, code, &why, now),
+                (Version::V311, None) => self.end(number, &why, now),
             };
         }
         let assigned = connect.client_id.is_empty().then(|| self.generate_id());
@@ -62,7 +65,7 @@ impl Broker {
             keep_alive: connect.keep_alive,
             session_expiry: connect.session_expiry,
             will: connect.will.clone(),
-            username: connect.username.clone(),
+            username: self.plain_username(number, connect),
         };
         self.journal.write(number, event);
     }
@@ -81,20 +84,20 @@ impl Broker {
 
     fn refusal(&self, number: u64, connect: &Connect, now: Instant) -> Option<ConnectRefusal> {
         let id = connect.client_id.as_str();
-        let certificate = &self.connections.get(&number)?.certificate;
+        let identity = &self.connections.get(&number)?.identity;
         let missing = id.is_empty() && connect.version == Version::V311 && !connect.clean_start;
         if missing || id.starts_with('$') || id.len() > self.limits.client_id_length {
             return Some(ConnectRefusal {
                 v3: Some(2),
                 v5: 0x85,
-                why: "the client id is not valid",
+                why: "the client id is not valid".into(),
             });
         }
         if connect.will.as_ref().is_some_and(|will| will.qos > 1) {
             return Some(ConnectRefusal {
                 v3: None,
                 v5: 0x9b,
-                why: "a will of QoS 2",
+                why: "a will of QoS 2".into(),
             });
         }
         if connect
@@ -105,14 +108,14 @@ impl Broker {
             return Some(ConnectRefusal {
                 v3: None,
                 v5: 0x90,
-                why: "the topic of the will is not valid",
+                why: "the topic of the will is not valid".into(),
             });
         }
-        if self.policies.denies_connect(id, certificate) {
+        if self.policies.denies_connect(id, identity) {
             return Some(ConnectRefusal {
                 v3: Some(5),
                 v5: 0x87,
-                why: "policy denies the connection",
+                why: "policy denies the connection".into(),
             });
         }
         let last = self.last_connect.get(id);
@@ -122,7 +125,7 @@ impl Broker {
         throttled.then_some(ConnectRefusal {
             v3: Some(3),
             v5: 0x97,
-            why: "the client connects too often",
+            why: "the client connects too often".into(),
         })
     }
 
@@ -168,7 +171,7 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };
-        let certificate = Arc::clone(&connection.certificate);
+        let identity = Arc::clone(&connection.identity);
         connection.client_id = Some(connect.client_id.as_str().into());
         connection.keep_alive = keep_alive;
         connection.will = connect.will;
@@ -181,8 +184,8 @@ impl Broker {
             session_present,
             properties,
         });
-        self.tell_services_of(&connect.client_id, &certificate);
-        self.policies.connected(&connect.client_id, certificate);
+        self.tell_services_of(&connect.client_id, &identity);
+        self.policies.connected(&connect.client_id, identity);
         self.pump(number, now);
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Action, Ending};
+use crate::access::Arrival;
 use crate::packet::{CloudMessage, Outgoing, Version};
 
 /// How long a client without a keep-alive may be silent: practically for ever.
@@ -16,8 +17,10 @@ pub(super) struct Connection {
     out: mpsc::UnboundedSender<Action>,
     pub kill: Option<oneshot::Sender<Ending>>,
     pub version: Option<Version>,
-    /// The id of the client's certificate; empty before the TLS handshake.
-    pub certificate: Arc<str>,
+    /// For whom policies are made, such as the id of the client's certificate; empty before the client has proved it.
+    pub identity: Arc<str>,
+    /// `None` before the TLS handshake and the upgrade.
+    pub arrival: Option<Arrival>,
     /// Set when the CONNECT was accepted.
     pub client_id: Option<Arc<str>>,
     pub keep_alive: Duration,
@@ -58,7 +61,8 @@ impl Connection {
             out,
             kill: Some(kill),
             version: None,
-            certificate: "".into(),
+            identity: "".into(),
+            arrival: None,
             client_id: None,
             keep_alive: Duration::ZERO,
             silence_limit,

@@ -48,6 +48,18 @@ impl Broker {
         let Some(&number) = self.online.get(client_id) else {
             return;
         };
+        self.cut_one(number, how, now);
+    }
+
+    /// Ends every connection, of clients that have not sent their CONNECT too.
+    pub(crate) fn cut_each(&mut self, how: Cut, now: Instant) {
+        let numbers: Vec<u64> = self.connections.keys().copied().collect();
+        numbers
+            .into_iter()
+            .for_each(|number| self.cut_one(number, how, now));
+    }
+
+    fn cut_one(&mut self, number: u64, how: Cut, now: Instant) {
         match how {
             Cut::Reset => self.kill(number, Ending::Reset, now),
             Cut::Close => self.kill(number, Ending::Close, now),
@@ -57,10 +69,7 @@ impl Broker {
 
     /// Ends every connection at once.
     pub(crate) fn cut_all(&mut self, now: Instant) {
-        let numbers: Vec<u64> = self.connections.keys().copied().collect();
-        numbers
-            .into_iter()
-            .for_each(|number| self.kill(number, Ending::Close, now));
+        self.cut_each(Cut::Close, now);
     }
 
     /// Ends a connection because of an error of its client: MQTT 5 gets a DISCONNECT with the code, 3.1.1 is just closed.

@@ -1,6 +1,7 @@
 //! What AWS IoT Core does with the packets of its clients. Its inputs are facts (a connection was opened, a packet arrived,
 //! time has passed); its outputs go to the outboxes of the connections. It knows no socket and reads no clock.
 
+mod admit;
 mod clock;
 mod connect;
 mod connection;
@@ -24,6 +25,7 @@ pub use end::Cut;
 pub(crate) use end::Ending;
 pub use service::Service;
 
+use crate::access::Access;
 use crate::codec::DecodeError;
 use crate::faults::{Facts, FaultScript, Stage, What};
 use crate::journal::Journal;
@@ -58,6 +60,7 @@ pub(crate) struct OpenedConnection {
 pub(crate) struct Broker {
     limits: Limits,
     clock: Clock,
+    access: Arc<Access>,
     /// Notified when the deadline of a service may have changed.
     service_deadline_changed: Arc<Notify>,
     journal: Arc<Journal>,
@@ -80,6 +83,7 @@ impl Broker {
     pub(crate) fn new(
         limits: Limits,
         clock: Clock,
+        access: Arc<Access>,
         services: Vec<Box<dyn Service>>,
         policies: Policies,
         journal: Arc<Journal>,
@@ -87,6 +91,7 @@ impl Broker {
         Broker {
             limits,
             clock,
+            access,
             service_deadline_changed: Arc::default(),
             journal,
             services,
@@ -125,14 +130,6 @@ impl Broker {
             outbox,
             kill: killed,
         }
-    }
-
-    /// The TLS handshake of a connection succeeded, with this certificate of the client.
-    pub(crate) fn secured(&mut self, number: u64, certificate_id: &str, now: Instant) {
-        if let Some(connection) = self.connections.get_mut(&number) {
-            connection.certificate = certificate_id.into();
-        }
-        self.after_packet(number, now);
     }
 
     /// A client sent a packet.
@@ -244,7 +241,7 @@ impl Broker {
     }
 
     /// The fault of the script for a packet of this connection. Without `topic`, that of the PUBLISH is used.
-    fn fault(&mut self, number: u64, stage: Stage, topic: Option<&str>) -> Option<What> {
+    pub(crate) fn fault(&mut self, number: u64, stage: Stage, topic: Option<&str>) -> Option<What> {
         let connection = self.connections.get(&number)?;
         let facts = Facts {
             connection: number,

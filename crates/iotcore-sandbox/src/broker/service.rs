@@ -19,7 +19,7 @@ pub trait Service: Send {
         at: Moment,
     ) -> Vec<CloudMessage>;
 
-    /// A client has connected, with this certificate.
+    /// A client has connected, with this certificate, or another identity if it was not asked for one.
     fn connected(&mut self, _client_id: &str, _certificate_id: &str) {}
 
     /// The connection of a client ended.

@@ -203,6 +203,7 @@ fn connect_v3(packet: &v3::Connect) -> Connect {
         session_expiry: None,
         receive_maximum: None,
         username: packet.user_name().map(str::to_owned),
+        password: packet.password().map(Bytes::copy_from_slice),
         will,
     }
 }
@@ -224,6 +225,7 @@ fn connect_v5(packet: &v5::Connect) -> Connect {
         session_expiry: session_expiry(packet.props()),
         receive_maximum: receive_maximum(packet.props()),
         username: packet.user_name().map(str::to_owned),
+        password: packet.password().map(Bytes::copy_from_slice),
         will,
     }
 }

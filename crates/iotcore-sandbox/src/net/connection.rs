@@ -8,10 +8,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use tokio_rustls::server::TlsStream;
 
-use super::Hub;
-use super::tls::Secured;
+use super::carrier::Carrier;
+use super::tls::{Secured, Spoken};
+use super::{Entrance, Hub, web};
+use crate::access::{Arrival, Proof, Standing, Transport};
 use crate::broker::{Action, Ending, OpenedConnection};
 use crate::codec::{self, Decoder};
 use crate::faults::What;
@@ -25,10 +26,13 @@ const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a client may take to close its side.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
-type Stream = TlsStream<TcpStream>;
-
 /// Serves one connection from accept to close.
-pub(super) async fn serve(hub: Arc<Hub>, opened: OpenedConnection, socket: TcpStream) {
+pub(super) async fn serve(
+    hub: Arc<Hub>,
+    entrance: Entrance,
+    opened: OpenedConnection,
+    socket: TcpStream,
+) {
     let OpenedConnection {
         number,
         fault,
@@ -40,14 +44,43 @@ pub(super) async fn serve(hub: Arc<Hub>, opened: OpenedConnection, socket: TcpSt
     let secured = match fault {
         Some(What::StallTls) => Err(stall(socket, &mut kill).await),
         Some(_) => Err("refused by the fault script".to_owned()),
-        None => shake_hands(&hub, number, socket, &mut kill).await,
+        None => shake_hands(&hub, entrance, number, socket, &mut kill).await,
     };
-    match secured {
-        Ok((stream, certificate)) => {
-            hub.broker().secured(number, &certificate, Instant::now());
-            converse(&hub, number, stream, outbox, kill).await;
+    let secured = match secured {
+        Ok(secured) => secured,
+        Err(why) => return hub.broker().closed(number, &why, Instant::now()),
+    };
+    let arrival = |standing| Arrival {
+        transport: Transport::Tls,
+        standing,
+    };
+    match (secured.spoken, secured.certificate_id) {
+        (Spoken::Web, _) => {
+            let upgraded = tokio::select! {
+                _ = &mut kill => Err("cut".to_owned()),
+                upgraded = web::upgrade(&hub, number, secured.stream) => upgraded,
+            };
+            match upgraded {
+                Ok((stream, arrival)) => {
+                    hub.broker().arrived(number, arrival, Instant::now());
+                    converse(&hub, number, stream, outbox, kill).await;
+                }
+                Err(why) => hub.broker().closed(number, &why, Instant::now()),
+            }
         }
-        Err(why) => hub.broker().closed(number, &why, Instant::now()),
+        (_, Some(id)) => {
+            let arrival = arrival(Standing::Proved {
+                proof: Proof::Certificate,
+                identity: id.into(),
+            });
+            hub.broker().arrived(number, arrival, Instant::now());
+            converse(&hub, number, secured.stream, outbox, kill).await;
+        }
+        (_, None) => {
+            let arrival = arrival(Standing::Undecided(None));
+            hub.broker().arrived(number, arrival, Instant::now());
+            converse(&hub, number, secured.stream, outbox, kill).await;
+        }
     }
 }
 
@@ -62,43 +95,44 @@ async fn stall(mut socket: TcpStream, kill: &mut oneshot::Receiver<Ending>) -> S
     }
 }
 
-/// The TLS handshake, and the check of the certificate's status that AWS makes right after it. Returns the stream and the
-/// id of the client's certificate, or why the connection has ended.
+/// The TLS handshake, and the check of the certificate's status that AWS makes right after it. Returns why the connection
+/// has ended otherwise.
 async fn shake_hands(
     hub: &Hub,
+    entrance: Entrance,
     number: u64,
     socket: TcpStream,
     kill: &mut oneshot::Receiver<Ending>,
-) -> Result<(Stream, String), String> {
+) -> Result<Secured, String> {
     let handshake = tokio::select! {
         _ = kill => return Err("cut".to_owned()),
-        done = timeout(HANDSHAKE_LIMIT, hub.tls.accept(socket)) => done.unwrap_or_else(|_| Err("the handshake took too long".to_owned())),
+        done = timeout(HANDSHAKE_LIMIT, hub.tls.accept(entrance, socket)) => done.unwrap_or_else(|_| Err("the handshake took too long".to_owned())),
     };
-    let Secured {
-        mut stream,
-        sni,
-        alpn,
-        certificate_id,
-    } = handshake.map_err(|reason| {
+    let mut secured = handshake.map_err(|reason| {
         hub.journal.write(number, Event::TlsFailed { reason });
         "the TLS handshake failed".to_owned()
     })?;
-    let status = hub.statuses.of(&certificate_id);
+    let status = secured
+        .certificate_id
+        .as_deref()
+        .map(|id| hub.statuses.of(id));
     hub.journal.write(
         number,
         Event::TlsEstablished {
-            sni,
-            alpn,
-            certificate_id: certificate_id.clone(),
+            sni: secured.sni.clone(),
+            alpn: secured.alpn.clone(),
+            certificate_id: secured.certificate_id.clone(),
         },
     );
     match status {
-        CertificateStatus::Active => Ok((stream, certificate_id)),
-        CertificateStatus::Inactive
-        | CertificateStatus::Revoked
-        | CertificateStatus::PendingActivation
-        | CertificateStatus::Deleted => {
-            let _ = timeout(CLOSE_LIMIT, stream.shutdown()).await;
+        None | Some(CertificateStatus::Active) => Ok(secured),
+        Some(
+            CertificateStatus::Inactive
+            | CertificateStatus::Revoked
+            | CertificateStatus::PendingActivation
+            | CertificateStatus::Deleted,
+        ) => {
+            let _ = timeout(CLOSE_LIMIT, secured.stream.shutdown()).await;
             Err("the certificate is not active".to_owned())
         }
     }
@@ -107,7 +141,7 @@ async fn shake_hands(
 async fn converse(
     hub: &Hub,
     number: u64,
-    stream: Stream,
+    stream: impl Carrier,
     outbox: mpsc::UnboundedReceiver<Action>,
     kill: oneshot::Receiver<Ending>,
 ) {
@@ -118,17 +152,17 @@ async fn converse(
         end = write(hub, number, &mut writer, outbox) => end,
         why = read(hub, number, &mut reader) => (why, Ending::Close),
     };
-    let stream = reader.unsplit(writer);
+    let mut stream = reader.unsplit(writer);
     // A client that sees the end may be back before this task runs again: the end must be recorded before.
     hub.broker().closed(number, &why, Instant::now());
     match ending {
         Ending::Close => close(stream).await,
-        Ending::Reset => drop(stream.get_ref().0.set_zero_linger()),
+        Ending::Reset => drop(stream.socket().set_zero_linger()),
     }
 }
 
 /// Passes packets and deadlines to the broker until the connection ends. Returns why it ended.
-async fn read(hub: &Hub, number: u64, reader: &mut ReadHalf<Stream>) -> String {
+async fn read(hub: &Hub, number: u64, reader: &mut ReadHalf<impl Carrier>) -> String {
     let mut decoder = Decoder::new(hub.largest);
     let mut input = BytesMut::with_capacity(64 * 1024);
     loop {
@@ -161,7 +195,7 @@ async fn read(hub: &Hub, number: u64, reader: &mut ReadHalf<Stream>) -> String {
 async fn write(
     hub: &Hub,
     number: u64,
-    writer: &mut WriteHalf<Stream>,
+    writer: &mut WriteHalf<impl Carrier>,
     mut outbox: mpsc::UnboundedReceiver<Action>,
 ) -> (String, Ending) {
     let (mut batch, mut bytes) = (Vec::new(), Vec::new());
@@ -190,7 +224,7 @@ async fn write(
     }
 }
 
-async fn write_all(writer: &mut WriteHalf<Stream>, bytes: &[u8]) -> Result<(), String> {
+async fn write_all(writer: &mut WriteHalf<impl Carrier>, bytes: &[u8]) -> Result<(), String> {
     let all = async {
         writer.write_all(bytes).await?;
         writer.flush().await
@@ -203,10 +237,10 @@ async fn write_all(writer: &mut WriteHalf<Stream>, bytes: &[u8]) -> Result<(), S
 }
 
 /// Closes the connection so that everything that was written arrives: dropping a socket with unread input resets it.
-async fn close(mut stream: Stream) {
+async fn close(mut stream: impl Carrier) {
     let closed = async {
         stream.shutdown().await?;
-        let (socket, mut ignored) = (stream.get_mut().0, [0; 4096]);
+        let (socket, mut ignored) = (stream.socket(), [0; 4096]);
         while socket.read(&mut ignored).await? > 0 {}
         std::io::Result::Ok(())
     };

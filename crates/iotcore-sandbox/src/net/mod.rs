@@ -1,16 +1,20 @@
-//! The broker's thread: sockets, TLS and timers around [`Broker`](crate::broker::Broker), which decides.
+//! The broker's thread: sockets, TLS, WebSockets and timers around [`Broker`](crate::broker::Broker), which decides.
 
+mod carrier;
 mod connection;
+mod credentials;
 mod server;
 mod service_timer;
 mod tls;
+mod web;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-pub(crate) use server::Server;
+pub(crate) use server::{Entrance, Ports, Server};
 pub(crate) use tls::{Rules, Tls};
 
+use crate::access::Access;
 use crate::broker::Broker;
 use crate::journal::Journal;
 use crate::pki::Statuses;
@@ -21,8 +25,11 @@ pub(crate) struct Hub {
     pub journal: Arc<Journal>,
     pub tls: Tls,
     pub statuses: Statuses,
+    pub access: Arc<Access>,
     /// Largest packet that is read.
     pub largest: u32,
+    /// Most bytes in one WebSocket message that is written.
+    pub largest_frame: usize,
 }
 
 impl Hub {
@@ -31,14 +38,17 @@ impl Hub {
         journal: Arc<Journal>,
         tls: Tls,
         statuses: Statuses,
-        largest: u32,
+        access: Arc<Access>,
+        (largest, largest_frame): (u32, usize),
     ) -> Hub {
         Hub {
             broker: Mutex::new(broker),
             journal,
             tls,
             statuses,
+            access,
             largest,
+            largest_frame,
         }
     }
 

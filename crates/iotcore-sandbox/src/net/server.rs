@@ -1,4 +1,4 @@
-//! The listening socket and the thread that serves it.
+//! The listening sockets and the thread that serves them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
@@ -8,56 +8,93 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc as async_mpsc;
+use tokio::task::JoinSet;
 
-use super::{Hub, connection, service_timer};
+use super::{Hub, connection, credentials, service_timer};
 
 /// How long the thread may take to carry out a command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// MQTT with client certificates, as AWS's port 8883.
+    Mqtt,
+    /// As AWS's port 443: ALPN decides.
+    Web,
+    /// The credential provider.
+    Credentials,
+}
+
+/// The ports of the listeners; 0 for any free one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ports {
+    pub mqtt: u16,
+    pub web: u16,
+    pub credentials: u16,
+}
+
 /// The running server. Its thread ends when this is dropped.
 pub(crate) struct Server {
-    port: u16,
-    commands: Option<async_mpsc::UnboundedSender<Command>>,
+    ports: Ports,
+    /// One for each listener.
+    commands: Vec<async_mpsc::UnboundedSender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What the handle requests; the answer says that it is done. The channel is unbounded because the handle waits for each
 /// answer.
+#[derive(Clone)]
 enum Command {
     Pause(mpsc::SyncSender<()>),
     Resume(mpsc::SyncSender<()>),
 }
 
 impl Server {
-    /// Listens on this port of the loopback interface (0: any free one) and serves it in a thread of its own.
-    pub(crate) fn start(port: u16, hub: Arc<Hub>) -> anyhow::Result<Server> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        let listener = listener.map_err(|error| {
-            anyhow!("cannot listen on port {port} of 127.0.0.1: {error}; choose another port")
-        })?;
-        listener.set_nonblocking(true)?;
-        let port = listener.local_addr()?.port();
+    /// Listens on these ports of the loopback interface and serves them in a thread of its own.
+    pub(crate) fn start(ports: Ports, hub: Arc<Hub>) -> anyhow::Result<Server> {
+        let (mqtt, web) = (listen(ports.mqtt)?, listen(ports.web)?);
+        let credentials = listen(ports.credentials)?;
+        let ports = Ports {
+            mqtt: mqtt.local_addr()?.port(),
+            web: web.local_addr()?.port(),
+            credentials: credentials.local_addr()?.port(),
+        };
+        let listeners = [
+            (Entrance::Mqtt, mqtt),
+            (Entrance::Web, web),
+            (Entrance::Credentials, credentials),
+        ];
+        let (commands, inboxes): (Vec<_>, Vec<_>) = listeners
+            .iter()
+            .map(|_| async_mpsc::unbounded_channel())
+            .unzip();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (commands, inbox) = async_mpsc::unbounded_channel();
         let work = move || {
-            let _inside = runtime.enter();
-            let listener = TcpListener::from_std(listener).expect("the listener is non-blocking");
-            runtime.block_on(serve(Listener::Open(listener), port, hub, inbox));
+            runtime.block_on(async {
+                tokio::spawn(service_timer::serve(Arc::clone(&hub)));
+                let mut serving = JoinSet::new();
+                for ((entrance, listener), inbox) in listeners.into_iter().zip(inboxes) {
+                    serving.spawn(serve(entrance, listener, Arc::clone(&hub), inbox));
+                }
+                // No deadline: it serves until its handle is dropped.
+                serving.join_all().await;
+            });
         };
         let thread = std::thread::Builder::new()
             .name("iotcore-sandbox".to_owned())
             .spawn(work)?;
         Ok(Server {
-            port,
-            commands: Some(commands),
+            ports,
+            commands,
             thread: Some(thread),
         })
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.port
+    pub(crate) fn ports(&self) -> Ports {
+        self.ports
     }
 
     /// Stops listening; connections are refused when this returns.
@@ -71,21 +108,30 @@ impl Server {
     }
 
     fn send(&self, command: impl FnOnce(mpsc::SyncSender<()>) -> Command) {
-        let (done, wait) = mpsc::sync_channel(1);
-        let sent = self
-            .commands
-            .as_ref()
-            .is_some_and(|commands| commands.send(command(done)).is_ok());
-        assert!(
-            sent && wait.recv_timeout(COMMAND_LIMIT).is_ok(),
-            "the sandbox's thread does not answer"
-        );
+        let (done, wait) = mpsc::sync_channel(self.commands.len());
+        let command = command(done);
+        for commands in &self.commands {
+            let sent = commands.send(command.clone()).is_ok();
+            assert!(
+                sent && wait.recv_timeout(COMMAND_LIMIT).is_ok(),
+                "the sandbox's thread does not answer"
+            );
+        }
     }
+}
+
+fn listen(port: u16) -> anyhow::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    let listener = listener.map_err(|error| {
+        anyhow!("cannot listen on port {port} of 127.0.0.1: {error}; choose another port")
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.commands = None;
+        self.commands.clear();
         // A panic of that thread has been printed already, and the handle's methods have failed because of it.
         let _ = self.thread.take().map(JoinHandle::join);
     }
@@ -98,12 +144,14 @@ enum Listener {
 }
 
 async fn serve(
-    mut listener: Listener,
-    port: u16,
+    entrance: Entrance,
+    listener: std::net::TcpListener,
     hub: Arc<Hub>,
     mut commands: async_mpsc::UnboundedReceiver<Command>,
 ) {
-    tokio::spawn(service_timer::serve(Arc::clone(&hub)));
+    let port = listener.local_addr().expect("it listens").port();
+    let listener = TcpListener::from_std(listener).expect("the listener is non-blocking");
+    let mut listener = Listener::Open(listener);
     loop {
         tokio::select! {
             // No deadline: it serves until its handle is dropped.
@@ -112,9 +160,13 @@ async fn serve(
                 None => return,
             },
             accepted = accept(&listener) => {
+                if entrance == Entrance::Credentials {
+                    tokio::spawn(credentials::serve(Arc::clone(&hub), accepted));
+                    continue;
+                }
                 // Known to the broker before the next command, so that a pause cuts it too.
                 let opened = hub.broker().opened(Instant::now());
-                tokio::spawn(connection::serve(Arc::clone(&hub), opened, accepted));
+                tokio::spawn(connection::serve(Arc::clone(&hub), entrance, opened, accepted));
             }
         }
     }

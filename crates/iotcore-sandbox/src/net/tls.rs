@@ -1,4 +1,4 @@
-//! TLS as AWS does it: a client certificate is required, no session tickets, and one ALPN value or none.
+//! TLS as AWS does it: no session tickets, and ALPN decides what is spoken, and whether a client certificate is required.
 
 use std::sync::Arc;
 
@@ -11,12 +11,17 @@ use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::Entrance;
 use crate::pki::fingerprint;
 
 /// The ALPN value of MQTT with client certificates on port 443.
-const MQTT: &[u8] = b"x-amzn-mqtt-ca";
+const MUTUAL: &str = "x-amzn-mqtt-ca";
+/// That of MQTT with a custom authoriser.
+const AUTHORIZER: &str = "mqtt";
+/// That of HTTP, which may be left out.
+const HTTP: &str = "http/1.1";
 
-/// What a client must offer in its first message.
+/// What a client must offer in its first message on the port of MQTT with certificates.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rules {
     /// ALPN, as on port 443.
@@ -25,19 +30,36 @@ pub(crate) struct Rules {
     pub sni: bool,
 }
 
+/// What is spoken over TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// MQTT with a client certificate.
+    Mqtt,
+    /// MQTT with a custom authoriser.
+    AuthorizedMqtt,
+    /// HTTP to upgrade to WebSocket.
+    Web,
+    /// HTTP with a client certificate.
+    Credentials,
+}
+
 pub(crate) struct Tls {
     rules: Rules,
-    config: Arc<ServerConfig>,
+    mutual: Arc<ServerConfig>,
+    authorizer: Arc<ServerConfig>,
+    web: Arc<ServerConfig>,
+    credentials: Arc<ServerConfig>,
     /// Matches no ALPN value, so that a client that offers one gets the alert for it.
     disagreeing: Arc<ServerConfig>,
 }
 
-/// A connection whose client has proved that it holds the key of its certificate.
+/// A connection whose TLS handshake succeeded: if a certificate is required, its client has proved that it holds the key.
 pub(crate) struct Secured {
     pub stream: TlsStream<TcpStream>,
+    pub spoken: Spoken,
     pub sni: Option<String>,
     pub alpn: Option<String>,
-    pub certificate_id: String,
+    pub certificate_id: Option<String>,
 }
 
 impl Tls {
@@ -53,73 +75,127 @@ impl Tls {
                 .build()?;
         let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes())?];
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes())?;
-        let versions =
-            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let mut config = versions
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(chain, key)?;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        config.alpn_protocols = vec![MQTT.to_vec()];
-        let mut disagreeing = config.clone();
-        disagreeing.alpn_protocols = vec![b"none".to_vec()];
+        let config = |mutual: bool, alpn: &str| {
+            let versions = ServerConfig::builder_with_provider(Arc::clone(&provider))
+                .with_safe_default_protocol_versions()?;
+            let clients = match mutual {
+                true => versions.with_client_cert_verifier(Arc::clone(&verifier) as Arc<_>),
+                false => versions.with_no_client_auth(),
+            };
+            let mut config = clients.with_single_cert(chain.clone(), key.clone_key())?;
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+            config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+            anyhow::Ok(Arc::new(config))
+        };
         Ok(Tls {
             rules,
-            config: config.into(),
-            disagreeing: disagreeing.into(),
+            mutual: config(true, MUTUAL)?,
+            authorizer: config(false, AUTHORIZER)?,
+            web: config(false, HTTP)?,
+            credentials: config(true, HTTP)?,
+            disagreeing: config(true, "none")?,
         })
     }
 
     /// The handshake. The error is the reason as text. The caller limits the time.
-    pub(crate) async fn accept(&self, socket: TcpStream) -> Result<Secured, String> {
+    pub(crate) async fn accept(
+        &self,
+        entrance: Entrance,
+        socket: TcpStream,
+    ) -> Result<Secured, String> {
         let start = LazyConfigAcceptor::new(Default::default(), socket)
             .await
             .map_err(|e| e.to_string())?;
         let hello = start.client_hello();
         let sni = hello.server_name().map(str::to_owned);
-        let (offered, exact) = alpn(&hello);
-        if (self.rules.sni && sni.is_none()) || (self.rules.alpn && offered.is_empty()) {
+        let offered = offered(&hello);
+        let spoken = spoken(entrance, &offered);
+        let rules = match (entrance, spoken) {
+            (Entrance::Mqtt, _) => self.rules,
+            // AWS finds the account of an authoriser by the server name.
+            (_, Some(Spoken::AuthorizedMqtt)) => Rules {
+                alpn: true,
+                sni: true,
+            },
+            (Entrance::Web | Entrance::Credentials, _) => Rules::default(),
+        };
+        if (rules.sni && sni.is_none()) || (rules.alpn && offered.is_empty()) {
             return Err("the client offers no server name or no ALPN".to_owned());
         }
-        let config = if exact {
-            &self.config
-        } else {
-            &self.disagreeing
+        let config = match spoken {
+            Some(Spoken::Mqtt) => &self.mutual,
+            Some(Spoken::AuthorizedMqtt) => &self.authorizer,
+            Some(Spoken::Web) => &self.web,
+            Some(Spoken::Credentials) => &self.credentials,
+            None => &self.disagreeing,
         };
         let stream = start
             .into_stream(Arc::clone(config))
             .await
             .map_err(|e| e.to_string())?;
-        let certificate = stream
-            .get_ref()
-            .1
-            .peer_certificates()
-            .and_then(|chain| chain.first());
-        let certificate_id = certificate
-            .map(|der| fingerprint(der))
-            .ok_or("no client certificate")?;
-        let alpn = (!offered.is_empty()).then(|| offered.join(" "));
+        let chain = stream.get_ref().1.peer_certificates();
+        let certificate = chain.and_then(|chain| chain.first());
         Ok(Secured {
-            stream,
+            certificate_id: certificate.map(|der| fingerprint(der)),
+            spoken: spoken.ok_or("no ALPN value in common")?,
             sni,
-            alpn,
-            certificate_id,
+            alpn: (!offered.is_empty()).then(|| offered.join(" ")),
+            stream,
         })
     }
 }
 
-/// What the client offers, and whether AWS accepts it: nothing, or exactly the one value.
-fn alpn(hello: &ClientHello) -> (Vec<String>, bool) {
-    let offered: Vec<&[u8]> = hello
-        .alpn()
-        .map(|values| values.collect())
-        .unwrap_or_default();
-    let exact = offered.is_empty() || offered == [MQTT];
-    (
-        offered
-            .iter()
-            .map(|value| String::from_utf8_lossy(value).into_owned())
-            .collect(),
-        exact,
-    )
+/// What the client wants to speak, as AWS reads it; `None` if its ALPN values mean nothing here. MQTT must be the only one.
+fn spoken(entrance: Entrance, offered: &[String]) -> Option<Spoken> {
+    let http = offered.is_empty() || offered.iter().any(|value| value == HTTP);
+    match entrance {
+        Entrance::Mqtt if offered.is_empty() || offered == [MUTUAL] => Some(Spoken::Mqtt),
+        Entrance::Web if offered == [MUTUAL] => Some(Spoken::Mqtt),
+        Entrance::Web if offered == [AUTHORIZER] => Some(Spoken::AuthorizedMqtt),
+        Entrance::Web if http => Some(Spoken::Web),
+        Entrance::Credentials if http => Some(Spoken::Credentials),
+        Entrance::Mqtt | Entrance::Web | Entrance::Credentials => None,
+    }
+}
+
+/// The ALPN values that the client offers.
+fn offered(hello: &ClientHello) -> Vec<String> {
+    let values = hello.alpn().into_iter().flatten();
+    values
+        .map(|value| String::from_utf8_lossy(value).into_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alpn_decides_what_is_spoken() {
+        let check = |entrance, offered: &[&str], expected| {
+            let offered: Vec<String> = offered.iter().map(|value| (*value).to_owned()).collect();
+            assert_eq!(
+                spoken(entrance, &offered),
+                expected,
+                "{entrance:?} {offered:?}"
+            );
+        };
+        check(Entrance::Mqtt, &[], Some(Spoken::Mqtt));
+        check(Entrance::Mqtt, &["x-amzn-mqtt-ca"], Some(Spoken::Mqtt));
+        check(Entrance::Mqtt, &["mqtt"], None);
+        check(Entrance::Mqtt, &["http/1.1"], None);
+        check(Entrance::Web, &[], Some(Spoken::Web));
+        check(Entrance::Web, &["h2", "http/1.1"], Some(Spoken::Web));
+        check(Entrance::Web, &["x-amzn-mqtt-ca"], Some(Spoken::Mqtt));
+        check(Entrance::Web, &["mqtt"], Some(Spoken::AuthorizedMqtt));
+        check(Entrance::Web, &["mqtt", "x-amzn-mqtt-ca"], None);
+        check(Entrance::Credentials, &[], Some(Spoken::Credentials));
+        check(
+            Entrance::Credentials,
+            &["http/1.1"],
+            Some(Spoken::Credentials),
+        );
+        check(Entrance::Credentials, &["mqtt"], None);
+    }
 }

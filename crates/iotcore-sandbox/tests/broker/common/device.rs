@@ -26,6 +26,8 @@ pub struct ConnectPacket {
     pub receive_maximum: Option<u16>,
     /// Topic and QoS; the payload is "gone".
     pub will: Option<(String, u8)>,
+    /// User name and password.
+    pub login: Option<(String, String)>,
 }
 
 impl ConnectPacket {
@@ -38,6 +40,7 @@ impl ConnectPacket {
             session_expiry: None,
             receive_maximum: None,
             will: None,
+            login: None,
         }
     }
 
@@ -50,15 +53,24 @@ impl ConnectPacket {
         }
     }
 
+    pub fn with_login(mut self, username: &str, password: &str) -> ConnectPacket {
+        self.login = Some((username.to_owned(), password.to_owned()));
+        self
+    }
+
     pub fn with_will(mut self, topic: &str, qos: u8) -> ConnectPacket {
         self.will = Some((topic.to_owned(), qos));
         self
     }
 }
 
+/// What carries the bytes.
+pub trait Wire: Read + Write {}
+impl<T: Read + Write> Wire for T {}
+
 pub struct Device {
     pub version: Version,
-    stream: StreamOwned<ClientConnection, TcpStream>,
+    stream: Box<dyn Wire>,
     input: BytesMut,
     last_id: u16,
     /// What ended the TLS handshake.
@@ -113,15 +125,15 @@ impl Device {
 
     /// For a sandbox in another process.
     pub fn open_at(port: u16, version: Version, config: ClientConfig) -> Device {
-        let name = "localhost".try_into().expect("a name");
-        let socket = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-        socket.set_read_timeout(Some(SOON)).expect("a timeout");
-        socket.set_nodelay(true).expect("no delay");
-        let tls = ClientConnection::new(Arc::new(config), name).expect("a TLS configuration");
+        Device::over(version, tls(port, config))
+    }
+
+    /// Over something that stands already.
+    pub fn over(version: Version, wire: impl Wire + 'static) -> Device {
         let (input, frame, refused) = Default::default();
         Device {
             version,
-            stream: StreamOwned::new(tls, socket),
+            stream: Box::new(wire),
             input,
             last_id: 0,
             frame,
@@ -332,12 +344,39 @@ fn end(error: std::io::Error) -> Seen {
     }
 }
 
-/// TLS as a device does it.
-pub fn config(sandbox: &Sandbox, issued: &Issued) -> ClientConfig {
+/// A TLS connection to this port, before the handshake.
+pub fn tls(port: u16, config: ClientConfig) -> StreamOwned<ClientConnection, TcpStream> {
+    let name = "localhost".try_into().expect("a name");
+    let socket = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    socket.set_read_timeout(Some(SOON)).expect("a timeout");
+    socket.set_nodelay(true).expect("no delay");
+    let tls = ClientConnection::new(Arc::new(config), name).expect("a TLS configuration");
+    StreamOwned::new(tls, socket)
+}
+
+/// TLS of a client without a certificate, with these ALPN values.
+pub fn anonymous(sandbox: &Sandbox, alpn: &[&str]) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut config = versions
+        .expect("versions")
+        .with_root_certificates(roots(sandbox))
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|value| value.as_bytes().to_vec()).collect();
+    config
+}
+
+fn roots(sandbox: &Sandbox) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_file(sandbox.pki().ca_file()).expect("a CA"))
         .expect("a CA");
+    roots
+}
+
+/// TLS as a device does it.
+pub fn config(sandbox: &Sandbox, issued: &Issued) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -347,7 +386,7 @@ pub fn config(sandbox: &Sandbox, issued: &Issued) -> ClientConfig {
     let key = PrivateKeyDer::from_pem_slice(issued.private_key_pem.as_bytes()).expect("a key");
     let config = versions
         .expect("versions")
-        .with_root_certificates(roots)
+        .with_root_certificates(roots(sandbox))
         .with_client_auth_cert(chain, key);
     config.expect("certificate and key fit")
 }
@@ -361,6 +400,8 @@ fn connect(packet: &ConnectPacket) -> BytesMut {
             let will = packet.will.as_ref();
             connect.last_will = will
                 .map(|(topic, qos)| v4::LastWill::new(topic.as_str(), "gone", qos4(*qos), false));
+            let login = packet.login.as_ref();
+            connect.login = login.map(|(name, password)| v4::Login::new(name, password));
             connect.write(&mut bytes).expect("a CONNECT");
         }
         Version::V5 => {
@@ -377,7 +418,9 @@ fn connect(packet: &ConnectPacket) -> BytesMut {
             let will = will.map(|(topic, qos)| {
                 v5::LastWill::new(topic.as_str(), "gone", qos5(*qos), false, None)
             });
-            connect.write(&will, &None, &mut bytes).expect("a CONNECT");
+            let login = packet.login.as_ref();
+            let login = login.map(|(name, password)| v5::Login::new(name, password));
+            connect.write(&will, &login, &mut bytes).expect("a CONNECT");
         }
     }
     bytes

@@ -2,13 +2,15 @@
 
 pub mod claimant;
 mod device;
+pub mod sigv4;
+pub mod web;
 mod wire;
 
 use std::time::Duration;
 
 use iotcore_sandbox::{Builder, Event, Record, Sandbox, Version};
 
-pub use device::{ConnectPacket, Device, config};
+pub use device::{ConnectPacket, Device, anonymous, config, tls};
 pub use wire::Seen;
 
 /// Both protocol versions, for tests that are about both.

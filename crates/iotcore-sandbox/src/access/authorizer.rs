@@ -1,0 +1,269 @@
+//! Pure: custom authorisers: what they expect of a client, and whether a client has it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use super::Refusal;
+use super::query::{Pairs, find, parse};
+
+const NAME: &str = "x-amz-customauthorizer-name";
+const SIGNATURE: &str = "x-amz-customauthorizer-signature";
+
+/// A custom authoriser: it stands for AWS's authoriser and for the Lambda function behind it. A new one has no
+/// signing and admits every client.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Authorizer {
+    name: String,
+    token_key: String,
+    token: Option<String>,
+    /// PKCS #1, DER.
+    public_key: Option<Vec<u8>>,
+    username: Option<String>,
+    password: Option<Vec<u8>>,
+    identity: Arc<str>,
+    is_default: bool,
+}
+
+impl Authorizer {
+    pub fn new(name: &str) -> Authorizer {
+        Authorizer {
+            name: name.to_owned(),
+            token_key: "token".to_owned(),
+            token: None,
+            public_key: None,
+            username: None,
+            password: None,
+            identity: name.into(),
+            is_default: false,
+        }
+    }
+
+    /// The name of the header or parameter with the token. Default: `token`.
+    pub fn token_key(mut self, name: &str) -> Authorizer {
+        self.token_key = name.to_owned();
+        self
+    }
+
+    /// The token that clients must show. Default: any, and with signing any that is signed.
+    pub fn token(mut self, token: &str) -> Authorizer {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    /// Requires that the token is signed, RSA with SHA-256 in PKCS #1 v1.5, with the private key of this public one,
+    /// which is PEM (`BEGIN PUBLIC KEY`) and has at least 2048 bits.
+    pub fn signed_by(mut self, public_key: &str) -> anyhow::Result<Authorizer> {
+        let what = || anyhow!("no RSA public key as PEM (BEGIN PUBLIC KEY)");
+        let pem = pem::parse(public_key).with_context(what)?;
+        let (_, info) = SubjectPublicKeyInfo::from_der(pem.contents()).map_err(|_| what())?;
+        info.parsed()
+            .map_err(|_| what())
+            .and_then(|key| match key {
+                x509_parser::public_key::PublicKey::RSA(_) => Ok(()),
+                _ => Err(what()),
+            })?;
+        self.public_key = Some(info.subject_public_key.data.into_owned());
+        Ok(self)
+    }
+
+    /// The user name that clients must have: their CONNECT's up to a question mark. Default: any.
+    pub fn username(mut self, username: &str) -> Authorizer {
+        self.username = Some(username.to_owned());
+        self
+    }
+
+    /// The password that the CONNECT must have. Default: any, or none.
+    pub fn password(mut self, password: impl Into<Vec<u8>>) -> Authorizer {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// The identity of clients that it admits, for policies; AWS's `principalId`. Default: the authoriser's name.
+    pub fn identity(mut self, identity: &str) -> Authorizer {
+        self.identity = identity.into();
+        self
+    }
+
+    /// Makes it the endpoint's default: it decides about clients that name no authoriser.
+    pub fn by_default(mut self) -> Authorizer {
+        self.is_default = true;
+        self
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn admits_as(&self) -> Arc<str> {
+        Arc::clone(&self.identity)
+    }
+
+    fn check_token(&self, shown: &Shown) -> Result<(), Refusal> {
+        let token = shown.find(&self.token_key);
+        if let Some(public_key) = &self.public_key {
+            let token = token.ok_or_else(|| missing(&self.token_key))?;
+            let signature = shown.find(SIGNATURE).ok_or_else(|| missing(SIGNATURE))?;
+            let wrong = || Refusal::new(401, "the signature of the token is wrong");
+            let signature = STANDARD.decode(signature).map_err(|_| wrong())?;
+            let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key);
+            let verified = key.verify(token.as_bytes(), &signature);
+            verified.map_err(|_| wrong())?;
+        }
+        match (&self.token, token) {
+            (Some(_), None) => Err(missing(&self.token_key)),
+            (Some(expected), Some(token)) if expected != token => {
+                Err(Refusal::new(401, "the token is wrong"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether user name and password of a CONNECT are as expected.
+    pub(crate) fn check_login(
+        &self,
+        username: Option<&str>,
+        password: Option<&[u8]>,
+    ) -> Result<(), Refusal> {
+        let user = self.username.as_deref();
+        if user.is_some_and(|expected| username != Some(expected)) {
+            return Err(Refusal::new(401, "the user name is wrong"));
+        }
+        let secret = self.password.as_deref();
+        if secret.is_some_and(|expected| password != Some(expected)) {
+            return Err(Refusal::new(401, "the password is wrong"));
+        }
+        Ok(())
+    }
+}
+
+/// Without token and password.
+impl fmt::Debug for Authorizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorizer")
+            .field("name", &self.name)
+            .field("token_key", &self.token_key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a client shows the name of an authoriser, its token, and the signature of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// In the query or the headers of the upgrade request.
+    Upgrade,
+    /// In the user name of its CONNECT.
+    Username,
+}
+
+/// That an authoriser was asked, and what for. Names only: tokens, signatures and passwords are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizerCall {
+    /// Which one; `None` if there is none of the name that the client gave, or no default one.
+    pub authorizer: Option<String>,
+    pub channel: Channel,
+    /// The user name of the CONNECT up to a question mark.
+    pub username: Option<String>,
+    /// The names of the parameters that follow it, in order.
+    pub parameters: Vec<String>,
+    /// Whether the CONNECT has a password.
+    pub password: bool,
+    /// Why the client is refused; `None` if it is admitted.
+    pub refused: Option<String>,
+}
+
+impl fmt::Display for AuthorizerCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.authorizer {
+            Some(name) => write!(f, "authoriser {name}: ")?,
+            None => write!(f, "no authoriser: ")?,
+        }
+        match &self.refused {
+            Some(why) => write!(f, "refused, {why}"),
+            None => write!(f, "admitted"),
+        }
+    }
+}
+
+/// What a client shows to an authoriser.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    pub parameters: Pairs,
+    /// The names of headers are compared without case.
+    pub headers: Pairs,
+}
+
+impl Shown {
+    fn find(&self, name: &str) -> Option<&str> {
+        let header = || {
+            let mut headers = self.headers.iter();
+            let found = headers.find(|(other, _)| other.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.as_str())
+        };
+        find(&self.parameters, name).or_else(header)
+    }
+}
+
+/// The user name of a CONNECT in its two parts: what is before a question mark, and the parameters after it, which are
+/// `None` if they are malformed.
+pub(crate) fn split_username(username: &str) -> (&str, Option<Pairs>) {
+    match username.split_once('?') {
+        Some((user, parameters)) => (user, parse(parameters)),
+        None => (username, Some(Pairs::new())),
+    }
+}
+
+/// All authorisers of the account.
+pub(crate) struct Authorizers(Vec<Arc<Authorizer>>);
+
+impl Authorizers {
+    pub(crate) fn new(all: Vec<Authorizer>) -> Authorizers {
+        Authorizers(all.into_iter().map(Arc::new).collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether anything that is shown is meant for an authoriser.
+    pub(crate) fn concerned(&self, shown: &Shown) -> bool {
+        let keys = self.0.iter().map(|one| one.token_key.as_str());
+        let mut names = keys.chain([NAME, SIGNATURE]);
+        names.any(|name| shown.find(name).is_some())
+    }
+
+    /// The authoriser that the client names, or the default one.
+    pub(crate) fn named(&self, shown: &Shown) -> Result<&Arc<Authorizer>, Refusal> {
+        match shown.find(NAME) {
+            Some(name) => self
+                .0
+                .iter()
+                .find(|one| one.name == name)
+                .ok_or_else(|| Refusal::new(403, format!("there is no authoriser {name:?}"))),
+            None => self.0.iter().find(|one| one.is_default).ok_or_else(|| {
+                Refusal::new(403, "no authoriser is named, and there is no default one")
+            }),
+        }
+    }
+
+    /// The authoriser, which is satisfied with the token.
+    pub(crate) fn check(&self, shown: &Shown) -> Result<&Arc<Authorizer>, Refusal> {
+        let authorizer = self.named(shown)?;
+        authorizer.check_token(shown)?;
+        Ok(authorizer)
+    }
+}
+
+fn missing(name: &str) -> Refusal {
+    Refusal::new(401, format!("{name} is missing"))
+}
+
+#[cfg(test)]
+#[path = "authorizer_tests.rs"]
+mod tests;
