@@ -77,8 +77,38 @@ pub struct Cli {
     #[arg(long, value_name = "NAME", help_heading = "Connection")]
     pub bind_interface: Option<String>,
 
-    /// Seconds between keep-alive packets, 5 to 65535 [default: 1200]
-    #[arg(long, value_name = "SECONDS", help_heading = "Connection")]
+    /// Proxy, http://, https:// or socks5://[USER@]HOST:PORT; none for
+    /// none [default: https_proxy, all_proxy of the environment]
+    #[arg(
+        long,
+        value_name = "URL",
+        help_heading = "Connection",
+        verbatim_doc_comment
+    )]
+    pub proxy: Option<String>,
+
+    /// File with the password of the proxy's user, mode 0600
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub proxy_password_file: Option<String>,
+
+    /// CA certificates that sign the certificate of an https:// proxy
+    /// [default: the system's]
+    #[arg(
+        long,
+        value_name = "PEM",
+        help_heading = "Connection",
+        verbatim_doc_comment
+    )]
+    pub proxy_cacert: Option<String>,
+
+    /// Seconds between keep-alive packets, 5 to 65535 [default: 1200,
+    /// through a proxy 200]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        help_heading = "Connection",
+        verbatim_doc_comment
+    )]
     pub keepalive: Option<String>,
 
     /// Protocol version, 5 or 3.1.1 [default: 5]

@@ -6,6 +6,7 @@ mod directories;
 mod inboxes;
 mod messages;
 mod problems;
+mod proxy;
 mod route;
 pub mod run_time;
 mod shadows;
@@ -24,7 +25,7 @@ use crate::cli::Cli;
 use crate::identity::Endpoint;
 use crate::inbox;
 use crate::mqtt::{Birth, LastWill, MOST_CONNECTIONS, Version};
-use crate::net::Route;
+use crate::net::{ProxyOptions, Route};
 use crate::publish;
 use crate::shadow;
 use crate::subscribe;
@@ -43,8 +44,10 @@ pub struct Config {
     pub endpoint: Option<Endpoint>,
     /// How every connection leaves the device.
     pub route: Route,
+    pub proxy: ProxyOptions,
     pub version: Version,
-    pub keep_alive: Duration,
+    /// `None`: what fits the way to the broker.
+    pub keep_alive: Option<Duration>,
     pub last_will: Option<LastWill>,
     pub birth: Option<Birth>,
     pub attempts: u32,
@@ -98,14 +101,13 @@ impl Config {
             certificate: certificate(cli, &mut problems),
             endpoint: problems.optional("endpoint", cli.endpoint.as_ref(), Endpoint::from_str),
             route: route::resolve(cli, &mut problems),
+            proxy: proxy::resolve(cli, &mut problems),
             version: problems
                 .optional("mqtt", cli.mqtt.as_ref(), version)
                 .unwrap_or(Version::V5),
-            keep_alive: problems
-                .optional("keepalive", cli.keepalive.as_ref(), |text| {
-                    seconds(text, 5, 65_535)
-                })
-                .unwrap_or(Duration::from_secs(1200)),
+            keep_alive: problems.optional("keepalive", cli.keepalive.as_ref(), |text| {
+                seconds(text, 5, 65_535)
+            }),
             last_will: announcements::last_will(cli, &mut problems),
             birth: announcements::birth(cli, &mut problems),
             attempts: problems

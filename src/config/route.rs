@@ -13,6 +13,8 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Route {
             .optional("ip", cli.ip.as_ref(), ip_version)
             .unwrap_or_default(),
         interface: problems.optional("bind-interface", cli.bind_interface.as_ref(), interface),
+        // It is not known before files and the environment are looked at.
+        proxy: None,
     }
 }
 

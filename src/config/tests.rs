@@ -1,5 +1,5 @@
 use super::*;
-use crate::net::IpVersion;
+use crate::net::{IpVersion, ProxyChoice};
 use clap::Parser;
 use std::path::Path;
 
@@ -30,7 +30,7 @@ fn everything_has_its_documented_default() {
     let config = config(&["--messages=/m"]).unwrap();
     assert_eq!(
         (config.version, config.keep_alive, config.attempts),
-        (Version::V5, Duration::from_secs(1200), 5)
+        (Version::V5, None, 5)
     );
     let messages = &config.messages[0];
     assert_eq!(
@@ -278,7 +278,7 @@ fn of_an_option_that_is_given_twice_the_last_counts_and_repeatable_ones_add_up()
     ])
     .unwrap();
     assert_eq!(config.client_id, "last");
-    assert_eq!(config.keep_alive, Duration::from_secs(20));
+    assert_eq!(config.keep_alive, Some(Duration::from_secs(20)));
     let retries: Vec<_> = config.messages.iter().map(|it| it.queue.retries).collect();
     assert_eq!(retries, [2, 7]);
     assert_eq!(config.shadows[0].default_shadow.as_deref(), Some("b"));
@@ -551,9 +551,79 @@ fn how_connections_leave_the_device_is_read() {
     let route = config(&["--ip=6", "--bind-interface=wwan0"]).unwrap().route;
     assert_eq!(route.ip, IpVersion::V6);
     assert_eq!(route.interface.as_deref(), Some("wwan0"));
-    assert_eq!(config(&["--ip=any"]).unwrap().route, Route::default());
+    let route = config(&["--ip=any"]).unwrap().route;
+    assert_eq!((route.ip, route.interface), (IpVersion::Any, None));
     problem(&["--ip=5"], &["--ip=5", "use 4, 6 or any"]);
     for bad in ["", "eth 0", "a/b", "eth0:1", "sixteen-bytes-xx"] {
         problem(&[&format!("--bind-interface={bad}")], &["--bind-interface"]);
+    }
+}
+
+#[test]
+fn which_proxy_is_used_is_read() {
+    let read = |extra: &[&str]| config(extra).unwrap().proxy;
+    assert_eq!(read(&[]).choice, ProxyChoice::Environment);
+    assert_eq!(read(&["--proxy=none"]).choice, ProxyChoice::Direct);
+    let given = [
+        "--proxy=https://dev@p:3128",
+        "--proxy-password-file=/p",
+        "--proxy-cacert=/c",
+    ];
+    let options = read(&given);
+    let ProxyChoice::Given(url) = options.choice else {
+        panic!("{options:?}");
+    };
+    assert_eq!(url.to_string(), "https://p:3128");
+    assert_eq!(options.password_file.as_deref(), Some(Path::new("/p")));
+    assert_eq!(options.authorities.as_deref(), Some(Path::new("/c")));
+    assert!(
+        config(&["--proxy-cacert=/c"]).is_ok(),
+        "for that of the environment"
+    );
+}
+
+#[test]
+fn wrong_options_about_proxies_are_named_and_their_passwords_are_not() {
+    for (extra, parts) in [
+        (
+            &["--proxy="][..],
+            &["--proxy: is empty", "none for no proxy"][..],
+        ),
+        (
+            &["--proxy=ftp://dev:s3cr3t@p:1"],
+            &["--proxy: unknown scheme"],
+        ),
+        (
+            &["--proxy=http://dev:s3cr3t@p"],
+            &["--proxy: no port, write http://HOST:PORT"],
+        ),
+        (
+            &["--proxy=http://p:1", "--proxy-password-file=/p"],
+            &["--proxy-password-file=/p: is for a user"],
+        ),
+        (
+            &["--proxy-password-file=/p"],
+            &["--proxy-password-file=/p: is for a user"],
+        ),
+        (
+            &["--proxy=http://dev:s3cr3t@p:1", "--proxy-password-file=/p"],
+            &["--proxy-password-file=/p: --proxy holds a password already"],
+        ),
+        (
+            &["--proxy=http://dev@p:1", "--proxy-password-file="],
+            &["is empty, name a file"],
+        ),
+        (
+            &["--proxy=http://p:1", "--proxy-cacert=/c"],
+            &["--proxy-cacert=/c: is for a proxy with https://"],
+        ),
+        (
+            &["--proxy=none", "--proxy-cacert=/c"],
+            &["--proxy-cacert=/c: is for a proxy"],
+        ),
+    ] {
+        problem(extra, parts);
+        let problems = config(extra).unwrap_err().join(" ");
+        assert!(!problems.contains("s3cr3t"), "{problems}");
     }
 }

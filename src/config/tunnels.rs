@@ -6,6 +6,7 @@ use super::problems::Problems;
 use super::split::tunnel_mapping;
 use super::values::trimmed;
 use crate::cli::Cli;
+use crate::net::ProxyVariables;
 use crate::tunnel::{PROXY, TunnelOptions};
 
 /// Resolves `--tunnelmappings`, `--tunnelproxy` and `--tunnelcadir`. Wrong values become problems.
@@ -34,6 +35,8 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<TunnelOptions> {
                 services: Vec::new(),
                 proxy: proxy.clone().unwrap_or_else(|| PROXY.into()),
                 ca_dir: ca_dir.clone(),
+                // The file of the proxy's password is not read yet.
+                variables: ProxyVariables::default(),
             });
             all.len() - 1
         });

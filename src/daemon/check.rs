@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::certificates::{candidates, endpoint, none};
-use super::first_certificate;
+use super::{first_certificate, route};
 use crate::config::Config;
 use crate::identity::Endpoint;
 use crate::net::Roots;
@@ -32,6 +32,9 @@ pub fn check(config: &Config) -> Vec<String> {
         for candidate in candidates {
             problems.of(candidate.tls(&roots, &endpoint));
         }
+    }
+    if let Some(Some(chosen)) = problems.of(route::proxy(config)) {
+        problems.0.extend(chosen.problems);
     }
     if let Some(Some(settings)) = problems.of(first_certificate::settings(config)) {
         problems.0.extend(provision::problems(&settings));

@@ -4,12 +4,17 @@ use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
 use super::signals::Signals;
-use super::{certificates, first_certificate};
+use super::{certificates, first_certificate, route};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::identity::Endpoint;
 use crate::mqtt::{Access, ConnectionOptions, Rates};
+use crate::net::Route;
 use crate::provision::Provisioning;
+
+const KEEP_ALIVE: Duration = Duration::from_secs(1200);
+/// Below what common proxies and the load balancers before them take for idle: 240 s and more.
+const THROUGH_PROXY: Duration = Duration::from_secs(200);
 
 /// Who the device is for the broker.
 pub struct Established {
@@ -38,7 +43,8 @@ pub async fn establish(config: &Config, signals: &mut Signals) -> Result<Establi
         },
     };
     let endpoint = certificates::endpoint(config).map_err(Exit::Config)?;
-    let options = connection(config, endpoint);
+    let route = route::route(config, &endpoint).map_err(Exit::Config)?;
+    let options = connection(config, endpoint, route);
     let (tls, certificate) = match certificates::choose(config, &options.endpoint) {
         Ok(chosen) => chosen,
         Err(none @ Exit::NoCertificate(_)) => {
@@ -78,14 +84,20 @@ fn rates(config: &Config, endpoint: &Endpoint) -> Rates {
     }
 }
 
-fn connection(config: &Config, endpoint: Endpoint) -> ConnectionOptions {
+/// What the option says, else as long as AWS takes, or as most proxies leave a silent tunnel alone.
+fn keep_alive(config: &Config, proxied: bool) -> Duration {
+    let usual = if proxied { THROUGH_PROXY } else { KEEP_ALIVE };
+    config.keep_alive.unwrap_or(usual)
+}
+
+fn connection(config: &Config, endpoint: Endpoint, route: Route) -> ConnectionOptions {
     ConnectionOptions {
         rates: rates(config, &endpoint),
+        keep_alive: keep_alive(config, route.proxy_for(&endpoint).is_some()),
         client_id: config.client_id.clone(),
         endpoint,
-        route: config.route.clone(),
+        route,
         version: config.version,
-        keep_alive: config.keep_alive,
         session_expiry: Duration::ZERO,
         last_will: config.last_will.clone(),
         birth: config.birth.clone(),

@@ -10,6 +10,7 @@ mod names;
 mod reaper;
 mod renew;
 mod renewal;
+mod route;
 mod serve;
 mod signals;
 mod tasks;

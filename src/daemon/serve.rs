@@ -53,11 +53,12 @@ pub async fn serve(
     } = established;
     let renewer = Renewer::new(config, certificate.as_deref(), options.clock_floor);
     let mut renewer = renewer.with(provisioning, completed);
+    let route = options.route.clone();
     let (mqtt, mut sessions) = Mqtt::new(options, access);
     // A disk that hangs keeps nobody from stopping the start.
     let (disks, working) = Disks::new();
     let start = async {
-        let tasks = Tasks::start(config, &mqtt, &disks).await?;
+        let tasks = Tasks::start(config, &route, &mqtt, &disks).await?;
         inboxes::start(&config.inboxes, &mut sessions, &disks).await?;
         anyhow::Ok(tasks)
     };

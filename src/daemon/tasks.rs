@@ -3,14 +3,16 @@
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::route;
 use crate::command::{Commands, PendingCommand};
 use crate::config::Config;
 use crate::mqtt::Mqtt;
+use crate::net::Route;
 use crate::publish::{self, Publisher};
 use crate::shadow::ShadowAgent;
 use crate::spool::disks::Disks;
 use crate::subscribe::Listener;
-use crate::tunnel::{CommandKind, TunnelAgent, Tunnels};
+use crate::tunnel::{CommandKind, TunnelAgent, TunnelOptions, Tunnels};
 
 /// Everything that runs beside the session.
 pub struct Tasks {
@@ -29,7 +31,12 @@ pub struct Tasks {
 impl Tasks {
     /// # Errors
     /// A directory cannot be used.
-    pub async fn start(config: &Config, mqtt: &Mqtt, disks: &Disks) -> anyhow::Result<Tasks> {
+    pub async fn start(
+        config: &Config,
+        route: &Route,
+        mqtt: &Mqtt,
+        disks: &Disks,
+    ) -> anyhow::Result<Tasks> {
         let (refetch, refetched) = watch::channel(0);
         // Commands are handed over one after the other, and wait for their answers elsewhere.
         let (commands, requests) = mpsc::channel(1);
@@ -61,9 +68,14 @@ impl Tasks {
             let listener = Listener::new(options.clone(), mqtt.clone());
             tasks.others.spawn(listener.run());
         }
+        let variables = route::variables(config, route);
         for options in &config.tunnels {
             let commands = tasks.tunnels.receiver(&options.thing);
-            let agent = TunnelAgent::new(options.clone(), mqtt.clone(), commands);
+            let options = TunnelOptions {
+                variables: variables.clone(),
+                ..options.clone()
+            };
+            let agent = TunnelAgent::new(options, mqtt.clone(), commands);
             tasks.others.spawn(agent.run());
         }
         if let Some(dir) = &config.commands {

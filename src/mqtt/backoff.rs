@@ -37,6 +37,8 @@ pub struct Backoff {
     blamed: u32,
     /// One of them may be about our certificate.
     certificate: bool,
+    /// One of them was the proxy's. It may have caused the others too, so they prove nothing.
+    proxy: bool,
 }
 
 impl Backoff {
@@ -47,6 +49,7 @@ impl Backoff {
             failures: 0,
             blamed: 0,
             certificate: false,
+            proxy: false,
         }
     }
 
@@ -62,6 +65,7 @@ impl Backoff {
         self.failures = 0;
         self.blamed = 0;
         self.certificate = false;
+        self.proxy = false;
     }
 
     /// A connection failed or was lost at `now`. `jitter` is evenly spread over 0 to 1.
@@ -79,12 +83,13 @@ impl Backoff {
             self.blamed = self.blamed.saturating_add(1);
         } else {
             self.failures = self.failures.saturating_add(1);
+            self.proxy |= ending.class == Class::Proxy;
             self.certificate |= ending.certificate && !ending.blames_us;
         }
         if self.attempts > 0 && self.failures > self.attempts {
             return NextAttempt::GiveUp {
                 failures: self.failures,
-                rotate: self.certificate,
+                rotate: self.certificate && !self.proxy,
             };
         }
         let exponent = self.failures.min(7).max(self.blamed.min(BLAMED));
@@ -199,6 +204,7 @@ mod tests {
         for (class, expected) in [
             (Class::Dns, false),
             (Class::Tcp, false),
+            (Class::Proxy, false),
             (Class::TlsCa, false),
             (Class::TlsCert, true),
             (Class::Tls, false),
@@ -225,6 +231,28 @@ mod tests {
         ended(&mut backoff, Class::TlsCert, 0.5);
         ended(&mut backoff, Class::Tcp, 0.5);
         let next = ended(&mut backoff, Class::Dns, 0.5);
+        assert!(matches!(next, NextAttempt::GiveUp { rotate: true, .. }));
+    }
+
+    #[test]
+    fn one_failure_of_the_proxy_among_others_proves_nothing_against_the_certificate() {
+        for classes in [
+            [Class::Server, Class::Proxy, Class::Proxy],
+            [Class::Refused, Class::Proxy, Class::Refused],
+            [Class::Proxy, Class::TlsCert, Class::TlsCert],
+        ] {
+            let mut backoff = Backoff::new(2);
+            let [_, _, next] = classes.map(|class| ended(&mut backoff, class, 0.5));
+            assert!(
+                matches!(next, NextAttempt::GiveUp { rotate: false, .. }),
+                "{classes:?}"
+            );
+        }
+        let mut backoff = Backoff::new(1);
+        ended(&mut backoff, Class::Proxy, 0.5);
+        backoff.progress();
+        ended(&mut backoff, Class::TlsCert, 0.5);
+        let next = ended(&mut backoff, Class::TlsCert, 0.5);
         assert!(matches!(next, NextAttempt::GiveUp { rotate: true, .. }));
     }
 

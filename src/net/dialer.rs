@@ -1,16 +1,12 @@
-//! A plain stream to a host.
-
-use tokio::io::{AsyncRead, AsyncWrite};
+//! A plain stream to a host, straight or through a proxy.
 
 use super::failure::Ending;
 use super::names::Names;
+use super::proxy;
 use super::route::Route;
+use super::stream::Stream;
 use super::tcp;
 use crate::identity::Endpoint;
-
-/// What carries bytes, whatever it is made of.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Makes one connection after the other.
 pub struct Dialer {
@@ -27,13 +23,17 @@ impl Dialer {
     }
 
     /// Connects once. The stages together have no deadline but the sum of theirs. Dropping the future
-    /// ends the attempt, except for a name look-up, whose answer the next attempt takes.
+    /// ends the attempt, except for a name look-up, whose answer the next attempt takes. With a proxy
+    /// it is the proxy that looks up the host.
     ///
     /// # Errors
     /// The class and the reason of the stage that failed.
     pub async fn reach(&mut self, endpoint: &Endpoint) -> Result<Box<dyn Stream>, Ending> {
-        let Endpoint { host, port } = endpoint;
-        let stream = tcp::connect(&self.route, &mut self.names, host, *port).await?;
+        let Dialer { route, names } = self;
+        if let Some(proxy) = route.proxy_for(endpoint) {
+            return proxy::reach(route, names, proxy, endpoint).await;
+        }
+        let stream = tcp::connect(route, names, &endpoint.host, endpoint.port).await?;
         Ok(Box::new(stream))
     }
 }

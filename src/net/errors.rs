@@ -5,15 +5,43 @@ use std::io;
 use rustls::{AlertDescription, CertificateError};
 
 use super::failure::{Class, Ending, closed};
+use super::proxy::TunnelCut;
+
+/// Who is at the other end.
+#[derive(Clone, Copy)]
+pub struct Peer {
+    name: &'static str,
+    /// Where the CAs come from that may sign its certificate.
+    authorities: &'static str,
+}
+
+pub const BROKER: Peer = Peer {
+    name: "the broker",
+    authorities: "--cacert",
+};
+
+pub const PROXY: Peer = Peer {
+    name: "the proxy",
+    authorities: "--proxy-cacert, or by one of the system without that option",
+};
 
 /// `connected`: CONNACK has come. `otherwise` is the stage, for what has no class by itself.
 pub fn by_io(error: &io::Error, connected: bool, otherwise: Class) -> Ending {
+    by_io_of(BROKER, error, connected, otherwise)
+}
+
+/// The same of somebody else.
+pub fn by_io_of(peer: Peer, error: &io::Error, connected: bool, otherwise: Class) -> Ending {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
     if let Some(tls) = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>())
     {
-        return by_tls(tls);
+        return by_tls(peer, tls);
+    }
+    let cause = error.get_ref();
+    if let Some(cut) = cause.and_then(|cause| cause.downcast_ref::<TunnelCut>()) {
+        return cut.ending(connected, otherwise);
     }
     match error.kind() {
         UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe
@@ -37,30 +65,31 @@ pub fn by_io(error: &io::Error, connected: bool, otherwise: Class) -> Ending {
     }
 }
 
-fn by_tls(error: &rustls::Error) -> Ending {
+fn by_tls(peer: Peer, error: &rustls::Error) -> Ending {
+    let Peer { name, authorities } = peer;
     match error {
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => Ending::new(
             Class::TlsClock,
-            "the broker's certificate is not valid yet, is our clock set?",
+            format!("{name}'s certificate is not valid yet, is our clock set?"),
         ),
         rustls::Error::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        ) => Ending::new(Class::TlsCa, "the broker's certificate has expired"),
+        ) => Ending::new(Class::TlsCa, format!("{name}'s certificate has expired")),
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => Ending::new(
             Class::TlsCa,
-            "the broker's certificate is not signed by a CA in --cacert",
+            format!("{name}'s certificate is not signed by a CA in {authorities}"),
         ),
         rustls::Error::InvalidCertificate(CertificateError::Other(why)) => Ending::new(
             Class::TlsCa,
-            format!("the broker's certificate {}", in_words(&why.to_string())),
+            format!("{name}'s certificate {}", in_words(&why.to_string())),
         ),
         rustls::Error::InvalidCertificate(why) => Ending::new(
             Class::TlsCa,
-            format!("the broker's certificate is not accepted: {why}"),
+            format!("{name}'s certificate is not accepted: {why}"),
         ),
-        rustls::Error::AlertReceived(alert) => by_alert(*alert),
+        rustls::Error::AlertReceived(alert) => by_alert(name, *alert),
         error => Ending::new(Class::Tls, error.to_string()),
     }
 }
@@ -74,19 +103,19 @@ fn in_words(name: &str) -> String {
     }
 }
 
-fn by_alert(alert: AlertDescription) -> Ending {
+fn by_alert(name: &str, alert: AlertDescription) -> Ending {
     match alert {
         AlertDescription::CertificateExpired => Ending::new(
             Class::TlsCert,
-            "the broker says that our certificate has expired",
+            format!("{name} says that our certificate has expired"),
         ),
         AlertDescription::CertificateRevoked => Ending::new(
             Class::TlsCert,
-            "the broker says that our certificate is revoked",
+            format!("{name} says that our certificate is revoked"),
         ),
         AlertDescription::UnknownCA => Ending::new(
             Class::TlsCert,
-            "the broker does not know the CA of our certificate",
+            format!("{name} does not know the CA of our certificate"),
         ),
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate
@@ -96,7 +125,7 @@ fn by_alert(alert: AlertDescription) -> Ending {
         | AlertDescription::DecryptError
         | AlertDescription::HandshakeFailure => Ending::new(
             Class::TlsCert,
-            format!("the broker refused our certificate: alert {alert:?}"),
+            format!("{name} refused our certificate: alert {alert:?}"),
         ),
         AlertDescription::NoApplicationProtocol => Ending::new(
             Class::Tls,

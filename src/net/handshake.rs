@@ -6,15 +6,25 @@ use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::dialer::Stream;
-use super::errors::by_io;
+use super::errors::{BROKER, Peer, by_io_of};
 use super::failure::{Class, Ending};
+use super::stream::Stream;
 use super::tls::Tls;
 
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// The certificate must be for `host`, a name or an address.
 pub async fn handshake(
+    tls: &Tls,
+    host: &str,
+    stream: Box<dyn Stream>,
+) -> Result<Box<dyn Stream>, Ending> {
+    handshake_with(BROKER, tls, host, stream).await
+}
+
+/// The same with somebody else.
+pub async fn handshake_with(
+    peer: Peer,
     tls: &Tls,
     host: &str,
     stream: Box<dyn Stream>,
@@ -26,7 +36,7 @@ pub async fn handshake(
     let handshake = TlsConnector::from(tls.config()).connect(name, stream);
     match timeout(HANDSHAKE, handshake).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(error)) => Err(by_io(&error, false, Class::Tls)),
+        Ok(Err(error)) => Err(by_io_of(peer, &error, false, Class::Tls)),
         Err(_) => Err(Ending::new(
             Class::Timeout,
             "the TLS handshake was not finished within 20 s",

@@ -6,14 +6,20 @@ mod errors;
 mod failure;
 mod handshake;
 mod names;
+mod proxy;
 mod race;
 mod route;
+mod stream;
 mod tcp;
 mod tls;
 
-pub use dialer::{Dialer, Stream};
+pub use dialer::Dialer;
 pub use errors::by_io;
 pub use failure::{Class, Ending, closed};
 pub use handshake::handshake;
+pub use proxy::{
+    ChosenProxy, Proxy, ProxyChoice, ProxyOptions, ProxyScheme, ProxyUrl, ProxyVariables,
+};
 pub use route::{IpVersion, Route};
+pub use stream::Stream;
 pub use tls::{Roots, Tls};

@@ -3,14 +3,24 @@
 use core::net::IpAddr;
 use std::fmt;
 
+use super::proxy::Proxy;
 use super::race::Family;
+use crate::identity::Endpoint;
 
-/// What `--ip` and `--bind-interface` say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What `--ip`, `--bind-interface` and `--proxy` say.
+#[derive(Clone, Debug, Default)]
 pub struct Route {
     pub ip: IpVersion,
     /// The interface through which alone packets leave. `None`: as the routing table says.
     pub interface: Option<String>,
+    pub proxy: Option<Proxy>,
+}
+
+impl Route {
+    /// The proxy that leads there, if not all by itself.
+    pub fn proxy_for(&self, endpoint: &Endpoint) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|proxy| proxy.is_for(endpoint))
+    }
 }
 
 /// The addresses of a name that are used.

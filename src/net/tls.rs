@@ -29,18 +29,22 @@ impl Roots {
     /// # Errors
     /// The file cannot be read, or nothing in it can be used.
     pub fn read(file: &Path) -> Result<Roots> {
+        Roots::read_for(file, "--cacert needs the root CA of the endpoint")
+    }
+
+    /// The same, with `need` for what ought to be in the file.
+    ///
+    /// # Errors
+    /// As [`Roots::read`].
+    pub fn read_for(file: &Path, need: &str) -> Result<Roots> {
         let pem = std::fs::read(file)
             .with_context(|| format!("cannot read root CA from {}", file.display()))?;
         let mut roots = Roots {
             store: RootCertStore::empty(),
             problems: Vec::new(),
         };
-        let certificates = pem::read(&pem, PemKind::Certificate).map_err(|why| {
-            anyhow!(
-                "{}: {why}; --cacert needs the root CA of the endpoint in PEM",
-                file.display()
-            )
-        })?;
+        let certificates = pem::read(&pem, PemKind::Certificate)
+            .map_err(|why| anyhow!("{}: {why}; {need} in PEM", file.display()))?;
         for (index, (_, certificate)) in certificates.into_iter().enumerate() {
             if let Err(error) = roots.store.add(certificate.into()) {
                 let number = index + 1;
@@ -53,7 +57,7 @@ impl Roots {
         if roots.store.is_empty() {
             let problems = roots.problems.iter().map(|problem| format!(" ({problem})"));
             bail!(
-                "{} holds no usable PEM certificate, --cacert needs the root CA of the endpoint{}",
+                "{} holds no usable PEM certificate, {need}{}",
                 file.display(),
                 problems.collect::<String>()
             );

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::TunnelOptions;
 use super::commands::{CommandReceiver, TunnelCommand, TunnelReply};
-use super::proxy::{self, Proxy, ProxyExit};
+use super::proxy::{self, LocalProxy, ProxyExit};
 use super::request::{self, TunnelRequest};
 use super::state::{ProxyAction, TunnelState};
 use crate::clock::{now, reached};
@@ -26,7 +26,7 @@ pub struct TunnelAgent {
     mqtt: Mqtt,
     commands: CommandReceiver,
     slot: TunnelState<PendingTunnel>,
-    proxy: Option<Proxy>,
+    proxy: Option<LocalProxy>,
     malformed: LogThrottle,
 }
 
@@ -200,7 +200,7 @@ impl TunnelAgent {
             services,
             answer,
         } = wanted;
-        match Proxy::start(&self.options, &request, &services) {
+        match LocalProxy::start(&self.options, &request, &services) {
             Ok(proxy) => {
                 self.slot.started();
                 self.malformed.clear();

@@ -18,6 +18,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::net::ProxyVariables;
+
 pub use agent::TunnelAgent;
 pub use commands::{CommandKind, CommandReceiver, Tunnels};
 pub use request::invalid_service;
@@ -35,6 +37,8 @@ pub struct TunnelOptions {
     pub proxy: PathBuf,
     /// CA certificates for the proxy.
     pub ca_dir: Option<PathBuf>,
+    /// How the proxy's own connection leaves the device.
+    pub variables: ProxyVariables,
 }
 
 impl TunnelOptions {

@@ -15,7 +15,7 @@ use crate::process;
 
 /// A proxy that runs, or has ended and was not asked for its end yet.
 #[derive(Debug)]
-pub struct Proxy {
+pub struct LocalProxy {
     child: Child,
     since: Instant,
 }
@@ -26,7 +26,7 @@ pub struct ProxyExit {
     pub after: Duration,
 }
 
-impl Proxy {
+impl LocalProxy {
     /// Starts it in destination mode for these services. The access token and the region are in its
     /// environment alone: everybody may read the arguments of a process.
     ///
@@ -36,7 +36,7 @@ impl Proxy {
         options: &TunnelOptions,
         request: &TunnelRequest,
         services: &str,
-    ) -> io::Result<Proxy> {
+    ) -> io::Result<LocalProxy> {
         let mut command = process::command(&options.proxy);
         command.arg("-d").arg(services);
         if let Some(dir) = &options.ca_dir {
@@ -49,8 +49,14 @@ impl Proxy {
             // stderr would keep whoever reads it waiting for the proxy.
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        for (name, value) in options.variables.iter() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         let child = process::spawn(&mut command)?;
-        Ok(Proxy {
+        Ok(LocalProxy {
             child,
             since: now(),
         })
@@ -63,7 +69,7 @@ impl Proxy {
 }
 
 /// Waits for the end of the proxy, which is then taken away. Never, while there is none.
-pub async fn ended(proxy: &mut Option<Proxy>) -> ProxyExit {
+pub async fn ended(proxy: &mut Option<LocalProxy>) -> ProxyExit {
     let Some(running) = proxy else {
         return future::pending().await;
     };
