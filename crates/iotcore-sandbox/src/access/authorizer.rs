@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use base64::Engine;
@@ -29,6 +30,7 @@ pub struct Authorizer {
     password: Option<Vec<u8>>,
     identity: Arc<str>,
     is_default: bool,
+    disconnect_after: Option<Duration>,
 }
 
 impl Authorizer {
@@ -42,6 +44,7 @@ impl Authorizer {
             password: None,
             identity: name.into(),
             is_default: false,
+            disconnect_after: None,
         }
     }
 
@@ -95,6 +98,17 @@ impl Authorizer {
     pub fn by_default(mut self) -> Authorizer {
         self.is_default = true;
         self
+    }
+
+    /// Ends the connections that it admits this long after their CONNECT, on the cloud's clock; AWS's
+    /// `disconnectAfterInSeconds`. Default: never.
+    pub fn disconnect_after(mut self, time: Duration) -> Authorizer {
+        self.disconnect_after = Some(time);
+        self
+    }
+
+    pub(crate) fn connection_lifetime(&self) -> Option<Duration> {
+        self.disconnect_after
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -37,7 +37,12 @@ impl Broker {
     }
 
     /// Asks the authoriser about a client that has not proved who it is. Returns why the client is refused.
-    pub(super) fn authorize(&mut self, number: u64, connect: &Connect) -> Option<ConnectRefusal> {
+    pub(super) fn authorize(
+        &mut self,
+        number: u64,
+        connect: &Connect,
+        now: Instant,
+    ) -> Option<ConnectRefusal> {
         let arrival = self.connections.get(&number)?.arrival.as_ref()?;
         let Standing::Undecided(chosen) = &arrival.standing else {
             return None;
@@ -48,6 +53,11 @@ impl Broker {
         match verdict {
             Ok(authorizer) => {
                 self.admit(number, transport, Proof::Authorizer, authorizer.admits_as());
+                let lifetime = authorizer.connection_lifetime();
+                let expiry = lifetime.map(|lifetime| now + self.real(lifetime));
+                if let Some(connection) = self.connections.get_mut(&number) {
+                    connection.expiry = expiry;
+                }
                 None
             }
             Err(refusal) => Some(ConnectRefusal {

@@ -28,7 +28,7 @@ impl Broker {
             }
             _ => {}
         }
-        let turned_away = self.authorize(number, &connect);
+        let turned_away = self.authorize(number, &connect, now);
         let refusal = turned_away.or_else(|| self.refusal(number, &connect, now));
         if let Some(ConnectRefusal { v3, v5, why }) = refusal {
             return match (connect.version, v3) {

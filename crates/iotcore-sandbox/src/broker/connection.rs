@@ -26,6 +26,8 @@ pub(super) struct Connection {
     pub keep_alive: Duration,
     /// When the connection is closed unless a packet arrives before.
     pub silence_limit: Instant,
+    /// When the authoriser wants it to end.
+    pub expiry: Option<Instant>,
     pub will: Option<CloudMessage>,
     /// How many deliveries may be unacknowledged.
     pub window: usize,
@@ -66,6 +68,7 @@ impl Connection {
             client_id: None,
             keep_alive: Duration::ZERO,
             silence_limit,
+            expiry: None,
             will: None,
             window: 0,
             aliases: HashMap::new(),
@@ -119,7 +122,8 @@ impl Connection {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let delayed = self.delayed.iter().map(|(due, _)| *due).min();
         let silence_limit = (!self.silent).then_some(self.silence_limit);
-        [delayed, silence_limit].into_iter().flatten().min()
+        let expiry = self.expiry.filter(|_| !self.silent);
+        [delayed, silence_limit, expiry].into_iter().flatten().min()
     }
 
     pub(super) fn send_delayed(&mut self, now: Instant) {

@@ -204,6 +204,9 @@ impl Broker {
         if connection.silent {
             return;
         }
+        if connection.expiry.is_some_and(|expiry| now >= expiry) {
+            return self.reject(number, 0x87, "the time of the authoriser is over", now);
+        }
         if now >= connection.silence_limit {
             return self.reject(
                 number,

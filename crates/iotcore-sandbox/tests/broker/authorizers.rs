@@ -1,5 +1,7 @@
 //! Custom authorisers: over TLS with the ALPN value `mqtt`, and over WebSocket.
 
+use std::time::Duration;
+
 use iotcore_sandbox::{
     Authorizer, AuthorizerCall, Channel, Deny, Event, Proof, Sandbox, Transport, Version, example,
 };
@@ -231,4 +233,23 @@ fn a_server_name_is_required() {
         None,
     );
     assert!(!matches!(seen, Seen::Connack { .. }), "{seen:?}");
+}
+
+#[test]
+fn the_authoriser_may_limit_the_life_of_a_connection() {
+    for version in BOTH {
+        let door = Authorizer::new("door").by_default();
+        let door = door.disconnect_after(Duration::from_secs(300));
+        let sandbox = builder().authorizer(door).clock_speed(3000.0);
+        // Silence ends it later.
+        let sandbox = sandbox.limit(|limits| limits.min_keep_alive = Duration::from_secs(1200));
+        let sandbox = sandbox.start().unwrap();
+        let (mut device, seen) = over_tls(&sandbox, version, None);
+        assert_eq!(seen, connack(0));
+        device.sees_end(0x87);
+        recorded(
+            &sandbox,
+            |event| matches!(event, Event::Closed { why } if why == "the time of the authoriser is over"),
+        );
+    }
 }
