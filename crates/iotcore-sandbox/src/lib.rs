@@ -1,4 +1,4 @@
-//! A local AWS IoT Core to run and test a device daemon against: a broker with mutual TLS that has AWS's limits and
+//! A local AWS IoT Core to run and test a device daemon against: a broker over TLS and WebSocket that has AWS's limits and
 //! deviations, the device shadow service, fleet provisioning, and a script of faults. It listens on the loopback interface
 //! only. Its state is in memory, except for the CA, and for shadows if they are kept as files.
 //!
@@ -53,6 +53,24 @@
 //! // ... start the device, and wait until it is registered:
 //! let registered = sandbox.provisioning().wait_for_registered(1, std::time::Duration::ZERO);
 //! # assert_eq!(registered, []);
+//! # anyhow::Ok(())
+//! ```
+//!
+//! Devices without a certificate come over WebSocket with a signed upgrade, or by a custom authoriser:
+//!
+//! ```
+//! use iotcore_sandbox::{Authorizer, Event, Proof, Sandbox, Transport};
+//!
+//! let gate = Authorizer::new("gate").token_key("ticket").token("open").username("pump");
+//! let sandbox = Sandbox::builder().access_key("AKID", "secret", None).authorizer(gate).start()?;
+//! let endpoint = format!("localhost:{}", sandbox.wss_port());
+//! // ... start the device with this endpoint, and see how it came:
+//! let signed = |event: &Event| {
+//!     let by_key = Proof::AccessKey;
+//!     matches!(event, Event::Admitted { transport: Transport::WebSocket, proof, .. } if *proof == by_key)
+//! };
+//! let came = sandbox.wait_for_event(std::time::Duration::ZERO, signed);
+//! # assert!(came.is_none() && !endpoint.is_empty());
 //! # anyhow::Ok(())
 //! ```
 //!

@@ -1,7 +1,9 @@
-//! The sandbox as a program: `iotcore-sandbox [--port PORT] [--dir DIR]`. Prints one line for each event until Ctrl-C.
+//! The sandbox as a program. Prints one line for each event until Ctrl-C.
+
+mod options;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,40 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Parser;
-use iotcore_sandbox::{Event, Issued, Sandbox};
+use iotcore_sandbox::{Event, Issued, RoleAlias, Sandbox};
+use options::Options;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// A local AWS IoT Core on localhost, to run and test devices against.
-///
-/// Writes its CA and a certstore for a device into DIR, listens on PORT,
-/// prints what happens, and ends on Ctrl-C.
-///
-/// Keeps the shadows of things in DIR/shadow: THING.desired.json and
-/// THING.reported.json, or THING~NAME.desired.json and
-/// THING~NAME.reported.json for named shadows. Edit a .desired.json, or
-/// create one, to change what is desired.
-///
-/// New devices can be provisioned with the claim certificate in DIR/claim,
-/// which is a certstore too. The template is called 'fleet'. It requires
-/// the parameter SerialNumber and registers the thing device-SERIALNUMBER,
-/// with an empty configuration. Requests are JSON, not CBOR.
-#[derive(Debug, Parser)]
-#[command(
-    name = "iotcore-sandbox",
-    // The last one of a repeated option counts.
-    args_override_self = true,
-    verbatim_doc_comment,
-    after_help = "Exit codes: 0 ended by Ctrl-C, 1 cannot start."
-)]
-struct Options {
-    /// Port of 127.0.0.1 to listen on, 0 for any free one
-    #[arg(long, value_name = "PORT", default_value_t = 8883)]
-    port: u16,
-
-    /// Directory of certificates and shadows, created if necessary
-    #[arg(long, value_name = "DIR", default_value = "iotcore-sandbox")]
-    dir: PathBuf,
-}
 
 fn main() -> ExitCode {
     let options = match Options::try_parse() {
@@ -66,24 +37,32 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
-    let Options { port, dir } = options;
+    let dir = &options.dir;
+    let lifetime = Duration::from_secs(options.credential_lifetime);
+    let mut builder = Sandbox::builder()
+        .port(options.port)
+        .wss_port(options.wss_port)
+        .credential_port(options.credential_provider_port)
+        .region(&options.region)
+        .role_alias(RoleAlias::new("device").lifetime(lifetime))
+        .clock_skew(options.clock_skew)
+        .keep_records(10_000);
+    for authorizer in options.authorizers()? {
+        builder = builder.authorizer(authorizer);
+    }
     std::fs::create_dir_all(dir).map_err(|error| {
         let dir = dir.display();
         anyhow!("--dir={dir}: cannot create it: {error}; choose a directory that you may write to")
     })?;
     let interrupted = interrupted()?;
-    let sandbox = Sandbox::builder()
-        .port(*port)
-        .dir(dir)
-        .shadow_dir(dir.join("shadow"))
-        .keep_records(10_000)
-        .start()?;
-    announce(&sandbox, dir)?;
+    let sandbox = builder.dir(dir).shadow_dir(dir.join("shadow")).start()?;
+    announce(&sandbox, options)?;
     follow(&sandbox, &interrupted);
     Ok(())
 }
 
-fn announce(sandbox: &Sandbox, dir: &Path) -> anyhow::Result<()> {
+fn announce(sandbox: &Sandbox, options: &Options) -> anyhow::Result<()> {
+    let dir = &options.dir;
     let (certstore, claim) = (dir.join("certstore"), dir.join("claim"));
     let id = certificate(sandbox, &certstore)?;
     let claim_id = certificate(sandbox, &claim)?;
@@ -93,6 +72,15 @@ fn announce(sandbox: &Sandbox, dir: &Path) -> anyhow::Result<()> {
     println!("certstore: {} with certificate {id}", certstore.display());
     println!("claim: {} with certificate {claim_id}", claim.display());
     println!("shadows: {}", dir.join("shadow").display());
+    println!(
+        "WebSocket and authorisers: localhost:{}",
+        sandbox.wss_port()
+    );
+    let (file, region) = (dir.join("aws-credentials"), &options.region);
+    sandbox.keep_access_key(&file)?;
+    println!("access key: {} for {region}", file.display());
+    let port = sandbox.credential_port();
+    println!("credential provider: https://localhost:{port}/role-aliases/device/credentials");
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The handle on a running sandbox. Its methods return at once, or wait with a deadline; none is async.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -240,6 +241,15 @@ impl Sandbox {
     pub fn add_access_key(&self, id: &str, secret: &str, session_token: Option<&str>) {
         let key = AccessKey::new(id, secret, session_token);
         self.hub.access.keys().add(key);
+    }
+
+    /// Adds the access key in this file of AWS's format, as `~/.aws/credentials`, or makes the file with a new key if
+    /// there is none. Returns the key's id.
+    pub fn keep_access_key(&self, file: &Path) -> anyhow::Result<String> {
+        let key = AccessKey::kept(file)?;
+        let id = key.id.clone();
+        self.hub.access.keys().add(key);
+        Ok(id)
     }
 
     /// Removes this access key: new upgrades with it are refused.

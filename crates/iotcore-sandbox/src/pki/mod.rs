@@ -7,6 +7,7 @@ mod issue;
 mod keys;
 mod status;
 
+pub(crate) use certstore::write_private;
 pub(crate) use csr::SubjectKey;
 pub(crate) use issue::{fingerprint, random_hex};
 pub use status::CertificateStatus;

@@ -1,13 +1,15 @@
 //! The sandbox as a program.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use iotcore_sandbox::{Issued, Sandbox, Version};
 use serde_json::{Value, json};
 
-use crate::common::{ConnectPacket, Device, Seen, config};
+use crate::common::sigv4::{Key, target};
+use crate::common::web::head;
+use crate::common::{ConnectPacket, Device, Seen, anonymous, config, tls};
 
 fn command(dir: &Path) -> Command {
     let program = env!("CARGO_BIN_EXE_iotcore-sandbox");
@@ -66,6 +68,23 @@ fn it_says_where_everything_is_and_what_happens() {
         let endpoint = std::fs::read_to_string(endpoint).unwrap();
         assert_eq!(endpoint, format!("localhost:{port}\n"));
     }
+
+    let wss = line(&mut output);
+    let wss = wss
+        .strip_prefix("WebSocket and authorisers: localhost:")
+        .unwrap();
+    assert!(wss.trim().parse::<u16>().unwrap() > 0);
+    let keys = dir.path().join("aws-credentials");
+    assert_eq!(
+        line(&mut output),
+        format!("access key: {} for eu-west-1\n", keys.display())
+    );
+    assert!(
+        std::fs::read_to_string(keys)
+            .unwrap()
+            .starts_with("[default]\naws_access_key_id = AKIA")
+    );
+    assert!(line(&mut output).starts_with("credential provider: https://localhost:"));
 
     std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     assert_eq!(line(&mut output), "connection opened [connection 1]\n");
@@ -138,7 +157,7 @@ fn it_makes_shadows_of_files_and_reports_invalid_ones() {
     let mut child = command(dir.path()).stderr(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut errors = BufReader::new(child.stderr.take().unwrap());
-    (0..5).for_each(|_| drop(line(&mut output)));
+    (0..8).for_each(|_| drop(line(&mut output)));
     assert_eq!(
         line(&mut output),
         "shadow t: update requested, 0 in flight (for an operator)\n"
@@ -175,7 +194,17 @@ fn it_explains_itself() {
             "{help}"
         );
         let defaults = ["[default: 8883]", "[default: iotcore-sandbox]"];
-        for text in ["--port <PORT>", "--dir <DIR>"].iter().chain(&defaults) {
+        let options = [
+            "--port <PORT>",
+            "--dir <DIR>",
+            "--wss-port <PORT>",
+            "--credential-provider-port <PORT>",
+            "--credential-lifetime <SECONDS>",
+            "--authorizer <NAME[,...]>",
+            "--clock-skew <SECONDS>",
+            "--region <REGION>",
+        ];
+        for text in options.iter().chain(&defaults) {
             assert!(help.contains(text), "{text} in {help}");
         }
     }
@@ -219,6 +248,14 @@ fn what_keeps_it_from_starting_is_named_with_the_reason_and_the_remedy() {
             "; choose a directory",
         ],
     );
+    check(
+        &["--authorizer", "gate,token=s3cret,pasword-file=F"],
+        [
+            "--authorizer=gate: ",
+            "unknown setting 'pasword-file'",
+            ", use token-key",
+        ],
+    );
     let (dir, sandbox) = (tempfile::tempdir().unwrap(), Sandbox::start().unwrap());
     let port = sandbox.port().to_string();
     check(
@@ -234,5 +271,67 @@ fn the_last_one_of_a_repeated_option_counts() {
     let mut child = command.arg("--dir").arg(dir.path()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     assert!(line(&mut output).starts_with("listening on localhost:"));
+    interrupt(child);
+}
+
+#[test]
+fn it_admits_by_the_access_key_that_it_keeps_and_by_authorisers() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = command(dir.path());
+    command.args([
+        "--authorizer",
+        "gate,token=t",
+        "--authorizer",
+        "door,default",
+    ]);
+    command.args(["--clock-skew", "-3600"]);
+    let mut child = command.spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let greeting: Vec<String> = (0..8).map(|_| line(&mut output)).collect();
+    let port = greeting[5]
+        .trim()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let other = Sandbox::builder().dir(dir.path()).start().unwrap();
+
+    let connack = |username: &str| {
+        let config = anonymous(&other, &["mqtt"]);
+        let mut device = Device::open_at(port, Version::V5, config);
+        device.send_connect(&ConnectPacket::new(Version::V5, "pump").with_login(username, ""));
+        match device.next() {
+            Seen::Connack { code, .. } => code,
+            seen => panic!("{seen:?} instead of a CONNACK"),
+        }
+    };
+    let name = "x-amz-customauthorizer-name=gate";
+    assert_eq!(connack(&format!("pump?{name}&token=t")), 0);
+    assert_eq!(connack(&format!("pump?{name}&token=u")), 0x87);
+
+    let text = std::fs::read_to_string(dir.path().join("aws-credentials")).unwrap();
+    let value = |name: &str| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap();
+        line.trim_start_matches(" = ").to_owned()
+    };
+    let key = Key {
+        id: value("aws_access_key_id"),
+        secret: value("aws_secret_access_key"),
+        token: None,
+    };
+    let answer = |later| {
+        let request = head(&target(&key, later));
+        let mut stream = tls(port, anonymous(&other, &[]));
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        String::from_utf8(answer.to_vec()).unwrap()
+    };
+    assert_eq!(answer(-3600), "HTTP/1.1 101");
+    assert_eq!(answer(0), "HTTP/1.1 403");
     interrupt(child);
 }

@@ -25,6 +25,26 @@ pub fn exchange(port: u16, config: ClientConfig, request: &str) -> String {
     }
 }
 
+/// The head of an upgrade.
+pub fn head(target: &str) -> String {
+    head_without(target, "-")
+}
+
+/// The same without the headers that begin like this.
+pub fn head_without(target: &str, header: &str) -> String {
+    let headers = [
+        "Host: localhost",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Protocol: mqtt",
+    ];
+    let kept = headers.iter().filter(|line| !line.starts_with(header));
+    let kept: String = kept.map(|line| format!("{line}\r\n")).collect();
+    format!("GET {target} HTTP/1.1\r\n{kept}\r\n")
+}
+
 /// The answer to an upgrade that was refused.
 #[derive(Debug)]
 pub struct Refused {
