@@ -6,7 +6,9 @@ pub mod handle;
 pub mod inbox;
 pub mod mosquitto;
 pub mod names;
+pub mod proxies;
 pub mod services;
+pub mod strange_proxy;
 pub mod tmpfs;
 
 use std::fs;
@@ -25,6 +27,15 @@ use tempfile::TempDir;
 
 /// Far more than anything here takes: only a test that fails waits for so long.
 pub const LONG: Duration = Duration::from_secs(60);
+
+/// Takes away what this machine may have in its environment, and what the daemon would use.
+pub fn without_proxies(command: &mut Command) {
+    for name in ["https_proxy", "all_proxy", "no_proxy"] {
+        command
+            .env_remove(name)
+            .env_remove(name.to_ascii_uppercase());
+    }
+}
 
 /// A sandbox with all of the cloud's limits but the one that makes tests slow.
 pub fn sandbox() -> Sandbox {
@@ -133,6 +144,7 @@ impl Device {
             .args(&self.arguments)
             .env_remove("RUST_LOG")
             .stdin(Stdio::null());
+        without_proxies(&mut command);
         command
     }
 

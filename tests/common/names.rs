@@ -34,6 +34,7 @@ pub fn with_files(command: &Command, files: &[(&Path, &str)]) -> Option<Command>
     }
     unshare.arg("--").arg(command.get_program());
     unshare.args(command.get_args()).env_remove("RUST_LOG");
+    super::without_proxies(&mut unshare);
     Some(unshare)
 }
 
