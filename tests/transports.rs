@@ -5,8 +5,11 @@ mod common;
 
 use std::any::Any;
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
+use common::proxies::{PASSWORD, ProxyProcess, microsocks, squid, stunnel, tinyproxy};
 use common::{Device, LONG, builder, wait_for};
 use iotcore_sandbox::{Cut, Sandbox};
 
@@ -116,4 +119,77 @@ fn mutual_tls_on_port_443() {
         failure: "tls-cert: the broker refused our certificate",
         _keeps: Vec::new(),
     });
+}
+
+/// The file of the proxy's password.
+fn proxy_password(device: &Device, password: &str) -> PathBuf {
+    let file = device.path("proxy-password");
+    fs::write(&file, password).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    file
+}
+
+/// Mutual TLS through this one, as the user whom it knows.
+fn through(
+    sandbox: Sandbox,
+    proxy: ProxyProcess,
+    scheme: &str,
+    failure: &'static str,
+) -> Transport {
+    let mut device = Device::new(&sandbox);
+    let file = proxy_password(&device, PASSWORD);
+    device.option("--proxy", proxy.url_with_user(scheme));
+    device.option("--proxy-password-file", file.display());
+    if scheme == "https" {
+        device.option("--proxy-cacert", sandbox.pki().ca_file().display());
+    }
+    Transport {
+        sandbox,
+        device,
+        wrong: |device| drop(proxy_password(device, "wrong")),
+        failure,
+        _keeps: vec![Box::new(proxy)],
+    }
+}
+
+#[test]
+fn an_http_proxy() {
+    let sandbox = builder().start().unwrap();
+    if let Some(proxy) = tinyproxy(sandbox.port(), true) {
+        check(through(sandbox, proxy, "http", "proxy: http://localhost:"));
+    }
+}
+
+#[test]
+fn an_http_proxy_of_another_make() {
+    let sandbox = builder().start().unwrap();
+    if let Some(proxy) = squid(sandbox.port(), None) {
+        check(through(sandbox, proxy, "http", "proxy: http://localhost:"));
+    }
+}
+
+#[test]
+fn an_https_proxy() {
+    let sandbox = builder().start().unwrap();
+    let Some(behind) = tinyproxy(sandbox.port(), true) else {
+        return;
+    };
+    if let Some(proxy) = stunnel(sandbox.pki(), behind.port) {
+        let mut transport = through(sandbox, proxy, "https", "proxy: https://localhost:");
+        transport._keeps.push(Box::new(behind));
+        check(transport);
+    }
+}
+
+#[test]
+fn a_socks5_proxy() {
+    let sandbox = builder().start().unwrap();
+    if let Some(proxy) = microsocks(true) {
+        check(through(
+            sandbox,
+            proxy,
+            "socks5",
+            "proxy: socks5://localhost:",
+        ));
+    }
 }
