@@ -52,6 +52,8 @@ pub fn start() -> Log {
         // What these have to say, we say in our own words.
         .filter_module("rumqttc", LevelFilter::Off)
         .filter_module("rustls", LevelFilter::Off)
+        .filter_module("tungstenite", LevelFilter::Off)
+        .filter_module("tokio_tungstenite", LevelFilter::Off)
         .format(|line, record| {
             let level = record.level().as_str().to_lowercase();
             let text = record

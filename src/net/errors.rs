@@ -6,6 +6,7 @@ use rustls::{AlertDescription, CertificateError};
 
 use super::failure::{Class, Ending, closed};
 use super::proxy::TunnelCut;
+use super::websocket::WebSocketEnd;
 
 /// Who is at the other end.
 #[derive(Clone, Copy)]
@@ -33,15 +34,15 @@ pub fn by_io(error: &io::Error, connected: bool, otherwise: Class) -> Ending {
 /// The same of somebody else.
 pub fn by_io_of(peer: Peer, error: &io::Error, connected: bool, otherwise: Class) -> Ending {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
-    if let Some(tls) = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
+    let cause = error.get_ref();
+    if let Some(tls) = cause.and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
         return by_tls(peer, tls);
     }
-    let cause = error.get_ref();
     if let Some(cut) = cause.and_then(|cause| cause.downcast_ref::<TunnelCut>()) {
         return cut.ending(connected, otherwise);
+    }
+    if let Some(end) = cause.and_then(|cause| cause.downcast_ref::<WebSocketEnd>()) {
+        return end.ending(connected);
     }
     match error.kind() {
         UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe

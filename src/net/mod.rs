@@ -5,6 +5,7 @@ mod dialer;
 mod errors;
 mod failure;
 mod handshake;
+mod http;
 mod names;
 mod proxy;
 mod race;
@@ -12,14 +13,17 @@ mod route;
 mod stream;
 mod tcp;
 mod tls;
+mod websocket;
 
 pub use dialer::Dialer;
 pub use errors::by_io;
 pub use failure::{Class, Ending, closed};
 pub use handshake::handshake;
+pub use http::{Get, HttpAnswer, get};
 pub use proxy::{
     ChosenProxy, Proxy, ProxyChoice, ProxyOptions, ProxyScheme, ProxyUrl, ProxyVariables,
 };
 pub use route::{IpVersion, Route};
 pub use stream::Stream;
 pub use tls::{Roots, Tls};
+pub use websocket::{NoWebSocket, websocket};
