@@ -43,7 +43,7 @@ pub struct Cli {
     pub cacert: Option<String>,
 
     /// Certificate store; mandatory unless --cert, --key and --endpoint
-    /// are all given
+    /// are all given, or no certificate is needed
     #[arg(
         long,
         value_name = "DIR",
@@ -160,6 +160,55 @@ pub struct Cli {
     /// The broker keeps the birth message for later subscribers
     #[arg(long, help_heading = "Connection")]
     pub birth_retain: bool,
+
+    /// What MQTT runs on, mqtt (TLS) or wss (a WebSocket) [default: mqtt]
+    #[arg(long, value_name = "TRANSPORT", help_heading = "Connection")]
+    pub transport: Option<String>,
+
+    /// Access keys for wss in a file of AWS's format
+    #[arg(long, value_name = "FILE", help_heading = "Identity")]
+    pub aws_credentials_file: Option<String>,
+
+    /// Endpoint that lends access keys for wss [port: 443]
+    #[arg(long, value_name = "HOST[:PORT]", help_heading = "Identity")]
+    pub credential_provider: Option<String>,
+
+    /// Role alias that is asked for there
+    #[arg(long, value_name = "ALIAS", help_heading = "Identity")]
+    pub role_alias: Option<String>,
+
+    /// Thing that is named there [default: the client id]
+    #[arg(long, value_name = "THING", help_heading = "Identity")]
+    pub provider_thing: Option<String>,
+
+    /// Region that access keys sign for [default: the endpoint's]
+    #[arg(long, value_name = "REGION", help_heading = "Identity")]
+    pub region: Option<String>,
+
+    /// Custom authoriser, instead of a certificate; empty: the default one
+    #[arg(long, value_name = "NAME", help_heading = "Identity")]
+    pub authorizer: Option<String>,
+
+    /// User name for the authoriser
+    #[arg(long, value_name = "NAME", help_heading = "Identity")]
+    pub authorizer_username: Option<String>,
+
+    /// File with the password for the authoriser
+    #[arg(long, value_name = "FILE", help_heading = "Identity")]
+    pub authorizer_password_file: Option<String>,
+
+    /// Name under which the authoriser expects the token
+    #[arg(long, value_name = "KEY", help_heading = "Identity")]
+    pub authorizer_token_key: Option<String>,
+
+    /// File with the token
+    #[arg(long, value_name = "FILE", help_heading = "Identity")]
+    pub authorizer_token_file: Option<String>,
+
+    /// File with the token's signature in base64
+    #[arg(long, value_name = "FILE", help_heading = "Identity")]
+    pub authorizer_signature_file: Option<String>,
+
     /// Gets a certificate by fleet provisioning, as FILE says
     #[arg(long, value_name = "FILE", help_heading = "Identity")]
     pub fleetprov: Option<String>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// The default port of MQTT over TLS.
-const MQTTS: u16 = 8883;
+pub const MQTTS: u16 = 8883;
 
 /// The host and port of the broker, as in `endpoint.txt` or `--endpoint`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,18 @@ pub struct Endpoint {
 impl FromStr for Endpoint {
     type Err = String;
 
-    /// Accepts `HOST` and `HOST:PORT` with white space around it; an IPv6 address goes in brackets.
+    /// As [`Endpoint::read`], with the port of MQTT over TLS.
     fn from_str(text: &str) -> Result<Self, String> {
+        Endpoint::read(text, MQTTS)
+    }
+}
+
+impl Endpoint {
+    /// Accepts `HOST` and `HOST:PORT` with white space around it; an IPv6 address goes in brackets.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn read(text: &str, default_port: u16) -> Result<Self, String> {
         let text = text.trim();
         if let Some(why) = pasted(text) {
             return Err(why);
@@ -43,7 +53,7 @@ impl FromStr for Endpoint {
             ));
         }
         let port = match port {
-            None => MQTTS,
+            None => default_port,
             Some(port) => match port.parse() {
                 Ok(port) if port > 0 => port,
                 _ => return Err(format!("port {port:?} is not a number from 1 to 65535")),
@@ -72,7 +82,7 @@ fn pasted(text: &str) -> Option<String> {
     }
     if host.len() < authority.len() {
         return Some(format!(
-            "has a name or password before the host, which MQTT with certificates does not use, write HOST or HOST:PORT alone: {host}"
+            "has a name or password before the host, which the address of a broker does not hold, write HOST or HOST:PORT alone: {host}"
         ));
     }
     if authority.len() < rest.len() {
@@ -182,6 +192,8 @@ mod tests {
         check("host:99999", Err("port \"99999\""));
         check("two\nlines", Err("contains '\\n'"));
         check("mqtts://host", Err("scheme 'mqtts://'"));
+        assert_eq!(Endpoint::read("host", 443).unwrap().port, 443);
+        assert_eq!(Endpoint::read("host:8883", 443).unwrap().port, 8883);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, anyhow};
 
 use crate::file::{self, without_byte_order_mark};
-use crate::identity::{Credentials, Endpoint};
+use crate::identity::{Credentials, Endpoint, MQTTS};
 use crate::pem::{self, PemKind};
 use crate::x509::Validity;
 
@@ -64,12 +64,16 @@ impl Certstore {
 
     /// Where the certificates are valid, from `endpoint.txt`.
     pub fn endpoint(&self) -> Result<Endpoint> {
+        self.endpoint_at(MQTTS)
+    }
+
+    /// The same, at this port when the file names none.
+    pub fn endpoint_at(&self, default_port: u16) -> Result<Endpoint> {
         let path = self.dir.join("endpoint.txt");
         let text = file::read(&path, LARGEST_ENDPOINT)
             .with_context(|| format!("cannot read endpoint from {}", path.display()))?;
-        String::from_utf8_lossy(without_byte_order_mark(&text))
-            .parse()
-            .map_err(|why| anyhow!("{}: {why}", path.display()))
+        let text = String::from_utf8_lossy(without_byte_order_mark(&text));
+        Endpoint::read(&text, default_port).map_err(|why| anyhow!("{}: {why}", path.display()))
     }
 
     /// All complete certificates, newest first. Incomplete ones become problems.

@@ -1,6 +1,7 @@
 //! From the command line to a configuration in which everything is typed, resolved and known to be
 //! possible. All usage errors come from here, and all of them are reported at once.
 
+mod access;
 mod announcements;
 mod directories;
 mod inboxes;
@@ -17,14 +18,13 @@ mod tunnels;
 mod values;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use self::directories::Directories;
 use crate::cli::Cli;
-use crate::identity::Endpoint;
+use crate::identity::{Endpoint, MQTTS};
 use crate::inbox;
-use crate::mqtt::{Birth, LastWill, MOST_CONNECTIONS, Version};
+use crate::mqtt::{AccessOptions, Birth, LastWill, MOST_CONNECTIONS, Version};
 use crate::net::{ProxyOptions, Route};
 use crate::publish;
 use crate::shadow;
@@ -42,6 +42,10 @@ pub struct Config {
     pub certificate: CertificateSource,
     /// Where to find the broker, when it is not the store that says so.
     pub endpoint: Option<Endpoint>,
+    /// Where the broker is when nothing names a port.
+    pub default_port: u16,
+    /// How the broker learns who we are. `None`: by our certificate.
+    pub access: Option<AccessOptions>,
     /// How every connection leaves the device.
     pub route: Route,
     pub proxy: ProxyOptions,
@@ -91,6 +95,8 @@ impl Config {
                 count(text, 1, MOST_CONNECTIONS)
             })
             .unwrap_or(4);
+        let access = access::resolve(cli, &environment, &mut problems);
+        let default_port = access.as_ref().map_or(MQTTS, |_| access::HTTPS);
         let config = Config {
             client_id: client_id(cli, &mut problems),
             roots: problems.mandatory(
@@ -98,8 +104,12 @@ impl Config {
                 cli.cacert.as_ref(),
                 "the PEM file of the endpoint's root CA",
             ),
-            certificate: certificate(cli, &mut problems),
-            endpoint: problems.optional("endpoint", cli.endpoint.as_ref(), Endpoint::from_str),
+            certificate: certificate(cli, access.as_ref(), &mut problems),
+            endpoint: problems.optional("endpoint", cli.endpoint.as_ref(), |text| {
+                Endpoint::read(text, default_port)
+            }),
+            default_port,
+            access,
             route: route::resolve(cli, &mut problems),
             proxy: proxy::resolve(cli, &mut problems),
             version: problems
@@ -190,7 +200,16 @@ fn client_id(cli: &Cli, problems: &mut Problems) -> String {
     cli.clientid.clone().unwrap_or_default()
 }
 
-fn certificate(cli: &Cli, problems: &mut Problems) -> CertificateSource {
+/// A variable that is set to something.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn certificate(
+    cli: &Cli,
+    access: Option<&AccessOptions>,
+    problems: &mut Problems,
+) -> CertificateSource {
     let explicit = match (&cli.cert, &cli.key) {
         (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
         (None, None) => None,
@@ -203,12 +222,15 @@ fn certificate(cli: &Cli, problems: &mut Problems) -> CertificateSource {
             None
         }
     };
-    let alone = explicit.is_some() && cli.endpoint.is_some();
+    let needed = access.is_none_or(AccessOptions::needs_certificate);
+    let alone = (explicit.is_some() || !needed) && cli.endpoint.is_some();
     if cli.certstore.is_none() && !alone && cli.cert.is_some() == cli.key.is_some() {
-        problems.missing(
-            "certstore",
-            "the certificate store, unless --cert, --key and --endpoint are all given",
-        );
+        let what = if needed {
+            "the certificate store, unless --cert, --key and --endpoint are all given"
+        } else {
+            "the directory with endpoint.txt, unless --endpoint is given"
+        };
+        problems.missing("certstore", what);
     }
     CertificateSource {
         store: cli.certstore.as_ref().map(PathBuf::from),

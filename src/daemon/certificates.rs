@@ -10,7 +10,6 @@ use crate::certstore::{Certstore, read_credentials, starting_with};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::identity::Endpoint;
-use crate::mqtt::certificate_alpn;
 use crate::net::{Roots, Tls};
 
 /// A certificate that may be used, with its id in the store if it comes from there.
@@ -22,9 +21,9 @@ pub struct Candidate {
 
 impl Candidate {
     /// Reads both files and sees whether they fit.
-    pub fn tls(&self, roots: &Roots, endpoint: &Endpoint) -> Result<Tls> {
+    pub fn tls(&self, roots: &Roots, alpn: &[&[u8]]) -> Result<Tls> {
         let credentials = read_credentials(&self.certificate, &self.key)?;
-        Tls::mutual(roots, &credentials, certificate_alpn(endpoint))
+        Tls::mutual(roots, &credentials, alpn)
     }
 }
 
@@ -56,22 +55,34 @@ pub fn candidates(config: &Config) -> Result<(Vec<Candidate>, Vec<String>)> {
 pub fn endpoint(config: &Config) -> Result<Endpoint> {
     match (&config.endpoint, store(config)) {
         (Some(endpoint), _) => Ok(endpoint.clone()),
-        (None, Some(store)) => store.endpoint(),
+        (None, Some(store)) => store.endpoint_at(config.default_port),
         (None, None) => {
             bail!("--endpoint is missing: there is no store to say where the broker is")
         }
     }
 }
 
-/// The first certificate that can be used. `preferred` then points at it.
-pub fn choose(config: &Config, endpoint: &Endpoint) -> Result<(Tls, Option<OsString>), Exit> {
+/// The certificates that we trust to sign the broker's.
+pub fn roots(config: &Config) -> Result<Roots, Exit> {
     let roots = Roots::read(&config.roots).map_err(Exit::Config)?;
+    for problem in &roots.problems {
+        warn!("{problem}");
+    }
+    Ok(roots)
+}
+
+/// The first certificate that can be used. `preferred` then points at it. `alpn` is offered with it.
+pub fn choose(
+    config: &Config,
+    roots: &Roots,
+    alpn: &[&[u8]],
+) -> Result<(Tls, Option<OsString>), Exit> {
     let (candidates, problems) = candidates(config).map_err(Exit::Config)?;
-    for problem in roots.problems.iter().chain(&problems) {
+    for problem in &problems {
         warn!("{problem}");
     }
     for candidate in candidates {
-        match candidate.tls(&roots, endpoint) {
+        match candidate.tls(roots, alpn) {
             Ok(tls) => {
                 prefer(config, &candidate);
                 info!("using certificate {}", candidate.certificate.display());

@@ -3,9 +3,10 @@
 use std::fmt::Display;
 
 use super::certificates::{candidates, endpoint, none};
-use super::{first_certificate, route};
+use super::{access, first_certificate, route};
 use crate::config::Config;
 use crate::identity::Endpoint;
+use crate::mqtt::{AccessOptions, certificate_alpn};
 use crate::net::Roots;
 use crate::provision;
 use crate::spool::layout;
@@ -24,13 +25,19 @@ pub fn check(config: &Config) -> Vec<String> {
         port: 8883,
     });
     let roots = roots.unwrap_or_else(Roots::none);
-    if let Some((candidates, notes)) = problems.of(candidates(config)) {
+    if let Some(access) = &config.access {
+        problems.0.extend(access::problems(access, &endpoint));
+    }
+    let certificate = config.access.as_ref();
+    if certificate.is_none_or(AccessOptions::needs_certificate)
+        && let Some((candidates, notes)) = problems.of(candidates(config))
+    {
         problems.0.extend(notes);
         if candidates.is_empty() && config.fleetprov.is_none() {
             problems.0.push(none(config).to_string());
         }
         for candidate in candidates {
-            problems.of(candidate.tls(&roots, &endpoint));
+            problems.of(candidate.tls(&roots, certificate_alpn(&endpoint)));
         }
     }
     if let Some(Some(chosen)) = problems.of(route::proxy(config)) {

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
 use super::signals::Signals;
-use super::{certificates, first_certificate, route};
+use super::{access, certificates, first_certificate, route};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::identity::Endpoint;
-use crate::mqtt::{Access, ConnectionOptions, Rates};
+use crate::mqtt::{Access, ConnectionOptions, Rates, certificate_alpn};
 use crate::net::Route;
 use crate::provision::Provisioning;
 
@@ -20,7 +20,7 @@ const THROUGH_PROXY: Duration = Duration::from_secs(200);
 pub struct Established {
     pub options: ConnectionOptions,
     pub access: Access,
-    /// The certificate's id in the store, if it comes from there.
+    /// The id in the store of the certificate that the broker is shown, if it comes from there.
     pub certificate: Option<OsString>,
     /// What it takes to renew it, if that is configured.
     pub provisioning: Option<Provisioning>,
@@ -45,7 +45,19 @@ pub async fn establish(config: &Config, signals: &mut Signals) -> Result<Establi
     let endpoint = certificates::endpoint(config).map_err(Exit::Config)?;
     let route = route::route(config, &endpoint).map_err(Exit::Config)?;
     let options = connection(config, endpoint, route);
-    let (tls, certificate) = match certificates::choose(config, &options.endpoint) {
+    let roots = certificates::roots(config)?;
+    if let Some(wanted) = &config.access {
+        let access = access::prepare(config, wanted, &roots, &options.endpoint)?;
+        return Ok(Established {
+            options,
+            access,
+            certificate: None,
+            provisioning: None,
+            completed: None,
+        });
+    }
+    let alpn = certificate_alpn(&options.endpoint);
+    let (tls, certificate) = match certificates::choose(config, &roots, alpn) {
         Ok(chosen) => chosen,
         Err(none @ Exit::NoCertificate(_)) => {
             let job = settings

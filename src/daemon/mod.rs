@@ -1,5 +1,6 @@
 //! The composition root. A start has two steps: establish who the device is, then serve.
 
+mod access;
 mod certificates;
 mod check;
 mod establish;

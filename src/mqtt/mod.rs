@@ -28,7 +28,11 @@ mod subscribe;
 mod window;
 mod wire;
 
-pub use access::{Access, Login, certificate_alpn};
+pub use access::{
+    Access, AccessOptions, AuthorizerOptions, KeySource, Login, ProviderOptions, Signer,
+    SigningOptions, TokenOptions, WITH_AUTHORIZER, WITH_WEBSOCKET, WebSocketIdentity,
+    certificate_alpn,
+};
 pub use breaker::Flow;
 pub use events::event::{ConnectionEnd, ConnectionEvent};
 pub use events::sender::EventReceiver;

@@ -7,6 +7,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     Shortage,
+    Credentials,
     Dns,
     Tcp,
     Proxy,
@@ -30,6 +31,7 @@ impl Class {
     pub fn word(self) -> &'static str {
         match self {
             Class::Shortage => "shortage",
+            Class::Credentials => "credentials",
             Class::Dns => "dns",
             Class::Tcp => "tcp",
             Class::Proxy => "proxy",

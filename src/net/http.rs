@@ -11,9 +11,9 @@ use hyper::{HeaderMap, Request, StatusCode, header, rt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
-use super::stream::Stream;
 use super::errors::by_io;
 use super::failure::{Class, Ending};
+use super::stream::Stream;
 
 /// For the request and its whole answer.
 const ANSWER: Duration = Duration::from_secs(20);

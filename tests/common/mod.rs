@@ -1,6 +1,7 @@
 //! A device for tests: directories of its own, the real binary, its log, and waiting for conditions.
 #![allow(dead_code, reason = "every test file uses another part of this")]
 
+pub mod access;
 pub mod broker;
 pub mod handle;
 pub mod inbox;

@@ -1,5 +1,6 @@
 //! A real mosquitto with mutual TLS, and a subscriber that sees everything.
 
+use std::fmt::Write;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -20,6 +21,7 @@ pub struct Mosquitto {
     sandbox: Sandbox,
     dir: TempDir,
     port: u16,
+    websockets: u16,
     broker: Option<Child>,
     subscriber: Option<Child>,
     seen: Arc<Mutex<Vec<Delivery>>>,
@@ -28,6 +30,15 @@ pub struct Mosquitto {
 impl Mosquitto {
     /// `None`, and a line about it, where mosquitto is not installed.
     pub fn start() -> Option<Mosquitto> {
+        Mosquitto::start_with(None)
+    }
+
+    /// The same with a second port, for WebSockets and a user's password instead of certificates.
+    pub fn with_websockets(user: &str, password: &str) -> Option<Mosquitto> {
+        Mosquitto::start_with(Some((user, password)))
+    }
+
+    fn start_with(user: Option<(&str, &str)>) -> Option<Mosquitto> {
         let Some(program) = program() else {
             eprintln!(
                 "skipped: mosquitto is not installed (apt install mosquitto mosquitto-clients)"
@@ -38,11 +49,12 @@ impl Mosquitto {
             sandbox: Sandbox::start().expect("the sandbox's certificates"),
             dir: tempfile::tempdir().expect("a temporary directory"),
             port: free_port(),
+            websockets: free_port(),
             broker: None,
             subscriber: None,
             seen: Arc::default(),
         };
-        mosquitto.configure();
+        mosquitto.configure(user);
         mosquitto.start_broker(&program);
         mosquitto.start_subscriber();
         Some(mosquitto)
@@ -56,7 +68,11 @@ impl Mosquitto {
         self.port
     }
 
-    fn configure(&self) {
+    pub fn websockets(&self) -> u16 {
+        self.websockets
+    }
+
+    fn configure(&self, user: Option<(&str, &str)>) {
         let (certificate, key) = self
             .pki()
             .server(ServerCertificate::Valid)
@@ -71,13 +87,27 @@ impl Mosquitto {
             fs::write(self.dir.path().join(name), text).expect("a file");
         }
         let dir = self.dir.path().display();
-        let text = format!(
-            "listener {port} 127.0.0.1\ncafile {ca}\ncertfile {dir}/server.crt\nkeyfile {dir}/server.key\n\
+        let mut text = format!(
+            "per_listener_settings {apart}\nlistener {port} 127.0.0.1\ncafile {ca}\ncertfile {dir}/server.crt\nkeyfile {dir}/server.key\n\
              require_certificate true\nallow_anonymous true\npersistence true\npersistence_location {dir}/\n\
              max_queued_messages 0\nuser root\nlog_type all\nlog_dest file {dir}/log\n",
+            apart = user.is_some(),
             port = self.port,
             ca = self.pki().ca_file().display(),
         );
+        if let Some((user, password)) = user {
+            let _ = write!(
+                text,
+                "listener {} 127.0.0.1\nprotocol websockets\ncafile {}\ncertfile {dir}/server.crt\n\
+                 keyfile {dir}/server.key\nallow_anonymous false\npassword_file {dir}/users\n",
+                self.websockets,
+                self.pki().ca_file().display(),
+            );
+            let made = Command::new("mosquitto_passwd")
+                .args(["-b", "-c", &format!("{dir}/users"), user, password])
+                .status();
+            assert!(made.is_ok_and(|status| status.success()), "a password file");
+        }
         fs::write(self.dir.path().join("mosquitto.conf"), text).expect("a configuration");
     }
 

@@ -154,7 +154,7 @@ impl Session {
             self.event_sender.connecting(self.backoff.attempt());
             let (ending, was_up) = match self.connection().await {
                 Ok(()) => return SessionEnd::Stopped,
-                Err(ended) => ended,
+                Err((ending, was_up)) => (self.dialer.explain(ending), was_up),
             };
             match self.backoff.ended(&ending, fastrand::f64(), now()) {
                 NextAttempt::GiveUp { failures, rotate } => {

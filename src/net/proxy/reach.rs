@@ -53,7 +53,7 @@ async fn to_proxy(
 /// A shortage is ours, and so is a clock that is not set: both pass, and are waited for.
 fn of_proxy(proxy: &Proxy, ending: Ending) -> Ending {
     let class = match ending.class {
-        Class::Shortage | Class::TlsClock => ending.class,
+        Class::Shortage | Class::Credentials | Class::TlsClock => ending.class,
         Class::Dns
         | Class::Tcp
         | Class::Proxy

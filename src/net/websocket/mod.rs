@@ -7,9 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
-use super::stream::Stream;
 use super::failure::{Class, Ending};
 use super::http::{Get, HttpAnswer, get};
+use super::stream::Stream;
 use frames::WebSocket;
 
 pub(super) use end::WebSocketEnd;
