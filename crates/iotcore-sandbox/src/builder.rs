@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::access::{Access, AccessKey, Authorizer, RoleAlias};
+use crate::access::{Access, AccessSettings};
 use crate::broker::{Broker, Clock, Moment, Service};
 use crate::cloud::provisioning::{Provisioner, Provisioning, Registrar, Template};
 use crate::cloud::shadow::{FileSync, Shadows};
@@ -28,11 +28,7 @@ pub struct Builder {
     certificate: ServerCertificate,
     templates: Vec<Template>,
     services: Vec<Box<dyn Service>>,
-    region: String,
-    keys: Vec<AccessKey>,
-    authorizers: Vec<Authorizer>,
-    roles: Vec<RoleAlias>,
-    clock_skew: i64,
+    pub(crate) access: AccessSettings,
     largest_frame: usize,
 }
 
@@ -49,11 +45,7 @@ impl Default for Builder {
             certificate: ServerCertificate::Valid,
             templates: vec![Template::default()],
             services: Vec::new(),
-            region: "eu-west-1".to_owned(),
-            keys: Vec::new(),
-            authorizers: Vec::new(),
-            roles: vec![RoleAlias::default()],
-            clock_skew: 0,
+            access: AccessSettings::default(),
             largest_frame: 64 * 1024,
         }
     }
@@ -149,41 +141,9 @@ impl Builder {
         self
     }
 
-    /// Adds an access key, with which clients may sign their upgrade to WebSocket. A temporary one has a session token.
-    pub fn access_key(mut self, id: &str, secret: &str, session_token: Option<&str>) -> Builder {
-        self.keys.push(AccessKey::new(id, secret, session_token));
-        self
-    }
-
-    /// The region for which upgrades must be signed. Default: `eu-west-1`.
-    pub fn region(mut self, region: &str) -> Builder {
-        region.clone_into(&mut self.region);
-        self
-    }
-
-    /// Adds a custom authoriser.
-    pub fn authorizer(mut self, authorizer: Authorizer) -> Builder {
-        self.authorizers.push(authorizer);
-        self
-    }
-
     /// The port of the credential provider; 0, the default, for any that is free.
     pub fn credential_port(mut self, port: u16) -> Builder {
         self.ports.credentials = port;
-        self
-    }
-
-    /// Adds a role alias of the credential provider, or replaces the one of the same name. The default one, `device`,
-    /// always exists.
-    pub fn role_alias(mut self, role: RoleAlias) -> Builder {
-        self.roles.insert(0, role);
-        self
-    }
-
-    /// How many seconds the clock that checks signatures and writes `Date` is ahead of this machine's; behind it, if
-    /// negative. See also [`Sandbox::clock_skew`].
-    pub fn clock_skew(mut self, seconds: i64) -> Builder {
-        self.clock_skew = seconds;
         self
     }
 
@@ -215,13 +175,7 @@ impl Builder {
             vec![Box::new(shadows.clone()), Box::new(provisioner)];
         services.extend(self.services);
         let policies = Policies::new(pki.claims().clone());
-        let access = Arc::new(Access::new(
-            self.region,
-            self.authorizers,
-            self.roles,
-            self.keys,
-            self.clock_skew,
-        ));
+        let access = Arc::new(Access::new(self.access));
         let broker = Broker::new(
             self.limits,
             clock,

@@ -23,7 +23,7 @@
 //! | `cloud/provisioning/` | fleet provisioning by claim; [`Provisioning`] is the handle of a test, [`Template`] a template, [`ProvisioningFault`] a fault |
 //! | `access/` | access keys, custom authorisers, role aliases, and whether an upgrade to WebSocket is accepted |
 //! | `faults.rs`, `policy.rs`, `limits.rs`, `topic.rs` | pure: faults, policies, limits, and which topics match |
-//! | `record.rs`, `journal.rs` | the record of what happened, and waiting for it |
+//! | `record/`, `journal.rs` | the record of what happened, and waiting for it |
 //! | `packet.rs`, `codec/` | packets, and their bytes: the only folder that uses the MQTT library |
 //! | `net/`, `http.rs` | the thread, the listeners, TLS, HTTP, WebSockets, one task for each connection |
 //! | `pki/` | throw-away certificates, certstores, and the status of certificates |

@@ -1,10 +1,9 @@
 //! The handle on a running sandbox. Its methods return at once, or wait with a deadline; none is async.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::access::{AccessKey, CredentialFault};
+use crate::access::Access;
 use crate::broker::Cut;
 use crate::builder::Builder;
 use crate::cloud::provisioning::Provisioning;
@@ -44,6 +43,10 @@ impl Sandbox {
             provisioning,
             _file_sync: file_sync,
         }
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.hub.access
     }
 
     /// Starts on any free port with all of AWS's limits.
@@ -229,47 +232,6 @@ impl Sandbox {
     pub fn certificate_policy(&self, certificate_id: &str, deny: Vec<Deny>) {
         let policies = &mut self.hub.broker().policies;
         policies.set_of_certificate(certificate_id, deny);
-    }
-
-    /// Replaces what is denied to clients with this identity: the id of an access key, the role alias of a temporary one,
-    /// or what an [`Authorizer`](crate::Authorizer) says. Takes effect on the next packet.
-    pub fn identity_policy(&self, identity: &str, deny: Vec<Deny>) {
-        self.certificate_policy(identity, deny);
-    }
-
-    /// Adds an access key, or replaces the one with this id. See [`Builder::access_key`].
-    pub fn add_access_key(&self, id: &str, secret: &str, session_token: Option<&str>) {
-        let key = AccessKey::new(id, secret, session_token);
-        self.hub.access.keys().add(key);
-    }
-
-    /// Adds the access key in this file of AWS's format, as `~/.aws/credentials`, or makes the file with a new key if
-    /// there is none. Returns the key's id.
-    pub fn keep_access_key(&self, file: &Path) -> anyhow::Result<String> {
-        let key = AccessKey::kept(file)?;
-        let id = key.id.clone();
-        self.hub.access.keys().add(key);
-        Ok(id)
-    }
-
-    /// Removes this access key: new upgrades with it are refused.
-    pub fn remove_access_key(&self, id: &str) {
-        self.hub.access.keys().remove(id);
-    }
-
-    /// Adds to the end of the fault script of the credential provider.
-    pub fn credential_fault(&self, fault: CredentialFault) {
-        self.hub.access.credential_faults().add(fault);
-    }
-
-    /// Empties the fault script of the credential provider.
-    pub fn clear_credential_faults(&self) {
-        self.hub.access.credential_faults().clear();
-    }
-
-    /// Sets how many seconds the clock that checks signatures and writes `Date` is ahead of this machine's.
-    pub fn clock_skew(&self, seconds: i64) {
-        self.hub.access.set_skew(seconds);
     }
 
     /// Ends all connections, with a TCP reset or without. It continues to listen.

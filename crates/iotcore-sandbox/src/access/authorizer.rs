@@ -11,11 +11,9 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::Refusal;
-use super::query::{Pairs, find, parse};
+use super::{Refusal, Shown};
 
-const NAME: &str = "x-amz-customauthorizer-name";
-const SIGNATURE: &str = "x-amz-customauthorizer-signature";
+pub(super) const SIGNATURE: &str = "x-amz-customauthorizer-signature";
 
 /// A custom authoriser: it stands for AWS's authoriser and for the Lambda function behind it. A new one has no
 /// signing and admits every client.
@@ -119,7 +117,17 @@ impl Authorizer {
         Arc::clone(&self.identity)
     }
 
-    fn check_token(&self, shown: &Shown) -> Result<(), Refusal> {
+    pub(super) fn is_default(&self) -> bool {
+        self.is_default
+    }
+
+    /// The name of the parameter with the token.
+    pub(super) fn key(&self) -> &str {
+        &self.token_key
+    }
+
+    /// Whether the token and its signature are as expected.
+    pub(super) fn check_token(&self, shown: &Shown) -> Result<(), Refusal> {
         let token = shown.find(&self.token_key);
         if let Some(public_key) = &self.public_key {
             let token = token.ok_or_else(|| missing(&self.token_key))?;
@@ -147,11 +155,11 @@ impl Authorizer {
     ) -> Result<(), Refusal> {
         let user = self.username.as_deref();
         if user.is_some_and(|expected| username != Some(expected)) {
-            return Err(Refusal::new(401, "the user name is wrong"));
+            return Err(Refusal::new(401, "the user name is wrong").of(self));
         }
         let secret = self.password.as_deref();
         if secret.is_some_and(|expected| password != Some(expected)) {
-            return Err(Refusal::new(401, "the password is wrong"));
+            return Err(Refusal::new(401, "the password is wrong").of(self));
         }
         Ok(())
     }
@@ -167,117 +175,6 @@ impl fmt::Debug for Authorizer {
     }
 }
 
-/// Where a client shows the name of an authoriser, its token, and the signature of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
-    /// In the query or the headers of the upgrade request.
-    Upgrade,
-    /// In the user name of its CONNECT.
-    Username,
-}
-
-/// That an authoriser was asked, and what for. Names only: tokens, signatures and passwords are left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuthorizerCall {
-    /// Which one; `None` if there is none of the name that the client gave, or no default one.
-    pub authorizer: Option<String>,
-    pub channel: Channel,
-    /// The user name of the CONNECT up to a question mark.
-    pub username: Option<String>,
-    /// The names of the parameters that follow it, in order.
-    pub parameters: Vec<String>,
-    /// Whether the CONNECT has a password.
-    pub password: bool,
-    /// Why the client is refused; `None` if it is admitted.
-    pub refused: Option<String>,
-}
-
-impl fmt::Display for AuthorizerCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.authorizer {
-            Some(name) => write!(f, "authoriser {name}: ")?,
-            None => write!(f, "no authoriser: ")?,
-        }
-        match &self.refused {
-            Some(why) => write!(f, "refused, {why}"),
-            None => write!(f, "admitted"),
-        }
-    }
-}
-
-/// What a client shows to an authoriser.
-#[derive(Debug, Default)]
-pub(crate) struct Shown {
-    pub parameters: Pairs,
-    /// The names of headers are compared without case.
-    pub headers: Pairs,
-}
-
-impl Shown {
-    fn find(&self, name: &str) -> Option<&str> {
-        let header = || {
-            let mut headers = self.headers.iter();
-            let found = headers.find(|(other, _)| other.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value.as_str())
-        };
-        find(&self.parameters, name).or_else(header)
-    }
-}
-
-/// The user name of a CONNECT in its two parts: what is before a question mark, and the parameters after it, which are
-/// `None` if they are malformed.
-pub(crate) fn split_username(username: &str) -> (&str, Option<Pairs>) {
-    match username.split_once('?') {
-        Some((user, parameters)) => (user, parse(parameters)),
-        None => (username, Some(Pairs::new())),
-    }
-}
-
-/// All authorisers of the account.
-pub(crate) struct Authorizers(Vec<Arc<Authorizer>>);
-
-impl Authorizers {
-    pub(crate) fn new(all: Vec<Authorizer>) -> Authorizers {
-        Authorizers(all.into_iter().map(Arc::new).collect())
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether anything that is shown is meant for an authoriser.
-    pub(crate) fn concerned(&self, shown: &Shown) -> bool {
-        let keys = self.0.iter().map(|one| one.token_key.as_str());
-        let mut names = keys.chain([NAME, SIGNATURE]);
-        names.any(|name| shown.find(name).is_some())
-    }
-
-    /// The authoriser that the client names, or the default one.
-    pub(crate) fn named(&self, shown: &Shown) -> Result<&Arc<Authorizer>, Refusal> {
-        match shown.find(NAME) {
-            Some(name) => self
-                .0
-                .iter()
-                .find(|one| one.name == name)
-                .ok_or_else(|| Refusal::new(403, format!("there is no authoriser {name:?}"))),
-            None => self.0.iter().find(|one| one.is_default).ok_or_else(|| {
-                Refusal::new(403, "no authoriser is named, and there is no default one")
-            }),
-        }
-    }
-
-    /// The authoriser, which is satisfied with the token.
-    pub(crate) fn check(&self, shown: &Shown) -> Result<&Arc<Authorizer>, Refusal> {
-        let authorizer = self.named(shown)?;
-        authorizer.check_token(shown)?;
-        Ok(authorizer)
-    }
-}
-
 fn missing(name: &str) -> Refusal {
     Refusal::new(401, format!("{name} is missing"))
 }
-
-#[cfg(test)]
-#[path = "authorizer_tests.rs"]
-mod tests;

@@ -1,11 +1,15 @@
 //! Who may connect: how a client proves who it is, and which access keys and authorisers there are.
 
 mod authorizer;
+mod authorizers;
+mod call;
 pub(crate) mod date;
 pub mod example;
+mod handle;
 mod keys;
 pub(crate) mod query;
 mod role;
+mod settings;
 mod sigv4;
 mod upgrade;
 
@@ -14,12 +18,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-pub use authorizer::{Authorizer, AuthorizerCall, Channel};
-pub(crate) use authorizer::{Authorizers, Shown, split_username};
+pub use authorizer::Authorizer;
+pub(crate) use authorizers::{Authorizers, Shown, split_username};
+pub use call::{AuthorizerCall, Channel};
 pub(crate) use keys::{AccessKey, AccessKeys};
 pub use role::{CredentialFault, CredentialTrouble, RoleAlias};
 pub(crate) use role::{CredentialFaults, alias, grant, thing};
-pub(crate) use upgrade::consider;
+pub(crate) use settings::AccessSettings;
+pub(crate) use upgrade::{Accepted, consider};
 
 /// What MQTT runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +71,24 @@ pub(crate) enum Standing {
 pub(crate) struct Refusal {
     pub status: u16,
     pub why: String,
+    /// The authoriser that turns it away, if it is one.
+    pub by: Option<String>,
 }
 
 impl Refusal {
-    fn new(status: u16, why: impl Into<String>) -> Refusal {
-        let why = why.into();
-        Refusal { status, why }
+    pub(crate) fn new(status: u16, why: impl Into<String>) -> Refusal {
+        let (why, by) = (why.into(), None);
+        Refusal { status, why, by }
+    }
+
+    fn of(self, authorizer: &Authorizer) -> Refusal {
+        let by = Some(authorizer.name().to_owned());
+        Refusal { by, ..self }
+    }
+
+    /// Of the fault script.
+    pub(crate) fn fault(status: u16) -> Refusal {
+        Refusal::new(status, "refused by the fault script")
     }
 }
 
@@ -86,20 +104,14 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    pub(crate) fn new(
-        region: String,
-        authorizers: Vec<Authorizer>,
-        roles: Vec<RoleAlias>,
-        keys: Vec<AccessKey>,
-        skew: i64,
-    ) -> Access {
+    pub(crate) fn new(settings: AccessSettings) -> Access {
         Access {
-            region,
-            authorizers: Authorizers::new(authorizers),
-            roles,
-            keys: Mutex::new(AccessKeys::new(keys)),
+            region: settings.region,
+            authorizers: Authorizers::new(settings.authorizers),
+            roles: settings.roles,
+            keys: Mutex::new(AccessKeys::new(settings.keys)),
             credential_faults: Mutex::default(),
-            skew: skew.into(),
+            skew: settings.clock_skew.into(),
         }
     }
 

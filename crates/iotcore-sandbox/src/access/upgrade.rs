@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::query::{Pairs, parse};
-use super::{Access, Authorizer, Proof, Refusal, Shown, Standing, sigv4};
+use super::{Access, Proof, Refusal, Shown, Standing, sigv4};
 use crate::http::Request;
 
 /// An upgrade request that is accepted.
@@ -17,13 +17,8 @@ pub(crate) struct Accepted {
     pub key: String,
 }
 
-/// Decides about a request that arrived at this time, in seconds since the epoch. `authorizer` is told which one was asked.
-pub(crate) fn consider(
-    request: &Request,
-    access: &Access,
-    now: u64,
-    asked: &mut Option<Arc<Authorizer>>,
-) -> Result<Accepted, Refusal> {
+/// Decides about a request that arrived at this time, in seconds since the epoch.
+pub(crate) fn consider(request: &Request, access: &Access, now: u64) -> Result<Accepted, Refusal> {
     let key = websocket_key(request)?;
     let Some(query) = parse(&request.query) else {
         return Err(Refusal::new(400, "the query is malformed"));
@@ -37,7 +32,6 @@ pub(crate) fn consider(
         headers: request.headers.clone(),
     };
     if access.authorizers.concerned(&shown) {
-        *asked = access.authorizers.named(&shown).ok().cloned();
         let authorizer = Arc::clone(access.authorizers.check(&shown)?);
         let standing = Standing::Undecided(Some(authorizer));
         return Ok(Accepted { standing, key });
@@ -103,6 +97,7 @@ fn websocket_key(request: &Request) -> Result<String, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{AccessSettings, Authorizer};
 
     const HEADERS: [(&str, &str); 6] = [
         ("Host", "localhost"),
@@ -125,17 +120,14 @@ mod tests {
     }
 
     fn access(authorizers: Vec<Authorizer>) -> Access {
-        Access::new(
-            "eu-west-1".to_owned(),
+        Access::new(AccessSettings {
             authorizers,
-            Vec::new(),
-            Vec::new(),
-            0,
-        )
+            ..AccessSettings::default()
+        })
     }
 
     fn status(request: &Request, access: &Access) -> Result<Standing, u16> {
-        let considered = consider(request, access, 0, &mut None);
+        let considered = consider(request, access, 0);
         considered
             .map(|accepted| accepted.standing)
             .map_err(|refusal| refusal.status)

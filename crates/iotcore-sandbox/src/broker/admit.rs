@@ -88,17 +88,15 @@ impl Broker {
             None => Channel::Username,
         };
         let named = chosen.map_or_else(|| self.access.authorizers.check(&shown).cloned(), Ok);
-        let asked = match &named {
-            Ok(authorizer) => Some(authorizer),
-            Err(_) => self.access.authorizers.named(&shown).ok(),
-        };
-        let asked = asked.map(|authorizer| authorizer.name().to_owned());
         let verdict = named.and_then(|authorizer| {
             authorizer.check_login(user, connect.password.as_deref())?;
             Ok(authorizer)
         });
         let call = AuthorizerCall {
-            authorizer: asked,
+            authorizer: match &verdict {
+                Ok(authorizer) => Some(authorizer.name().to_owned()),
+                Err(refusal) => refusal.by.clone(),
+            },
             channel,
             username: user.map(str::to_owned),
             parameters: shown.parameters.into_iter().map(|(name, _)| name).collect(),

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use futures_util::{Sink, Stream};
+use futures_util::{Sink, Stream as _};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -20,6 +20,15 @@ const LARGEST_MESSAGE: usize = 1024 * 1024;
 /// A stream of bytes in which MQTT is spoken, and the socket under it.
 pub(super) trait Carrier: AsyncRead + AsyncWrite + Unpin {
     fn socket(&mut self) -> &mut TcpStream;
+}
+
+/// Whatever carries the MQTT of one connection.
+pub(super) type Stream = Box<dyn Carrier + Send>;
+
+impl Carrier for Stream {
+    fn socket(&mut self) -> &mut TcpStream {
+        (**self).socket()
+    }
 }
 
 impl Carrier for TlsStream<TcpStream> {

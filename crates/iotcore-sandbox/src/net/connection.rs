@@ -1,147 +1,29 @@
-//! The task of one connection: carries bytes between its socket and the broker.
+//! Carries packets between a connection that stands and the broker.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::carrier::Carrier;
-use super::tls::{Secured, Spoken};
-use super::{Entrance, Hub, web};
-use crate::access::{Arrival, Proof, Standing, Transport};
-use crate::broker::{Action, Ending, OpenedConnection};
+use super::Hub;
+use super::carrier::Stream;
+use crate::broker::{Action, Ending};
 use crate::codec::{self, Decoder};
-use crate::faults::What;
 use crate::packet::Outgoing;
-use crate::pki::CertificateStatus;
 use crate::record::Event;
 
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// A client that reads nothing for this long is disconnected.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a client may take to close its side.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
-/// Serves one connection from accept to close.
-pub(super) async fn serve(
-    hub: Arc<Hub>,
-    entrance: Entrance,
-    opened: OpenedConnection,
-    socket: TcpStream,
-) {
-    let OpenedConnection {
-        number,
-        fault,
-        outbox,
-        mut kill,
-    } = opened;
-    // Acknowledgements are small: they must not be delayed to fill a segment.
-    let _ = socket.set_nodelay(true);
-    let secured = match fault {
-        Some(What::StallTls) => Err(stall(socket, &mut kill).await),
-        Some(_) => Err("refused by the fault script".to_owned()),
-        None => shake_hands(&hub, entrance, number, socket, &mut kill).await,
-    };
-    let secured = match secured {
-        Ok(secured) => secured,
-        Err(why) => return hub.broker().closed(number, &why, Instant::now()),
-    };
-    let arrival = |standing| Arrival {
-        transport: Transport::Tls,
-        standing,
-    };
-    match (secured.spoken, secured.certificate_id) {
-        (Spoken::Web, _) => {
-            let upgraded = tokio::select! {
-                _ = &mut kill => Err("cut".to_owned()),
-                upgraded = web::upgrade(&hub, number, secured.stream) => upgraded,
-            };
-            match upgraded {
-                Ok((stream, arrival)) => {
-                    hub.broker().arrived(number, arrival, Instant::now());
-                    converse(&hub, number, stream, outbox, kill).await;
-                }
-                Err(why) => hub.broker().closed(number, &why, Instant::now()),
-            }
-        }
-        (_, Some(id)) => {
-            let arrival = arrival(Standing::Proved {
-                proof: Proof::Certificate,
-                identity: id.into(),
-            });
-            hub.broker().arrived(number, arrival, Instant::now());
-            converse(&hub, number, secured.stream, outbox, kill).await;
-        }
-        (_, None) => {
-            let arrival = arrival(Standing::Undecided(None));
-            hub.broker().arrived(number, arrival, Instant::now());
-            converse(&hub, number, secured.stream, outbox, kill).await;
-        }
-    }
-}
-
-/// Sends nothing until the client closes the connection or the sandbox cuts it.
-async fn stall(mut socket: TcpStream, kill: &mut oneshot::Receiver<Ending>) -> String {
-    let mut ignored = [0; 1024];
-    // No deadline: that is the fault.
-    let ignore = async { while socket.read(&mut ignored).await.is_ok_and(|count| count > 0) {} };
-    tokio::select! {
-        _ = kill => "cut".to_owned(),
-        () = ignore => "the client gave up".to_owned(),
-    }
-}
-
-/// The TLS handshake, and the check of the certificate's status that AWS makes right after it. Returns why the connection
-/// has ended otherwise.
-async fn shake_hands(
-    hub: &Hub,
-    entrance: Entrance,
-    number: u64,
-    socket: TcpStream,
-    kill: &mut oneshot::Receiver<Ending>,
-) -> Result<Secured, String> {
-    let handshake = tokio::select! {
-        _ = kill => return Err("cut".to_owned()),
-        done = timeout(HANDSHAKE_LIMIT, hub.tls.accept(entrance, socket)) => done.unwrap_or_else(|_| Err("the handshake took too long".to_owned())),
-    };
-    let mut secured = handshake.map_err(|reason| {
-        hub.journal.write(number, Event::TlsFailed { reason });
-        "the TLS handshake failed".to_owned()
-    })?;
-    let status = secured
-        .certificate_id
-        .as_deref()
-        .map(|id| hub.statuses.of(id));
-    hub.journal.write(
-        number,
-        Event::TlsEstablished {
-            sni: secured.sni.clone(),
-            alpn: secured.alpn.clone(),
-            certificate_id: secured.certificate_id.clone(),
-        },
-    );
-    match status {
-        None | Some(CertificateStatus::Active) => Ok(secured),
-        Some(
-            CertificateStatus::Inactive
-            | CertificateStatus::Revoked
-            | CertificateStatus::PendingActivation
-            | CertificateStatus::Deleted,
-        ) => {
-            let _ = timeout(CLOSE_LIMIT, secured.stream.shutdown()).await;
-            Err("the certificate is not active".to_owned())
-        }
-    }
-}
-
-async fn converse(
+/// Serves MQTT until the connection has ended and its socket is closed.
+pub(super) async fn converse(
     hub: &Hub,
     number: u64,
-    stream: impl Carrier,
+    stream: Stream,
     outbox: mpsc::UnboundedReceiver<Action>,
     kill: oneshot::Receiver<Ending>,
 ) {
@@ -162,7 +44,7 @@ async fn converse(
 }
 
 /// Passes packets and deadlines to the broker until the connection ends. Returns why it ended.
-async fn read(hub: &Hub, number: u64, reader: &mut ReadHalf<impl Carrier>) -> String {
+async fn read(hub: &Hub, number: u64, reader: &mut ReadHalf<Stream>) -> String {
     let mut decoder = Decoder::new(hub.largest);
     let mut input = BytesMut::with_capacity(64 * 1024);
     loop {
@@ -195,7 +77,7 @@ async fn read(hub: &Hub, number: u64, reader: &mut ReadHalf<impl Carrier>) -> St
 async fn write(
     hub: &Hub,
     number: u64,
-    writer: &mut WriteHalf<impl Carrier>,
+    writer: &mut WriteHalf<Stream>,
     mut outbox: mpsc::UnboundedReceiver<Action>,
 ) -> (String, Ending) {
     let (mut batch, mut bytes) = (Vec::new(), Vec::new());
@@ -224,7 +106,7 @@ async fn write(
     }
 }
 
-async fn write_all(writer: &mut WriteHalf<impl Carrier>, bytes: &[u8]) -> Result<(), String> {
+async fn write_all(writer: &mut WriteHalf<Stream>, bytes: &[u8]) -> Result<(), String> {
     let all = async {
         writer.write_all(bytes).await?;
         writer.flush().await
@@ -237,7 +119,7 @@ async fn write_all(writer: &mut WriteHalf<impl Carrier>, bytes: &[u8]) -> Result
 }
 
 /// Closes the connection so that everything that was written arrives: dropping a socket with unread input resets it.
-async fn close(mut stream: impl Carrier) {
+async fn close(mut stream: Stream) {
     let closed = async {
         stream.shutdown().await?;
         let (socket, mut ignored) = (stream.socket(), [0; 4096]);

@@ -59,10 +59,7 @@ fn respond(hub: &Hub, request: &Request, certificate: &str) -> Option<Vec<u8>> {
     let trouble = hub.access.credential_faults().next();
     let now = hub.access.now();
     let granted = match trouble {
-        Some(CredentialTrouble::Refuse(status)) => Err(Refusal {
-            status,
-            why: "refused by the fault script".to_owned(),
-        }),
+        Some(CredentialTrouble::Refuse(status)) => Err(Refusal::fault(status)),
         _ => issue(hub, request, certificate, now),
     };
     hub.journal.note(event(request, certificate, &granted));
@@ -92,10 +89,8 @@ fn issue(hub: &Hub, request: &Request, certificate: &str, now: u64) -> Result<Ac
     let inactive = hub.statuses.of(certificate) != CertificateStatus::Active;
     let denied = |alias: &str| inactive || broker.policies.denies_role(certificate, alias);
     let role = grant(request, &hub.access.roles, denied)?;
-    let key = AccessKey::temporary(role, now).map_err(|error| Refusal {
-        status: 500,
-        why: error.to_string(),
-    })?;
+    let key =
+        AccessKey::temporary(role, now).map_err(|error| Refusal::new(500, error.to_string()))?;
     hub.access.keys().add(key.clone());
     Ok(key)
 }

@@ -1,5 +1,6 @@
 //! The broker's thread: sockets, TLS, WebSockets and timers around [`Broker`](crate::broker::Broker), which decides.
 
+mod arrive;
 mod carrier;
 mod connection;
 mod credentials;

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc as async_mpsc;
 use tokio::task::JoinSet;
 
-use super::{Hub, connection, credentials, service_timer};
+use super::{Hub, arrive, credentials, service_timer};
 
 /// How long the thread may take to carry out a command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
@@ -166,7 +166,7 @@ async fn serve(
                 }
                 // Known to the broker before the next command, so that a pause cuts it too.
                 let opened = hub.broker().opened(Instant::now());
-                tokio::spawn(connection::serve(Arc::clone(&hub), entrance, opened, accepted));
+                tokio::spawn(arrive::serve(Arc::clone(&hub), entrance, opened, accepted));
             }
         }
     }

@@ -13,7 +13,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::Hub;
 use super::carrier::WebSocket;
-use crate::access::{Arrival, AuthorizerCall, Channel, Refusal, Transport, consider, query};
+use crate::access::{Accepted, AuthorizerCall, Channel, Refusal, Standing, consider, query};
 use crate::faults::{Stage, What};
 use crate::http::{Request, Response};
 use crate::record::Event;
@@ -27,13 +27,13 @@ const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 type Stream = TlsStream<TcpStream>;
 
-/// Answers the client's request to upgrade to MQTT over WebSocket. Returns the WebSocket and who is at its other end, or
-/// why the connection has ended.
+/// Answers the client's request to upgrade to MQTT over WebSocket. Returns the WebSocket and what is known of the client at
+/// its other end, or why the connection has ended.
 pub(super) async fn upgrade(
     hub: &Hub,
     number: u64,
     mut stream: Stream,
-) -> Result<(WebSocket, Arrival), String> {
+) -> Result<(WebSocket, Standing), String> {
     let mut input = BytesMut::new();
     let request = match read(&mut stream, &mut input).await {
         Ok(Some(request)) => request,
@@ -43,53 +43,54 @@ pub(super) async fn upgrade(
             return Err(why);
         }
     };
-    let mut asked = None;
-    let considered = consider(&request, &hub.access, hub.access.now(), &mut asked);
-    if let (Some(authorizer), Err(refusal)) = (asked, &considered) {
-        let call = AuthorizerCall {
-            authorizer: Some(authorizer.name().to_owned()),
-            channel: Channel::Upgrade,
-            username: None,
-            parameters: Vec::new(),
-            password: false,
-            refused: Some(refusal.why.clone()),
-        };
-        hub.journal.write(number, Event::Authorizer(call));
-    }
-    let fault = match &considered {
-        Ok(_) => hub.broker().fault(number, Stage::Upgrade, None),
-        Err(_) => None,
-    };
-    let considered = match (considered, &fault) {
-        (Ok(_), Some(What::RefuseUpgrade(status))) => Err(Refusal {
-            status: *status,
-            why: "refused by the fault script".to_owned(),
-        }),
-        (considered, _) => considered,
-    };
+    let (verdict, fault) = judge(hub, number, &request);
     if fault == Some(What::StallUpgrade) {
         return Err(stall(stream).await);
     }
-    let response = match &considered {
+    let response = match &verdict {
         Ok(accepted) => switching(&accepted.key, fault.as_ref()),
         Err(refusal) => Response::message(refusal.status, &refusal.why),
     };
     hub.journal
-        .write(number, event(&request, &considered.as_ref().err()));
+        .write(number, event(&request, verdict.as_ref().err()));
     answer(hub, &mut stream, &response).await?;
-    match considered {
+    match verdict {
         Ok(accepted) => {
-            let arrival = Arrival {
-                transport: Transport::WebSocket,
-                standing: accepted.standing,
-            };
             let socket = WebSocket::new(stream, input.to_vec(), hub.largest_frame).await;
-            Ok((socket, arrival))
+            Ok((socket, accepted.standing))
         }
         Err(refusal) => {
             let _ = timeout(ANSWER_LIMIT, stream.shutdown()).await;
             Err(format!("the upgrade is refused: {}", refusal.why))
         }
+    }
+}
+
+/// Whether the upgrade is accepted, and what goes wrong then.
+fn judge(hub: &Hub, number: u64, request: &Request) -> (Result<Accepted, Refusal>, Option<What>) {
+    match consider(request, &hub.access, hub.access.now()) {
+        Ok(accepted) => match hub.broker().fault(number, Stage::Upgrade, None) {
+            Some(What::RefuseUpgrade(status)) => (Err(Refusal::fault(status)), None),
+            fault => (Ok(accepted), fault),
+        },
+        Err(refusal) => {
+            if let Some(authorizer) = refusal.by.clone() {
+                let call = refused_by(authorizer, request, &refusal);
+                hub.journal.write(number, Event::Authorizer(call));
+            }
+            (Err(refusal), None)
+        }
+    }
+}
+
+fn refused_by(authorizer: String, request: &Request, refusal: &Refusal) -> AuthorizerCall {
+    AuthorizerCall {
+        authorizer: Some(authorizer),
+        channel: Channel::Upgrade,
+        username: None,
+        parameters: parameters(request),
+        password: false,
+        refused: Some(refusal.why.clone()),
     }
 }
 
@@ -100,14 +101,19 @@ async fn stall(mut stream: Stream) -> String {
     "the client gave up".to_owned()
 }
 
-fn event(request: &Request, refusal: &Option<&Refusal>) -> Event {
-    let parameters = query::parse(&request.query).unwrap_or_default();
+fn event(request: &Request, refusal: Option<&Refusal>) -> Event {
     Event::Upgrade {
         path: request.path.clone(),
-        parameters: parameters.into_iter().map(|(name, _)| name).collect(),
+        parameters: parameters(request),
         status: refusal.map_or(101, |refusal| refusal.status),
         refused: refusal.map(|refusal| refusal.why.clone()),
     }
+}
+
+/// The names of the parameters in the query, in order.
+fn parameters(request: &Request) -> Vec<String> {
+    let parameters = query::parse(&request.query).unwrap_or_default();
+    parameters.into_iter().map(|(name, _)| name).collect()
 }
 
 fn switching(key: &str, fault: Option<&What>) -> Response {
