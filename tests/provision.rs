@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::strange_proxy::{Behaviour, StrangeProxy};
 use common::{Device, LONG, builder, drop_file, names, sandbox, wait_for};
 use iotcore_sandbox::{
     CertificateKind, CertificateStatus, Deny, Event, Fault, ProvisioningFault, ProvisioningGarbage,
@@ -98,6 +99,21 @@ fn assert_it_works(device: &Device, sandbox: &Sandbox) {
 fn created(sandbox: &Sandbox) -> usize {
     let provisioning = sandbox.provisioning();
     provisioning.certificates().len()
+}
+
+#[test]
+fn a_device_is_born_behind_a_proxy() {
+    let sandbox = builder()
+        .template(Template::new("fleet").parameter("SerialNumber"))
+        .start()
+        .unwrap();
+    let proxy = StrangeProxy::start(Behaviour::Tunnels);
+    let mut device = newborn(&sandbox, json!({}));
+    device.option("--proxy", proxy.url()).start();
+    assert_eq!(device.exit_code(), Some(0), "{}", device.log());
+    assert_eq!(proxy.asked(), 1, "with the claim certificate");
+    assert_eq!(start_until_connected(&mut device, &sandbox), 1);
+    assert_eq!(proxy.asked(), 2);
 }
 
 #[test]

@@ -5,11 +5,18 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use iotcore_sandbox::{Pki, ServerCertificate};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::{LONG, wait_for};
+
+/// How long a proxy may take to end.
+const TIDYING: Duration = Duration::from_secs(5);
 
 /// Whom the real ones know, when they want to know anybody.
 pub const USER: &str = "dev";
@@ -60,12 +67,19 @@ impl ProxyProcess {
         true
     }
 
-    /// kill -9, and with it every tunnel.
+    /// Ends it, and with it every tunnel. It may tidy up: squid has files in `/dev/shm`.
     pub fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        let id = i32::try_from(child.id()).expect("a process id");
+        let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+        let asked = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) && asked.elapsed() < TIDYING {
+            thread::sleep(Duration::from_millis(5));
         }
+        let _ = child.kill();
+        let _ = child.wait();
     }
 
     /// Its address, without a user.
@@ -111,6 +125,9 @@ pub fn squid(target: u16, tls: Option<&Pki>) -> Option<ProxyProcess> {
         // Debian keeps it from the path of other users.
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{path}:/usr/sbin"));
+        // Its files in /dev/shm have this name, and it has letters and digits.
+        let name = dir.file_name().expect("a name").to_string_lossy();
+        command.arg("-n").arg(name.trim_matches('.'));
         command.arg("-N").arg("-f").arg(dir.join("conf"));
         command
     };
@@ -135,7 +152,7 @@ pub fn squid(target: u16, tls: Option<&Pki>) -> Option<ProxyProcess> {
              acl authed proxy_auth REQUIRED\nacl ok port {target}\nacl CONNECT method CONNECT\n\
              http_access deny CONNECT !ok\nhttp_access allow authed\nhttp_access deny all\n\
              pid_filename none\naccess_log none\ncache_log /dev/null\ncache deny all\n\
-             pinger_enable off\nvisible_hostname localhost\nshutdown_lifetime 0 seconds\n"
+             pinger_enable off\nsslproxy_session_cache_size 0 MB\nvisible_hostname localhost\nshutdown_lifetime 0 seconds\n"
         );
         fs::write(dir.join("conf"), text).expect("a configuration");
     })

@@ -112,6 +112,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tunnel<S> {
         Poll::Ready(written.map_err(|error| self.named(error)))
     }
 
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(&mut self.stream);
+        let written = ready!(stream.poll_write_vectored(context, parts));
+        Poll::Ready(written.map_err(|error| self.named(error)))
+    }
+
+    /// TLS asks, to write several records at once.
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
         Poll::Ready(flushed.map_err(|error| self.named(error)))
@@ -119,5 +134,49 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tunnel<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    /// What an error of the stream means.
+    fn ending(error: &io::Error, connected: bool, during: Class) -> Ending {
+        let cause = error.get_ref().unwrap();
+        let cut: &TunnelCut = cause.downcast_ref().unwrap();
+        cut.ending(connected, during)
+    }
+
+    #[tokio::test]
+    async fn an_end_before_anything_came_is_the_proxys() {
+        let (ours, theirs) = duplex(64);
+        drop(theirs);
+        let mut tunnel = Tunnel::new(ours);
+        let error = tunnel.read_u8().await.unwrap_err();
+        for connected in [false, true] {
+            let ending = ending(&error, connected, Class::Tls);
+            assert_eq!((ending.class, ending.certificate), (Class::Proxy, false));
+        }
+        let error = tunnel.write_all(b"x").await.unwrap_err();
+        assert_eq!(ending(&error, false, Class::Tls).class, Class::Proxy);
+    }
+
+    #[tokio::test]
+    async fn a_later_end_is_not_about_our_certificate_once_the_broker_has_taken_it() {
+        let (ours, mut theirs) = duplex(64);
+        theirs.write_all(b"x").await.unwrap();
+        drop(theirs);
+        let mut tunnel = Tunnel::new(ours);
+        assert_eq!(tunnel.read_u8().await.unwrap(), b'x');
+        let error = tunnel.read_u8().await.unwrap_err();
+        let of = |connected, during| {
+            let ending = ending(&error, connected, during);
+            (ending.class, ending.certificate)
+        };
+        assert_eq!(of(true, Class::Protocol), (Class::Server, false));
+        assert_eq!(of(false, Class::Protocol), (Class::Refused, true));
+        assert_eq!(of(false, Class::Tls), (Class::Tls, true));
     }
 }

@@ -1,6 +1,7 @@
 //! Addresses of proxies, good and bad.
 
 use super::*;
+use crate::net::proxy::exceptions::Exceptions;
 
 fn url(text: &str) -> ProxyUrl {
     text.parse().unwrap_or_else(|why| panic!("{text}: {why}"))
@@ -142,5 +143,37 @@ fn what_another_program_gets_reads_as_the_same() {
         let revealed = one.revealed();
         assert_eq!(url(&revealed), one, "{revealed}");
         assert!(!revealed.contains('+'), "{revealed}");
+    }
+}
+
+#[test]
+fn random_addresses_never_panic() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let parts = [
+        "http://",
+        "socks5://",
+        "dev",
+        ":",
+        "@",
+        "%",
+        "4",
+        "[",
+        "]",
+        "::1",
+        "/",
+        "?",
+        "ü",
+        "3128",
+        ",",
+    ];
+    for _ in 0..20_000 {
+        let count = random.usize(..9);
+        let text: String = (0..count)
+            .map(|_| parts[random.usize(..parts.len())])
+            .collect();
+        if let Ok(url) = text.parse::<ProxyUrl>() {
+            assert_eq!(url.revealed().parse(), Ok(url), "{text}");
+        }
+        let _ = Exceptions::read(&text);
     }
 }
