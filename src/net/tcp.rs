@@ -56,10 +56,15 @@ pub async fn connect(
             }
         }
     }
-    run(route, race, names).await
+    run(route, race, names, (host, port)).await
 }
 
-async fn run(route: &Route, mut race: Race, names: &mut Names) -> Result<TcpStream, Ending> {
+async fn run(
+    route: &Route,
+    mut race: Race,
+    names: &mut Names,
+    (host, port): (&str, u16),
+) -> Result<TcpStream, Ending> {
     let look_up_due = now() + LOOK_UP;
     let mut attempts = Attempts::new();
     loop {
@@ -80,7 +85,7 @@ async fn run(route: &Route, mut race: Race, names: &mut Names) -> Result<TcpStre
                 Ok((address, Err(error))) => race.failed(address, error.to_string(), now()),
                 Err(fault) => return Err(Ending::new(Class::Tcp, fault.to_string())),
             },
-            (family, answer) = names.answer(), if !race.is_answered() => {
+            (family, answer) = names.answer(host, port), if !race.is_answered() => {
                 race.learned(family, answer, now());
             }
             () = reached(Some(look_up_due)), if !race.is_answered() => {
