@@ -9,6 +9,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use common::access::{
+    KEY_ID, SESSION_TOKEN, authorized, authorizer, borrowing, keys_file, secret, signing, with_keys,
+};
 use common::proxies::{PASSWORD, ProxyProcess, microsocks, squid, stunnel, tinyproxy};
 use common::{Device, LONG, builder, wait_for};
 use iotcore_sandbox::{Cut, Sandbox};
@@ -192,4 +195,94 @@ fn a_socks5_proxy() {
             "proxy: socks5://localhost:",
         ));
     }
+}
+
+fn wrong_keys(device: &mut Device) {
+    keys_file(device, KEY_ID, "wrong", SESSION_TOKEN);
+}
+
+/// A WebSocket that access keys ask for.
+fn signed(version: &str) -> Transport {
+    let sandbox = with_keys(builder()).start().unwrap();
+    let mut device = signing(&sandbox);
+    device.option("--mqtt", version);
+    Transport {
+        sandbox,
+        device,
+        wrong: wrong_keys,
+        failure: "http: the request for a WebSocket was answered with status 403",
+        _keeps: Vec::new(),
+    }
+}
+
+#[test]
+fn a_signed_websocket_with_mqtt_5() {
+    check(signed("5"));
+}
+
+#[test]
+fn a_signed_websocket_with_mqtt_3_1_1() {
+    check(signed("3.1.1"));
+}
+
+#[test]
+fn a_signed_websocket_through_an_http_proxy() {
+    let mut transport = signed("5");
+    let port = transport.sandbox.wss_port();
+    if let Some(proxy) = tinyproxy(port, true) {
+        let file = proxy_password(&transport.device, PASSWORD);
+        let device = &mut transport.device;
+        device.option("--proxy", proxy.url_with_user("http"));
+        device.option("--proxy-password-file", file.display());
+        transport._keeps.push(Box::new(proxy));
+        check(transport);
+    }
+}
+
+#[test]
+fn a_websocket_with_borrowed_keys() {
+    let sandbox = builder().start().unwrap();
+    let device = borrowing(&sandbox);
+    check(Transport {
+        sandbox,
+        device,
+        wrong: unknown_certificate,
+        failure: "tls-cert: the credential provider localhost:",
+        _keeps: Vec::new(),
+    });
+}
+
+/// A custom authoriser, directly on TLS or in a WebSocket.
+fn judged(transport: &str, version: &str, failure: &'static str) -> Transport {
+    let builder = builder().authorizer(authorizer("Fleet"));
+    let sandbox = builder.start().unwrap();
+    let mut device = authorized(&sandbox, "Fleet");
+    device.option("--transport", transport);
+    device.option("--mqtt", version);
+    Transport {
+        sandbox,
+        device,
+        wrong: |device| drop(secret(device, "token", "wrong")),
+        failure,
+        _keeps: Vec::new(),
+    }
+}
+
+#[test]
+fn an_authorizer_with_mqtt_5() {
+    check(judged("mqtt", "5", "refused: CONNACK"));
+}
+
+#[test]
+fn an_authorizer_with_mqtt_3_1_1() {
+    check(judged("mqtt", "3.1.1", "refused: CONNACK"));
+}
+
+#[test]
+fn an_authorizer_in_a_websocket() {
+    check(judged(
+        "wss",
+        "5",
+        "http: the request for a WebSocket was answered with status 40",
+    ));
 }
