@@ -20,7 +20,10 @@ fn sandbox() -> Sandbox {
 fn fails(device: &mut Device, words: &str) {
     device.option("--connect-attempts", 1);
     let mut command = device.command();
-    command.env("RUST_LOG", "trace");
+    command.env(
+        "RUST_LOG",
+        "trace,tungstenite::protocol=trace,rumqttc=trace",
+    );
     device.start_as(command);
     assert_eq!(device.exit_code(), Some(111), "{}", device.log());
     device.wait_for_log(words);
