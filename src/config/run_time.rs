@@ -89,6 +89,10 @@ fn places(cli: &mut Cli) -> Vec<(&'static str, &mut String, usize)> {
         let end = id.len();
         places.push(("clientid", id, end));
     }
+    if let Some(thing) = &mut cli.provider_thing {
+        let end = thing.len();
+        places.push(("provider-thing", thing, end));
+    }
     for (option, values) in [
         ("services", &mut cli.services),
         ("updates", &mut cli.updates),
@@ -149,6 +153,8 @@ mod tests {
             let cli = replaced(&format!("--services={value}")).unwrap();
             assert_eq!(cli.services, [expected], "{value}");
         }
+        let cli = replaced("--provider-thing=@/etc/id").unwrap();
+        assert_eq!(cli.provider_thing.as_deref(), Some("-etc-id"));
         let cli = replaced("--tunnelmappings=@/id:ssh=22,web=80").unwrap();
         assert_eq!(cli.tunnelmappings, ["-id:ssh=22,web=80"]);
         let cli = replaced("--defaultshadow=@/id:curl http://localhost/").unwrap();
