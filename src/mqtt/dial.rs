@@ -9,6 +9,8 @@ pub struct BrokerDialer {
     endpoint: Endpoint,
     access: Access,
     dialer: Dialer,
+    /// To the credential provider.
+    lender: Dialer,
 }
 
 /// A stream to the broker.
@@ -22,6 +24,7 @@ impl BrokerDialer {
         BrokerDialer {
             endpoint,
             access,
+            lender: Dialer::new(route.clone()),
             dialer: Dialer::new(route),
         }
     }
@@ -44,7 +47,7 @@ impl BrokerDialer {
                 Ok(Dialed { stream, login })
             }
             Access::WebSocket(tls, identity) => {
-                let proof = identity.proof(&mut self.dialer).await?;
+                let proof = identity.proof(&mut self.lender).await?;
                 let stream = self.secured(&tls).await?;
                 let stream = upgrade(stream, &self.endpoint.host, &proof).await?;
                 let login = proof.login();

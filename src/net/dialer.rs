@@ -8,7 +8,8 @@ use super::stream::Stream;
 use super::tcp;
 use crate::identity::Endpoint;
 
-/// Makes one connection after the other.
+/// Makes one connection after the other, always to the same host: an answer about its name that comes late
+/// is taken by the next attempt.
 pub struct Dialer {
     route: Route,
     names: Names,

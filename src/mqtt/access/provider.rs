@@ -72,13 +72,13 @@ fn keys(answer: &HttpAnswer) -> Result<AccessKeys, Ending> {
     }
 }
 
-/// It is the provider's, and no reason for another certificate with the broker.
+/// It is the provider's, and no reason for another certificate with the broker. The stages below speak
+/// of the broker, whoever is at the other end.
 fn of_provider(ending: Ending, options: &ProviderOptions) -> Ending {
+    let why = ending.reason.replace("the broker's", "its");
+    let why = why.replace("the broker", "it");
     Ending {
-        reason: format!(
-            "the credential provider {}: {}",
-            options.endpoint, ending.reason
-        ),
+        reason: format!("the credential provider {}: {why}", options.endpoint),
         certificate: false,
         ..ending
     }

@@ -35,6 +35,9 @@ pub fn by_policy_of_keys(ending: Ending) -> Ending {
 /// `refusal` is what may be the reason where the broker refuses us.
 fn without_certificate(ending: Ending, refusal: &str) -> Ending {
     let about_us = ending.certificate;
+    // What the credential provider has against our certificate is told as it is.
+    let wants_certificate =
+        (about_us && ending.class == Class::TlsCert) || ending.reason.contains(WITH_CERTIFICATE);
     let ending = Ending {
         certificate: false,
         ..ending
@@ -49,7 +52,7 @@ fn without_certificate(ending: Ending, refusal: &str) -> Ending {
             reason: format!("{}: {refusal}", ending.reason),
             ..ending
         }
-    } else if ending.class == Class::TlsCert || ending.reason.contains(WITH_CERTIFICATE) {
+    } else if wants_certificate {
         Ending {
             class: Class::Tls,
             reason: "the broker wants a certificate on this port, and none is shown with --transport=wss or --authorizer; AWS has them on port 443".to_owned(),
