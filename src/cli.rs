@@ -56,9 +56,20 @@ pub struct Cli {
     #[arg(long, short = 'c', value_name = "PEM", help_heading = "Connection")]
     pub cert: Option<String>,
 
-    /// The private key of --cert: PKCS#8, PKCS#1 or SEC1
-    #[arg(long, short = 'k', value_name = "PEM", help_heading = "Connection")]
+    /// The private key of --cert: PKCS#8, PKCS#1 or SEC1, or the address
+    /// of one in a token, pkcs11:token=T;object=K?module-path=M
+    #[arg(
+        long,
+        short = 'k',
+        value_name = "PEM|URI",
+        verbatim_doc_comment,
+        help_heading = "Connection"
+    )]
     pub key: Option<String>,
+
+    /// Program that asks tokens for signatures, chariotd-pkcs11
+    #[arg(long, value_name = "COMMAND", help_heading = "Connection")]
+    pub key_helper: Option<String>,
 
     /// Broker address, instead of the store's endpoint.txt [port: 8883]
     #[arg(

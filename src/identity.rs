@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
+
+use chariotd_pkcs11::{KeyUri, Keys};
 
 /// The default port of MQTT over TLS.
 pub const MQTTS: u16 = 8883;
@@ -114,11 +117,23 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A certificate with its private key as PEM text, and where each came from for error messages.
+/// Where the key is.
+#[derive(Clone)]
+pub enum PrivateKey {
+    /// PEM text. Secret.
+    Pem(Vec<u8>),
+    /// In a token, and who asks it.
+    Token {
+        uri: Box<KeyUri>,
+        keys: Arc<dyn Keys>,
+    },
+}
+
+/// A certificate as PEM text with its private key, and where each came from for error messages.
 #[derive(Clone)]
 pub struct Credentials {
     pub certificate: Vec<u8>,
-    pub private_key: Vec<u8>,
+    pub private_key: PrivateKey,
     pub certificate_file: PathBuf,
     pub key_file: PathBuf,
 }
@@ -200,7 +215,7 @@ mod tests {
     fn debug_output_of_credentials_holds_no_key() {
         let credentials = Credentials {
             certificate: b"CERT".to_vec(),
-            private_key: b"SECRET".to_vec(),
+            private_key: PrivateKey::Pem(b"SECRET".to_vec()),
             certificate_file: "/c/a.crt".into(),
             key_file: "/c/a.key".into(),
         };

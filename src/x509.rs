@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use x509_cert::Certificate;
-use x509_cert::der::{DateTime, Decode};
+use x509_cert::der::{DateTime, Decode, Encode};
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -63,6 +63,17 @@ pub fn public_key(certificate: &[u8]) -> Result<Vec<u8>, String> {
     let certificate = parsed(certificate)?;
     let info = certificate.tbs_certificate.subject_public_key_info;
     Ok(info.subject_public_key.raw_bytes().to_vec())
+}
+
+/// The same with the algorithm, a SubjectPublicKeyInfo.
+///
+/// # Errors
+/// It cannot be read.
+pub fn public_key_info(certificate: &[u8]) -> Result<Vec<u8>, String> {
+    let certificate = parsed(certificate)?;
+    let info = certificate.tbs_certificate.subject_public_key_info;
+    info.to_der()
+        .map_err(|error| format!("holds a public key that cannot be read: {error}"))
 }
 
 /// The bits of a public key that comes as a SubjectPublicKeyInfo. `None`: it is none.

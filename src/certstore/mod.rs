@@ -11,9 +11,12 @@ use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow};
+use chariotd_pkcs11::KeyUri;
+use chariotd_pkcs11::uri::is_key_uri;
 
 use crate::file::{self, without_byte_order_mark};
-use crate::identity::{Credentials, Endpoint, MQTTS};
+use crate::identity::{Credentials, Endpoint, MQTTS, PrivateKey};
+use crate::net::Keyring;
 use crate::pem::{self, PemKind};
 use crate::x509::Validity;
 
@@ -154,16 +157,40 @@ impl Certstore {
     }
 }
 
-/// Reads a certificate and its key, of the store or explicitly named.
-pub fn read_credentials(certificate: &Path, key: &Path) -> Result<Credentials> {
+/// Reads a certificate and its key, of the store or explicitly named. Instead of the key there may be the
+/// address of one in a token, as the path or as the contents of the file.
+pub fn read_credentials(certificate: &Path, key: &Path, keyring: &Keyring) -> Result<Credentials> {
     let read = |file: &Path, what| {
         fs::read(file).with_context(|| format!("cannot read {what} from {}", file.display()))
     };
     Ok(Credentials {
         certificate: read(certificate, "certificate")?,
-        private_key: read(key, "private key")?,
+        private_key: match key.to_str().filter(|path| is_key_uri(path)) {
+            Some(uri) => in_token(uri, keyring)?,
+            None => private_key(read(key, "private key")?, key, keyring)?,
+        },
         certificate_file: certificate.to_owned(),
         key_file: key.to_owned(),
+    })
+}
+
+fn private_key(contents: Vec<u8>, file: &Path, keyring: &Keyring) -> Result<PrivateKey> {
+    let text = std::str::from_utf8(without_byte_order_mark(&contents)).unwrap_or_default();
+    match text.trim() {
+        uri if is_key_uri(uri) => in_token(uri, keyring)
+            .with_context(|| format!("cannot use the key that {} names", file.display())),
+        _ => Ok(PrivateKey::Pem(contents)),
+    }
+}
+
+fn in_token(uri: &str, keyring: &Keyring) -> Result<PrivateKey> {
+    let uri: KeyUri = uri
+        .parse()
+        .map_err(|why| anyhow!("the key's address {why}"))?;
+    let keys = keyring.keys()?;
+    Ok(PrivateKey::Token {
+        uri: Box::new(uri),
+        keys,
     })
 }
 

@@ -5,6 +5,7 @@ mod access;
 mod announcements;
 mod directories;
 mod inboxes;
+mod keys;
 mod messages;
 mod problems;
 mod proxy;
@@ -25,7 +26,7 @@ use crate::cli::Cli;
 use crate::identity::{Endpoint, MQTTS};
 use crate::inbox;
 use crate::mqtt::{AccessOptions, Birth, LastWill, MOST_CONNECTIONS, Version};
-use crate::net::{ProxyOptions, Route};
+use crate::net::{Keyring, ProxyOptions, Route};
 use crate::publish;
 use crate::shadow;
 use crate::subscribe;
@@ -40,6 +41,8 @@ pub struct Config {
     pub client_id: String,
     pub roots: PathBuf,
     pub certificate: CertificateSource,
+    /// Who holds keys in tokens.
+    pub keyring: Keyring,
     /// Where to find the broker, when it is not the store that says so.
     pub endpoint: Option<Endpoint>,
     /// Where the broker is when nothing names a port.
@@ -80,7 +83,7 @@ pub struct Config {
 #[derive(Debug)]
 pub struct CertificateSource {
     pub store: Option<PathBuf>,
-    /// Certificate and key file.
+    /// Certificate file, and the key's file or its address in a token.
     pub explicit: Option<(PathBuf, PathBuf)>,
 }
 
@@ -105,6 +108,7 @@ impl Config {
                 "the PEM file of the endpoint's root CA",
             ),
             certificate: certificate(cli, access.as_ref(), &mut problems),
+            keyring: keys::resolve(cli, &mut problems),
             endpoint: problems.optional("endpoint", cli.endpoint.as_ref(), |text| {
                 Endpoint::read(text, default_port)
             }),

@@ -20,7 +20,7 @@ const HTTPS: u16 = 443;
 ///
 /// # Errors
 /// Why there will never be a connection.
-pub fn prepare(
+pub async fn prepare(
     config: &Config,
     wanted: &AccessOptions,
     roots: &Roots,
@@ -41,14 +41,14 @@ pub fn prepare(
             Access::WebSocket(anonymous(WITH_WEBSOCKET)?, identity)
         }
         AccessOptions::WebSocketSigned(signing) => {
-            let signer = signer(config, signing, roots, endpoint)?;
+            let signer = signer(config, signing, roots, endpoint).await?;
             let identity = WebSocketIdentity::Signature(signer);
             Access::WebSocket(anonymous(WITH_WEBSOCKET)?, identity)
         }
     })
 }
 
-fn signer(
+async fn signer(
     config: &Config,
     signing: &SigningOptions,
     roots: &Roots,
@@ -65,7 +65,7 @@ fn signer(
             None,
         ),
         KeySource::Provider(provider) => {
-            let (tls, _) = certificates::choose(config, roots, &[])?;
+            let (tls, _) = certificates::choose(config, roots, &[]).await?;
             let place = format!(
                 "access keys of the role alias '{}' from {}",
                 provider.role_alias, provider.endpoint

@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use chariotd_pkcs11::Problem;
 use log::{error, info, warn};
 
 use crate::certstore::{Certstore, read_credentials, starting_with};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::identity::Endpoint;
-use crate::net::{Roots, Tls};
+use crate::net::{Keyring, Roots, Tls};
 
 /// A certificate that may be used, with its id in the store if it comes from there.
 pub struct Candidate {
@@ -20,9 +21,9 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Reads both files and sees whether they fit.
-    pub fn tls(&self, roots: &Roots, alpn: &[&[u8]]) -> Result<Tls> {
-        let credentials = read_credentials(&self.certificate, &self.key)?;
+    /// Reads both files and sees whether they fit. A key in a token is not looked at.
+    pub fn tls(&self, roots: &Roots, alpn: &[&[u8]], keyring: &Keyring) -> Result<Tls> {
+        let credentials = read_credentials(&self.certificate, &self.key, keyring)?;
         Tls::mutual(roots, &credentials, alpn)
     }
 }
@@ -72,7 +73,7 @@ pub fn roots(config: &Config) -> Result<Roots, Exit> {
 }
 
 /// The first certificate that can be used. `preferred` then points at it. `alpn` is offered with it.
-pub fn choose(
+pub async fn choose(
     config: &Config,
     roots: &Roots,
     alpn: &[&[u8]],
@@ -82,7 +83,7 @@ pub fn choose(
         warn!("{problem}");
     }
     for candidate in candidates {
-        match candidate.tls(roots, alpn) {
+        match usable(&candidate, roots, alpn, &config.keyring).await {
             Ok(tls) => {
                 prefer(config, &candidate);
                 info!("using certificate {}", candidate.certificate.display());
@@ -93,6 +94,26 @@ pub fn choose(
         }
     }
     Err(none(config))
+}
+
+/// A token that is not there, or takes no PIN, says nothing against its certificate: another one would be
+/// the wrong answer, and so would an end, after which the PIN is tried again.
+async fn usable(
+    candidate: &Candidate,
+    roots: &Roots,
+    alpn: &[&[u8]],
+    keyring: &Keyring,
+) -> Result<Tls> {
+    let tls = candidate.tls(roots, alpn, keyring)?;
+    match tls.look().await {
+        Ok(()) => {}
+        Err(error) => match error.problem {
+            Problem::Setting | Problem::Key => return Err(error.into()),
+            Problem::Pin | Problem::Locked => error!("{error}"),
+            Problem::Absent | Problem::Token | Problem::Helper => warn!("{error}"),
+        },
+    }
+    Ok(tls)
 }
 
 /// A store that cannot be written is worth a warning: the certificate works all the same.

@@ -37,7 +37,7 @@ pub fn check(config: &Config) -> Vec<String> {
             problems.0.push(none(config).to_string());
         }
         for candidate in candidates {
-            problems.of(candidate.tls(&roots, certificate_alpn(&endpoint)));
+            problems.of(candidate.tls(&roots, certificate_alpn(&endpoint), &config.keyring));
         }
     }
     if let Some(Some(chosen)) = problems.of(route::proxy(config)) {

@@ -47,7 +47,7 @@ pub async fn establish(config: &Config, signals: &mut Signals) -> Result<Establi
     let options = connection(config, endpoint, route);
     let roots = certificates::roots(config)?;
     if let Some(wanted) = &config.access {
-        let access = access::prepare(config, wanted, &roots, &options.endpoint)?;
+        let access = access::prepare(config, wanted, &roots, &options.endpoint).await?;
         return Ok(Established {
             options,
             access,
@@ -57,7 +57,7 @@ pub async fn establish(config: &Config, signals: &mut Signals) -> Result<Establi
         });
     }
     let alpn = certificate_alpn(&options.endpoint);
-    let (tls, certificate) = match certificates::choose(config, &roots, alpn) {
+    let (tls, certificate) = match certificates::choose(config, &roots, alpn).await {
         Ok(chosen) => chosen,
         Err(none @ Exit::NoCertificate(_)) => {
             let job = settings

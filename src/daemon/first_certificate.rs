@@ -50,6 +50,7 @@ pub fn job(
         settings,
         store: Certstore::new(config.certificate.store.as_deref()?),
         roots: config.roots.clone(),
+        keyring: config.keyring.clone(),
         connection,
         trial,
     })

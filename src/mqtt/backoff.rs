@@ -35,6 +35,8 @@ pub struct Backoff {
     failures: u32,
     /// Connections that the broker ended over packets of ours, since it last answered.
     blamed: u32,
+    /// Attempts that ended because the key in a token cannot be used.
+    keyless: u32,
     /// One of them may be about our certificate.
     certificate: bool,
     /// One of them was the proxy's. It may have caused the others too, so they prove nothing.
@@ -48,6 +50,7 @@ impl Backoff {
             attempts,
             failures: 0,
             blamed: 0,
+            keyless: 0,
             certificate: false,
             proxy: false,
         }
@@ -64,6 +67,7 @@ impl Backoff {
     pub fn progress(&mut self) {
         self.failures = 0;
         self.blamed = 0;
+        self.keyless = 0;
         self.certificate = false;
         self.proxy = false;
     }
@@ -73,6 +77,12 @@ impl Backoff {
         if ending.class == Class::TlsClock {
             // Neither another certificate nor a new process can set the clock: it is waited for.
             return NextAttempt::RetryAt(now + LONGEST);
+        }
+        if ending.class == Class::Key {
+            // Only the token's return, or a person, helps; a new process would show it the same PIN again.
+            self.keyless = self.keyless.saturating_add(1);
+            let ceiling = Duration::from_secs(1 << self.keyless.min(7)).min(LONGEST);
+            return NextAttempt::RetryAt(now + ceiling.mul_f64(jitter).max(SHORTEST));
         }
         if ending.class == Class::Shortage {
             return NextAttempt::RetryAt(now + SHORTAGE);
@@ -197,6 +207,21 @@ mod tests {
             assert_eq!(next, NextAttempt::RetryAt(now + SHORTAGE));
         }
         assert_eq!(backoff.attempt(), 1);
+    }
+
+    #[test]
+    fn a_token_is_waited_for_ever_longer_and_never_counts() {
+        let mut backoff = Backoff::new(1);
+        let now = Instant::now();
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            waits.push(wait(backoff.ended(&Ending::new(Class::Key, "x"), 1.0, now), now).as_secs());
+        }
+        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 128, 128]);
+        assert_eq!(backoff.attempt(), 1);
+        backoff.progress();
+        let next = backoff.ended(&Ending::new(Class::Key, "x"), 0.0, now);
+        assert_eq!(wait(next, now), SHORTEST);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use std::io;
 
+use chariotd_pkcs11::KeyError;
 use rustls::{AlertDescription, CertificateError};
 
 use super::failure::{Class, Ending, closed};
+use super::keys::key_error;
 use super::proxy::TunnelCut;
 use super::websocket::WebSocketEnd;
 
@@ -67,6 +69,9 @@ pub fn by_io_of(peer: Peer, error: &io::Error, connected: bool, otherwise: Class
 }
 
 fn by_tls(peer: Peer, error: &rustls::Error) -> Ending {
+    if let Some(key) = key_error(error) {
+        return by_key(key);
+    }
     let Peer { name, authorities } = peer;
     match error {
         rustls::Error::InvalidCertificate(
@@ -93,6 +98,11 @@ fn by_tls(peer: Peer, error: &rustls::Error) -> Ending {
         rustls::Error::AlertReceived(alert) => by_alert(name, *alert),
         error => Ending::new(Class::Tls, error.to_string()),
     }
+}
+
+/// A key in a token that cannot be used: neither the broker nor the certificate is to blame.
+pub fn by_key(error: &KeyError) -> Ending {
+    Ending::new(Class::Key, error.text.escape_debug().to_string())
 }
 
 /// The library has names for these, and no sentences.

@@ -7,6 +7,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     Shortage,
+    Key,
     Credentials,
     Dns,
     Tcp,
@@ -32,6 +33,7 @@ impl Class {
         match self {
             Class::Shortage => "shortage",
             Class::Credentials => "credentials",
+            Class::Key => "key",
             Class::Dns => "dns",
             Class::Tcp => "tcp",
             Class::Proxy => "proxy",

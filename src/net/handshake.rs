@@ -1,15 +1,23 @@
 //! The TLS handshake.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{Connect, TlsConnector, client};
 
-use super::errors::{BROKER, Peer, by_io_of};
+use super::errors::{BROKER, Peer, by_io_of, by_key};
 use super::failure::{Class, Ending};
+use super::keys::TokenKey;
 use super::stream::Stream;
 use super::tls::Tls;
+use crate::offload;
+
+type TlsStream = client::TlsStream<Box<dyn Stream>>;
 
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
@@ -34,12 +42,51 @@ pub async fn handshake_with(
         Ending::new(Class::TlsCa, text)
     })?;
     let handshake = TlsConnector::from(tls.config()).connect(name, stream);
-    match timeout(HANDSHAKE, handshake).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(error)) => Err(by_io_of(peer, &error, false, Class::Tls)),
+    let by_stage = move |outcome: io::Result<TlsStream>| {
+        outcome.map_err(|error| by_io_of(peer, &error, false, Class::Tls))
+    };
+    let outcome = match tls.token() {
+        None => timeout(HANDSHAKE, handshake).await.map(by_stage),
+        Some(token) => {
+            let signing = elsewhere(token.clone(), handshake);
+            timeout(HANDSHAKE, signing)
+                .await
+                .map(|outcome| by_stage(outcome?))
+        }
+    };
+    match outcome {
+        Ok(outcome) => Ok(Box::new(outcome?)),
+        Err(_) if tls.token().is_some_and(|token| token.is_waited_for()) => Err(Ending::new(
+            Class::Key,
+            "the token has not signed within 20 s, plug it in again or restart its daemon",
+        )),
         Err(_) => Err(Ending::new(
             Class::Timeout,
             "the TLS handshake was not finished within 20 s",
         )),
     }
+}
+
+/// A handshake on a thread of its own: a token takes up to a second for a signature, for which the TLS
+/// library waits. It ends with this future. It has no timer: that would fail when the process ends.
+async fn elsewhere(
+    token: Arc<TokenKey>,
+    handshake: Connect<Box<dyn Stream>>,
+) -> Result<io::Result<TlsStream>, Ending> {
+    let permit = token.handshakes.clone().acquire_owned().await;
+    let (alive, gone) = oneshot::channel::<()>();
+    let runtime = Handle::current();
+    let outcome = offload::run(move || {
+        let _permit = permit;
+        token.ready().map_err(|error| by_key(&error))?;
+        runtime.block_on(async {
+            tokio::select! {
+                outcome = handshake => Ok(outcome),
+                _ = gone => Err(Ending::new(Class::Timeout, "given up")),
+            }
+        })
+    });
+    let outcome = outcome.await;
+    drop(alive);
+    outcome.unwrap_or_else(|lost| Err(Ending::new(Class::Shortage, lost.to_string())))
 }

@@ -6,6 +6,7 @@ mod errors;
 mod failure;
 mod handshake;
 mod http;
+mod keys;
 mod names;
 mod proxy;
 mod race;
@@ -20,6 +21,7 @@ pub use errors::by_io;
 pub use failure::{Class, Ending, closed};
 pub use handshake::handshake;
 pub use http::{Get, HttpAnswer, get};
+pub use keys::Keyring;
 pub use proxy::{
     ChosenProxy, Proxy, ProxyChoice, ProxyOptions, ProxyScheme, ProxyUrl, ProxyVariables,
 };

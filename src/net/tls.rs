@@ -2,16 +2,23 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use chariotd_pkcs11::{KeyError, KeyUri, Keys, Problem};
 use rustls::client::WantsClientCert;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{ClientConfig, ConfigBuilder, InconsistentKeys, RootCertStore, crypto};
 
-use crate::identity::Credentials;
+use super::keys::{TokenKey, TokenSigningKey};
+use crate::identity::{Credentials, PrivateKey};
+use crate::offload;
 use crate::pem::{self, PemKind};
 use crate::x509;
+
+/// For a token to be looked at: it signs once or twice.
+const LOOK: Duration = Duration::from_secs(15);
 
 /// The object identifier of the curve P-521, as it stands in a key.
 const P_521: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
@@ -76,7 +83,12 @@ impl Roots {
 
 /// A TLS configuration that is known to be usable: certificate and key were read and fit.
 #[derive(Clone)]
-pub struct Tls(Arc<ClientConfig>);
+pub struct Tls {
+    config: Arc<ClientConfig>,
+    /// The key of our certificate, if a token has it: that it can be used shows by [`Tls::look`], or by the
+    /// handshake.
+    token: Option<Arc<TokenKey>>,
+}
 
 impl Tls {
     /// Trusts `roots`, shows `credentials`, and offers these application protocols, if any.
@@ -84,9 +96,17 @@ impl Tls {
     /// # Errors
     /// The file, and what is wrong with it.
     pub fn mutual(roots: &Roots, credentials: &Credentials, alpn: &[&[u8]]) -> Result<Self> {
-        let shown = SingleCertAndKey::from(shown(credentials)?);
-        let config = trusting(roots)?.with_client_cert_resolver(Arc::new(shown));
-        Ok(Tls::new(config, alpn))
+        let (shown, token) = match &credentials.private_key {
+            PrivateKey::Pem(pem) => (shown(credentials, pem)?, None),
+            PrivateKey::Token { uri, keys } => {
+                let token = Arc::new(token_key(credentials, uri, keys)?);
+                let key = Arc::new(TokenSigningKey(token.clone()));
+                (CertifiedKey::new(chain(credentials)?, key), Some(token))
+            }
+        };
+        let shown = Arc::new(SingleCertAndKey::from(shown));
+        let config = trusting(roots)?.with_client_cert_resolver(shown);
+        Ok(Tls::new(config, token, alpn))
     }
 
     /// The same without a certificate of ours.
@@ -94,18 +114,42 @@ impl Tls {
     /// # Errors
     /// The TLS library has none of its protocol versions: never in this build.
     pub fn anonymous(roots: &Roots, alpn: &[&[u8]]) -> Result<Self> {
-        Ok(Tls::new(trusting(roots)?.with_no_client_auth(), alpn))
+        Ok(Tls::new(trusting(roots)?.with_no_client_auth(), None, alpn))
     }
 
-    fn new(mut config: ClientConfig, alpn: &[&[u8]]) -> Self {
+    fn new(mut config: ClientConfig, token: Option<Arc<TokenKey>>, alpn: &[&[u8]]) -> Self {
         // AWS IoT Core does not resume sessions; keeping tickets would only take memory.
         config.resumption = rustls::client::Resumption::disabled();
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        Tls(Arc::new(config))
+        Tls {
+            config: Arc::new(config),
+            token,
+        }
     }
 
     pub(super) fn config(&self) -> Arc<ClientConfig> {
-        self.0.clone()
+        self.config.clone()
+    }
+
+    pub(super) fn token(&self) -> Option<&Arc<TokenKey>> {
+        self.token.as_ref()
+    }
+
+    /// Sees whether the token has the key of our certificate now, if one is to have it.
+    ///
+    /// # Errors
+    /// Why it cannot be used; whether that may pass, the error says.
+    pub async fn look(&self) -> Result<(), KeyError> {
+        let Some(token) = self.token.clone() else {
+            return Ok(());
+        };
+        let looked = offload::within(LOOK, move || token.ready().map(drop)).await;
+        looked.unwrap_or_else(|lost| {
+            Err(KeyError::new(
+                Problem::Token,
+                format!("the token cannot be looked at: {lost}"),
+            ))
+        })
     }
 }
 
@@ -118,15 +162,10 @@ fn trusting(roots: &Roots) -> Result<ConfigBuilder<ClientConfig, WantsClientCert
 
 /// What we show to the broker. Our own certificate is not verified here, so one of X.509 version 1 is
 /// good enough; but its key must be ours.
-fn shown(credentials: &Credentials) -> Result<CertifiedKey> {
+fn shown(credentials: &Credentials, private_key: &[u8]) -> Result<CertifiedKey> {
     let file = credentials.certificate_file.display();
-    let chain: Vec<CertificateDer<'static>> =
-        pem::read(&credentials.certificate, PemKind::Certificate)
-            .map_err(|why| anyhow!("{file}: {why}"))?
-            .into_iter()
-            .map(|(_, der)| der.into())
-            .collect();
-    let key = signing_key(credentials)?;
+    let chain = chain(credentials)?;
+    let key = signing_key(credentials, private_key)?;
     let ours = key
         .public_key()
         .and_then(|info| x509::key_bits(info.as_ref()));
@@ -154,6 +193,23 @@ fn shown(credentials: &Credentials) -> Result<CertifiedKey> {
     }
 }
 
+fn chain(credentials: &Credentials) -> Result<Vec<CertificateDer<'static>>> {
+    let chain = pem::read(&credentials.certificate, PemKind::Certificate)
+        .map_err(|why| anyhow!("{}: {why}", credentials.certificate_file.display()))?;
+    Ok(chain.into_iter().map(|(_, der)| der.into()).collect())
+}
+
+/// The first certificate says which key it must be.
+fn token_key(credentials: &Credentials, uri: &KeyUri, keys: &Arc<dyn Keys>) -> Result<TokenKey> {
+    let file = credentials.certificate_file.display().to_string();
+    let chain = chain(credentials)?;
+    let first = chain
+        .first()
+        .ok_or_else(|| anyhow!("{file} holds no certificate"))?;
+    let key = x509::public_key_info(first).map_err(|why| anyhow!("{file} {why}"))?;
+    Ok(TokenKey::new(uri.clone(), keys.clone(), key, file))
+}
+
 fn mismatch(credentials: &Credentials) -> anyhow::Error {
     anyhow!(
         "{} does not match the certificate {}",
@@ -163,10 +219,9 @@ fn mismatch(credentials: &Credentials) -> anyhow::Error {
 }
 
 /// No error text here comes from a parser: it may hold the key.
-fn signing_key(credentials: &Credentials) -> Result<Arc<dyn SigningKey>> {
+fn signing_key(credentials: &Credentials, pem: &[u8]) -> Result<Arc<dyn SigningKey>> {
     let file = credentials.key_file.display();
-    let keys = pem::read(&credentials.private_key, PemKind::PrivateKey)
-        .map_err(|why| anyhow!("{file}: {why}"))?;
+    let keys = pem::read(pem, PemKind::PrivateKey).map_err(|why| anyhow!("{file}: {why}"))?;
     let Some((label, der)) = keys.into_iter().next() else {
         bail!("{file} holds no private key");
     };

@@ -66,7 +66,7 @@ impl Provisioning {
         endpoint: &Endpoint,
     ) -> anyhow::Result<Tls> {
         let roots = Roots::read(&self.roots)?;
-        let credentials = read_credentials(certificate, key)?;
+        let credentials = read_credentials(certificate, key, &self.keyring)?;
         Tls::mutual(&roots, &credentials, certificate_alpn(endpoint))
     }
 

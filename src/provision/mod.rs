@@ -23,8 +23,9 @@ pub use settings::Settings;
 
 use crate::certstore::{Certstore, Fresh, Staged};
 use crate::clock;
+use crate::identity::{Credentials, PrivateKey};
 use crate::mqtt;
-use crate::net::{Roots, Tls};
+use crate::net::{Keyring, Roots, Tls};
 use crate::offload;
 use exchange::Exchange;
 use keys::DeviceKey;
@@ -42,6 +43,7 @@ pub struct Provisioning {
     /// Where the new certificate goes.
     pub store: Certstore,
     pub roots: PathBuf,
+    pub keyring: Keyring,
     /// How the device connects; its client id with `-fp` behind it is ours.
     pub connection: mqtt::ConnectionOptions,
     /// Try the new certificate before it takes the place of the old one.
@@ -142,9 +144,9 @@ async fn create(job: &Provisioning, exchange: &Exchange) -> Result<Staged, Provi
 
 /// The certificate must belong to the key, before anything depends on it.
 fn check(fresh: &Fresh) -> Result<(), ProvisioningError> {
-    let credentials = crate::identity::Credentials {
+    let credentials = Credentials {
         certificate: fresh.certificate.clone().into_bytes(),
-        private_key: fresh.private_key.clone().into_bytes(),
+        private_key: PrivateKey::Pem(fresh.private_key.clone().into_bytes()),
         certificate_file: "the cloud's certificate".into(),
         key_file: "its private key".into(),
     };

@@ -62,8 +62,12 @@ pub fn open(sandbox: &Sandbox, options: ConnectionOptions) -> (Mqtt, Sessions) {
         .write_certstore(&dir.path().join("certs"), sandbox.port());
     let store = Certstore::new(&dir.path().join("certs"));
     let certificate = &store.contents().unwrap().certificates[0];
-    let credentials =
-        read_credentials(&certificate.certificate_file, &certificate.key_file).unwrap();
+    let credentials = read_credentials(
+        &certificate.certificate_file,
+        &certificate.key_file,
+        &chariotd::net::Keyring::new(None),
+    )
+    .unwrap();
     let roots = Roots::read(sandbox.pki().ca_file()).unwrap();
     let tls = Tls::mutual(&roots, &credentials, certificate_alpn(&options.endpoint)).unwrap();
     Mqtt::new(options, Access::Certificate(tls))

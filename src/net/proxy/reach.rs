@@ -67,7 +67,8 @@ fn of_proxy(proxy: &Proxy, ending: Ending) -> Ending {
         | Class::KeepAlive
         | Class::Server
         | Class::Network
-        | Class::Protocol => Class::Proxy,
+        | Class::Protocol
+        | Class::Key => Class::Proxy,
     };
     // What speaks no TLS is silent, or answers in the clear.
     let hint = match matches!(ending.class, Class::Tls | Class::Timeout) {
