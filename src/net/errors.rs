@@ -102,7 +102,7 @@ fn by_tls(peer: Peer, error: &rustls::Error) -> Ending {
 
 /// A key in a token that cannot be used: neither the broker nor the certificate is to blame.
 pub fn by_key(error: &KeyError) -> Ending {
-    Ending::new(Class::Key, error.text.escape_debug().to_string())
+    Ending::new(Class::Key, error.text.replace(char::is_control, "?"))
 }
 
 /// The library has names for these, and no sentences.

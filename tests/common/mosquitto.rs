@@ -30,15 +30,20 @@ pub struct Mosquitto {
 impl Mosquitto {
     /// `None`, and a line about it, where mosquitto is not installed.
     pub fn start() -> Option<Mosquitto> {
-        Mosquitto::start_with(None)
+        Mosquitto::start_with(None, "TLSv1.3")
+    }
+
+    /// The same with a highest version of TLS, as OpenSSL calls it.
+    pub fn up_to(tls: &str) -> Option<Mosquitto> {
+        Mosquitto::start_with(None, tls)
     }
 
     /// The same with a second port, for WebSockets and a user's password instead of certificates.
     pub fn with_websockets(user: &str, password: &str) -> Option<Mosquitto> {
-        Mosquitto::start_with(Some((user, password)))
+        Mosquitto::start_with(Some((user, password)), "TLSv1.3")
     }
 
-    fn start_with(user: Option<(&str, &str)>) -> Option<Mosquitto> {
+    fn start_with(user: Option<(&str, &str)>, tls: &str) -> Option<Mosquitto> {
         let Some(program) = program() else {
             eprintln!(
                 "skipped: mosquitto is not installed (apt install mosquitto mosquitto-clients)"
@@ -54,7 +59,7 @@ impl Mosquitto {
             subscriber: None,
             seen: Arc::default(),
         };
-        mosquitto.configure(user);
+        mosquitto.configure(user, tls);
         mosquitto.start_broker(&program);
         mosquitto.start_subscriber();
         Some(mosquitto)
@@ -72,7 +77,7 @@ impl Mosquitto {
         self.websockets
     }
 
-    fn configure(&self, user: Option<(&str, &str)>) {
+    fn configure(&self, user: Option<(&str, &str)>, tls: &str) {
         let (certificate, key) = self
             .pki()
             .server(ServerCertificate::Valid)
@@ -109,12 +114,18 @@ impl Mosquitto {
             assert!(made.is_ok_and(|status| status.success()), "a password file");
         }
         fs::write(self.dir.path().join("mosquitto.conf"), text).expect("a configuration");
+        // It has an option for the lowest version only.
+        let text = format!(
+            "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMaxProtocol = {tls}\n"
+        );
+        fs::write(self.dir.path().join("openssl.cnf"), text).expect("a configuration");
     }
 
     fn start_broker(&mut self, program: &PathBuf) {
         let broker = Command::new(program)
             .arg("-c")
             .arg(self.dir.path().join("mosquitto.conf"))
+            .env("OPENSSL_CONF", self.dir.path().join("openssl.cnf"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

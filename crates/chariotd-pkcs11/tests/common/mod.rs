@@ -2,9 +2,13 @@
 #![allow(dead_code, reason = "every test file uses another part of this")]
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use chariotd_pkcs11::protocol::{Answer, Request, read_frame, write_frame};
 
 use tempfile::TempDir;
 
@@ -113,6 +117,59 @@ impl SoftToken {
         tool.arg("--module").arg(&self.softhsm);
         tool.args(["--token-label", "chariot", "--login", "--pin", PIN]);
         run(self.environment(&mut tool).args(arguments))
+    }
+
+    /// A certificate for the key with this id, by the CA in `ca.pem` and `ca.key` of a directory. `helper`: the
+    /// program, which tells the public key.
+    pub fn certificate(&self, id: &str, ca: &Path, helper: &Path) -> String {
+        let file = |name: &str| self.path(&format!("{id}.{name}"));
+        fs::write(file("der"), self.public_key(id, helper)).unwrap();
+        fs::write(file("ext"), "basicConstraints=CA:FALSE\n").unwrap();
+        let mut openssl = Command::new("openssl");
+        openssl
+            .args(["pkey", "-pubin", "-inform", "DER", "-in"])
+            .arg(file("der"));
+        run(openssl.arg("-out").arg(file("pem")));
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "x509",
+            "-new",
+            "-subj",
+            "/CN=device",
+            "-days",
+            "3650",
+            "-force_pubkey",
+        ]);
+        openssl.arg(file("pem")).arg("-CA").arg(ca.join("ca.pem"));
+        openssl
+            .arg("-CAkey")
+            .arg(ca.join("ca.key"))
+            .arg("-extfile")
+            .arg(file("ext"));
+        run(openssl.arg("-out").arg(file("crt")));
+        fs::read_to_string(file("crt")).unwrap()
+    }
+
+    fn public_key(&self, id: &str, helper: &Path) -> Vec<u8> {
+        let (mut socket, stdin) = UnixStream::pair().unwrap();
+        let mut command = Command::new(helper);
+        self.environment(&mut command)
+            .stdin(Stdio::from(OwnedFd::from(stdin)));
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        let uri = self
+            .uri(&format!("token=chariot;id=%{id}"))
+            .parse()
+            .unwrap();
+        let request = Request::Identity { uri, hint: None };
+        write_frame(&mut socket, &request.encode()).unwrap();
+        let body = read_frame(&mut socket).unwrap().expect("an answer");
+        drop(socket);
+        child.wait().unwrap();
+        match Answer::decode(&body).unwrap() {
+            Answer::Identity(identity) => identity.public_key,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub fn write_pin(&self, pin: &str) {
