@@ -117,6 +117,24 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// Who holds the keys in tokens: the helper, this process, or nobody. Cheap to clone; asks nobody by itself.
+#[derive(Clone)]
+pub struct Keyring(pub Option<Arc<dyn Keys>>);
+
+impl Keyring {
+    /// # Errors
+    /// Nobody does, because this process cannot load modules, and what to do then.
+    pub fn keys(&self) -> Result<Arc<dyn Keys>, &'static str> {
+        self.0.clone().ok_or("this build cannot load the PKCS#11 modules of tokens: start the helper that is shipped beside it by --key-helper=/usr/bin/chariotd-pkcs11, or use a build with the feature pkcs11")
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keyring")
+    }
+}
+
 /// Where the key is.
 #[derive(Clone)]
 pub enum PrivateKey {

@@ -1,6 +1,7 @@
 //! The certificate store: `endpoint.txt`, one directory for each certificate, and the link
 //! `preferred` to the one in use.
 
+mod new_key;
 mod staged;
 mod times;
 
@@ -15,8 +16,7 @@ use chariotd_pkcs11::KeyUri;
 use chariotd_pkcs11::uri::is_key_uri;
 
 use crate::file::{self, without_byte_order_mark};
-use crate::identity::{Credentials, Endpoint, MQTTS, PrivateKey};
-use crate::net::Keyring;
+use crate::identity::{Credentials, Endpoint, Keyring, MQTTS, PrivateKey};
 use crate::pem::{self, PemKind};
 use crate::x509::Validity;
 
@@ -174,7 +174,11 @@ pub fn read_credentials(certificate: &Path, key: &Path, keyring: &Keyring) -> Re
     })
 }
 
-fn private_key(contents: Vec<u8>, file: &Path, keyring: &Keyring) -> Result<PrivateKey> {
+/// What the file of a key holds.
+///
+/// # Errors
+/// The address in it is none, or nobody can be asked for it.
+pub fn private_key(contents: Vec<u8>, file: &Path, keyring: &Keyring) -> Result<PrivateKey> {
     let text = std::str::from_utf8(without_byte_order_mark(&contents)).unwrap_or_default();
     match text.trim() {
         uri if is_key_uri(uri) => in_token(uri, keyring)
@@ -187,7 +191,7 @@ fn in_token(uri: &str, keyring: &Keyring) -> Result<PrivateKey> {
     let uri: KeyUri = uri
         .parse()
         .map_err(|why| anyhow!("the key's address {why}"))?;
-    let keys = keyring.keys()?;
+    let keys = keyring.keys().map_err(anyhow::Error::msg)?;
     Ok(PrivateKey::Token {
         uri: Box::new(uri),
         keys,

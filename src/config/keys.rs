@@ -7,12 +7,13 @@ use chariotd_pkcs11::uri::is_key_uri;
 
 use super::problems::Problems;
 use crate::cli::Cli;
-use crate::net::Keyring;
+use crate::identity::Keyring;
+use crate::net;
 
 /// Resolves `--key-helper`, and sees whether `--key` is the address of a key that can be used.
 pub fn resolve(cli: &Cli, problems: &mut Problems) -> Keyring {
     let helper = problems.optional("key-helper", cli.key_helper.as_ref(), command);
-    let keyring = Keyring::new(helper);
+    let keyring = net::keyring(helper);
     let Some(uri) = cli.key.as_ref().filter(|key| is_key_uri(key)) else {
         return keyring;
     };

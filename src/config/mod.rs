@@ -23,10 +23,10 @@ use std::time::Duration;
 
 use self::directories::Directories;
 use crate::cli::Cli;
-use crate::identity::{Endpoint, MQTTS};
+use crate::identity::{Endpoint, Keyring, MQTTS};
 use crate::inbox;
 use crate::mqtt::{AccessOptions, Birth, LastWill, MOST_CONNECTIONS, Version};
-use crate::net::{Keyring, ProxyOptions, Route};
+use crate::net::{ProxyOptions, Route};
 use crate::publish;
 use crate::shadow;
 use crate::subscribe;

@@ -10,8 +10,8 @@ use log::{error, info, warn};
 use crate::certstore::{Certstore, read_credentials, starting_with};
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::identity::Endpoint;
-use crate::net::{Keyring, Roots, Tls};
+use crate::identity::{Endpoint, Keyring};
+use crate::net::{Roots, Tls};
 
 /// A certificate that may be used, with its id in the store if it comes from there.
 pub struct Candidate {

@@ -21,7 +21,7 @@ pub use errors::by_io;
 pub use failure::{Class, Ending, closed};
 pub use handshake::handshake;
 pub use http::{Get, HttpAnswer, get};
-pub use keys::Keyring;
+pub use keys::keyring;
 pub use proxy::{
     ChosenProxy, Proxy, ProxyChoice, ProxyOptions, ProxyScheme, ProxyUrl, ProxyVariables,
 };

@@ -1,7 +1,7 @@
 //! A private key that never leaves the device, and the request to certify it.
 
 use anyhow::{Context, Result};
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SigningKey};
 
 /// What kind of key is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum KeyType {
 
 /// A fresh key pair with its certificate signing request, both as PEM text.
 pub struct DeviceKey {
-    /// PKCS#8. Secret.
+    /// PKCS#8, which is secret, or the address of a key in a token.
     pub private_key: String,
     pub request: String,
 }
@@ -28,18 +28,22 @@ impl DeviceKey {
     /// the request, which the cloud does not use.
     pub fn make(kind: KeyType, name: &str) -> Result<DeviceKey> {
         let key = key_pair(kind).context("cannot make a private key")?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let request = params
-            .serialize_request(&key)
-            .and_then(|request| request.pem())
-            .context("cannot make a certificate signing request")?;
         Ok(DeviceKey {
             private_key: key.serialize_pem(),
-            request,
+            request: request(&key, name)?,
         })
     }
+}
+
+/// The request to certify a key, in PEM.
+pub fn request(key: &impl SigningKey, name: &str) -> Result<String> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+        .serialize_request(key)
+        .and_then(|request| request.pem())
+        .context("cannot make a certificate signing request")
 }
 
 fn key_pair(kind: KeyType) -> Result<KeyPair> {

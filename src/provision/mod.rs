@@ -9,11 +9,13 @@ mod exchange;
 mod failed;
 pub mod keys;
 mod settings;
+mod token_key;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use chariotd_pkcs11::Problem;
 use log::{error, info, warn};
 
 pub use claims::{problems, rotate_claim};
@@ -21,11 +23,11 @@ pub use complete::complete;
 pub use failed::ProvisioningError;
 pub use settings::Settings;
 
-use crate::certstore::{Certstore, Fresh, Staged};
+use crate::certstore::{self, Certstore, Fresh, Staged};
 use crate::clock;
-use crate::identity::{Credentials, PrivateKey};
+use crate::identity::{Credentials, Keyring};
 use crate::mqtt;
-use crate::net::{Keyring, Roots, Tls};
+use crate::net::{Roots, Tls};
 use crate::offload;
 use exchange::Exchange;
 use keys::DeviceKey;
@@ -60,8 +62,10 @@ pub async fn provision(job: &Provisioning) -> Result<Staged, ProvisioningError> 
         Some(staged) => staged,
         None => {
             job.store.make_room()?;
+            // Before there is a connection, for a token may be waited for.
+            let key = job.token_key().await?;
             let exchange = job.connect().await?;
-            let staged = create(job, &exchange).await;
+            let staged = create(job, &exchange, key).await;
             let staged = match staged {
                 Ok(mut staged) => register(job, &exchange, &mut staged).await.map(|()| staged),
                 Err(failed) => Err(failed),
@@ -109,8 +113,22 @@ fn resumable(job: &Provisioning) -> Option<Staged> {
     Some(staged)
 }
 
-async fn create(job: &Provisioning, exchange: &Exchange) -> Result<Staged, ProvisioningError> {
-    let fresh = match job.settings.own_key {
+/// `in_token`: the key, if a token is to have it.
+async fn create(
+    job: &Provisioning,
+    exchange: &Exchange,
+    in_token: Option<DeviceKey>,
+) -> Result<Staged, ProvisioningError> {
+    let key = match (in_token, job.settings.own_key) {
+        (Some(key), _) => Some(key),
+        (None, None) => None,
+        (None, Some(kind)) => {
+            let name = job.connection.client_id.clone();
+            let key = offload::run(move || DeviceKey::make(kind, &name)).await;
+            Some(key.context("cannot make a key")??)
+        }
+    };
+    let fresh = match key {
         None => {
             let created = exchange.create().await?;
             let private_key = created.private_key.unwrap_or_default();
@@ -121,10 +139,7 @@ async fn create(job: &Provisioning, exchange: &Exchange) -> Result<Staged, Provi
                 token: created.token,
             }
         }
-        Some(kind) => {
-            let name = job.connection.client_id.clone();
-            let key = offload::run(move || DeviceKey::make(kind, &name)).await;
-            let key = key.context("cannot make a key")??;
+        Some(key) => {
             let created = exchange.create_from_csr(&key.request).await?;
             Fresh {
                 id: created.id,
@@ -138,21 +153,30 @@ async fn create(job: &Provisioning, exchange: &Exchange) -> Result<Staged, Provi
         "the cloud has made the certificate {}",
         fresh.id.escape_default()
     );
-    check(&fresh)?;
-    Ok(job.store.stage(&fresh, clock::wall())?)
+    check(job, &fresh).await?;
+    let staged = job.store.stage(&fresh, clock::wall())?;
+    job.store.forget_new_key();
+    Ok(staged)
 }
 
 /// The certificate must belong to the key, before anything depends on it.
-fn check(fresh: &Fresh) -> Result<(), ProvisioningError> {
+async fn check(job: &Provisioning, fresh: &Fresh) -> Result<(), ProvisioningError> {
+    let key_file = Path::new("its private key");
+    let private_key = fresh.private_key.clone().into_bytes();
     let credentials = Credentials {
         certificate: fresh.certificate.clone().into_bytes(),
-        private_key: PrivateKey::Pem(fresh.private_key.clone().into_bytes()),
+        private_key: certstore::private_key(private_key, key_file, &job.keyring)?,
         certificate_file: "the cloud's certificate".into(),
-        key_file: "its private key".into(),
+        key_file: key_file.into(),
     };
     Tls::mutual(&Roots::none(), &credentials, &[])
-        .map(drop)
-        .map_err(|why| ProvisioningError::Malformed(format!("{why:#}")))
+        .map_err(|why| ProvisioningError::Malformed(format!("{why:#}")))?
+        .look()
+        .await
+        .map_err(|why| match why.problem {
+            Problem::Key => ProvisioningError::Malformed(why.text),
+            _ => ProvisioningError::Other(why.into()),
+        })
 }
 
 async fn register(
@@ -190,7 +214,7 @@ async fn resume(job: &Provisioning, staged: &mut Staged) -> Result<(), Provision
         "the certificate {} cannot be used further, the next start begins again: {failed}",
         shown(staged)
     );
-    job.store.discard_staged()?;
+    job.store.give_up_staged()?;
     Err(failed)
 }
 

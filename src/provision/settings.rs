@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use chariotd_pkcs11::KeyUri;
 use serde_json::{Map, Value};
 
 use super::keys::KeyType;
@@ -11,7 +12,7 @@ use crate::format::Format;
 use crate::suggest::nearest;
 
 const LARGEST: u64 = 64 * 1024;
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "claimstore",
     "template",
     "parameters",
@@ -20,6 +21,7 @@ const KEYS: [&str; 8] = [
     "notifycmd",
     "csr",
     "keytype",
+    "keyuri",
 ];
 
 /// How the device gets a certificate of its own.
@@ -36,6 +38,8 @@ pub struct Settings {
     pub notify: Option<String>,
     /// The key is made on the device; `None`: by the cloud.
     pub own_key: Option<KeyType>,
+    /// It is made in this token. Its label is the beginning of those of the keys, which have ids of their own.
+    pub key_uri: Option<KeyUri>,
 }
 
 impl Settings {
@@ -72,7 +76,8 @@ impl SettingsReader {
     fn settings(&mut self) -> Option<Settings> {
         self.unknown_keys();
         let (claimstore, template) = (self.mandatory("claimstore"), self.template());
-        let (parameters, own_key) = (self.parameters(), self.own_key());
+        let key_uri = self.key_uri();
+        let (parameters, own_key) = (self.parameters(), self.own_key(key_uri.is_some()));
         // Everything is read before anything is missed.
         let (outfile, notify) = (self.outfile(), self.text("notifycmd"));
         Some(Settings {
@@ -82,6 +87,7 @@ impl SettingsReader {
             outfile,
             notify,
             own_key,
+            key_uri,
         })
     }
 
@@ -172,7 +178,21 @@ impl SettingsReader {
         Some((outfile?.into(), format?))
     }
 
-    fn own_key(&mut self) -> Option<KeyType> {
+    fn key_uri(&mut self) -> Option<KeyUri> {
+        let text = self.text("keyuri")?;
+        match text.parse::<KeyUri>() {
+            Ok(uri) if uri.id.is_some() => self.problems.push(
+                "'keyuri' has an id, and each certificate gets a key with one of its own, leave it out"
+                    .to_owned(),
+            ),
+            Ok(uri) => return Some(uri),
+            // The value may hold a PIN.
+            Err(why) => self.problems.push(format!("'keyuri' {why}")),
+        }
+        None
+    }
+
+    fn own_key(&mut self, in_token: bool) -> Option<KeyType> {
         let kind = match self.members.get("keytype").map(|kind| kind.as_str()) {
             None | Some(Some("ec-p256")) => KeyType::EcP256,
             Some(Some("rsa-2048")) => KeyType::Rsa2048,
@@ -195,7 +215,12 @@ impl SettingsReader {
             self.problems
                 .push("'keytype' needs \"csr\": true, the cloud makes RSA keys only".to_owned());
         }
-        if csr && kind == KeyType::Rsa2048 && !cfg!(feature = "rsa") {
+        if !csr && self.members.contains_key("keyuri") {
+            self.problems.push(
+                "'keyuri' needs \"csr\": true, a key of the cloud's is not in a token".to_owned(),
+            );
+        }
+        if csr && kind == KeyType::Rsa2048 && !in_token && !cfg!(feature = "rsa") {
             self.problems
                 .push("'keytype' is rsa-2048, and this build makes ec-p256 keys only".to_owned());
         }
@@ -234,7 +259,8 @@ mod tests {
     #[test]
     fn everything_that_is_wrong_is_reported_at_once_with_the_remedy() {
         let wrong = r#"{"claimstor":"/c","template":"a/b","parameters":{"n":1},"outfile":"/o",
-                        "csr":"yes","keytype":"dsa","notifycmd":5}"#;
+                        "csr":"yes","keytype":"dsa","notifycmd":5,
+                        "keyuri":"pkcs11:token=t?module-path=/m&pin-value=s3cr3t"}"#;
         let error = read(wrong).unwrap_err().to_string();
         for part in [
             "unknown key 'claimstor', did you mean 'claimstore'?",
@@ -245,9 +271,12 @@ mod tests {
             "'csr' is neither",
             "'keytype' is unknown",
             "'notifycmd' is not a text",
+            "'keyuri' has pin-value, which",
+            "'keyuri' needs \"csr\": true",
         ] {
             assert!(error.contains(part), "{part}: {error}");
         }
+        assert!(!error.contains("s3cr3t"), "{error}");
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub fn open(sandbox: &Sandbox, options: ConnectionOptions) -> (Mqtt, Sessions) {
     let credentials = read_credentials(
         &certificate.certificate_file,
         &certificate.key_file,
-        &chariotd::net::Keyring::new(None),
+        &chariotd::net::keyring(None),
     )
     .unwrap();
     let roots = Roots::read(sandbox.pki().ca_file()).unwrap();

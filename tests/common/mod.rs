@@ -11,6 +11,7 @@ pub mod proxies;
 pub mod services;
 pub mod strange_proxy;
 pub mod tmpfs;
+pub mod tokens;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use chariotd_pkcs11::{Identity, KeyError, KeyKind, KeyUri, Keys, Problem};
 
 /// The slowest smart cards take a second.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A TPM takes up to a minute for an RSA key.
+const PATIENCE_FOR_A_KEY: Duration = Duration::from_secs(120);
 /// A helper that ends at once is not started more often than this, by any number of connections.
 const PAUSE: Duration = Duration::from_secs(1);
 /// What a supervisor says to its own child alone.
@@ -40,31 +42,32 @@ impl Helper {
 
     /// One request at a time. A helper that has ended since the last one is started again.
     fn ask(&self, request: &Request) -> Result<Answer, KeyError> {
+        let patience = match request {
+            Request::Make { .. } => PATIENCE_FOR_A_KEY,
+            Request::Identity { .. } | Request::Sign { .. } => PATIENCE,
+        };
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(helper) = running.as_mut() {
-            match helper.exchange(request) {
+            match helper.exchange(request, patience) {
                 Ok(answer) => return Ok(answer),
                 Err(error) if has_ended(&error) => {
-                    let status = helper.child.wait();
-                    log::warn!(
-                        "the key helper has ended ({}), it is started again",
-                        ended(status)
-                    );
-                    *running = None;
                     // Nobody else starts one meanwhile.
                     std::thread::sleep(PAUSE);
+                    let how = ended(helper.child.try_wait());
+                    log::warn!("the key helper has ended ({how}), it is started again");
+                    *running = None;
                 }
                 Err(error) => {
                     *running = None;
-                    return Err(self.failed(&error));
+                    return Err(self.failed(&error, patience));
                 }
             }
         }
         let helper = running.insert(self.start()?);
-        let answer = helper.exchange(request);
+        let answer = helper.exchange(request, patience);
         answer.map_err(|error| {
             *running = None;
-            self.failed(&error)
+            self.failed(&error, patience)
         })
     }
 
@@ -78,10 +81,7 @@ impl Helper {
                 format!("cannot start the key helper {program}: {error}; correct --key-helper");
             KeyError::new(Problem::Setting, text)
         };
-        let (socket, stdin) = UnixStream::pair().map_err(|error| self.failed(&error))?;
-        for limit in [UnixStream::set_read_timeout, UnixStream::set_write_timeout] {
-            limit(&socket, Some(PATIENCE)).map_err(|error| self.failed(&error))?;
-        }
+        let (socket, stdin) = UnixStream::pair().map_err(setting)?;
         let mut command = Command::new(program);
         for name in SUPERVISION {
             command.env_remove(name);
@@ -97,12 +97,12 @@ impl Helper {
         Ok(Running { child, socket })
     }
 
-    fn failed(&self, error: &io::Error) -> KeyError {
+    fn failed(&self, error: &io::Error, patience: Duration) -> KeyError {
         use io::ErrorKind::{TimedOut, WouldBlock};
         let why = match error.kind() {
             TimedOut | WouldBlock => format!(
                 "has not answered within {} s and was ended",
-                PATIENCE.as_secs()
+                patience.as_secs()
             ),
             _ if has_ended(error) => {
                 "has ended at once; is it the program chariotd-pkcs11?".to_owned()
@@ -117,7 +117,9 @@ impl Helper {
 }
 
 impl Running {
-    fn exchange(&mut self, request: &Request) -> io::Result<Answer> {
+    fn exchange(&mut self, request: &Request, patience: Duration) -> io::Result<Answer> {
+        self.socket.set_read_timeout(Some(patience))?;
+        self.socket.set_write_timeout(Some(patience))?;
         write_frame(&mut self.socket, &request.encode())?;
         let body = read_frame(&mut self.socket)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let nonsense = |why| {
@@ -143,8 +145,12 @@ fn has_ended(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
-fn ended(status: io::Result<std::process::ExitStatus>) -> String {
-    status.map_or_else(|error| error.to_string(), |status| status.to_string())
+fn ended(status: io::Result<Option<ExitStatus>>) -> String {
+    match status {
+        Ok(Some(status)) => status.to_string(),
+        Ok(None) => "it has closed its socket and runs on".to_owned(),
+        Err(error) => error.to_string(),
+    }
 }
 
 fn unexpected() -> KeyError {

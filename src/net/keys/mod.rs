@@ -4,36 +4,21 @@
 mod helper;
 mod signing;
 
-use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
 use chariotd_pkcs11::Keys;
 
+use crate::identity::Keyring;
 use helper::Helper;
 pub use signing::{TokenKey, TokenSigningKey, key_error};
 
-/// Who holds the keys in tokens: the helper, or this process. Cheap to clone; asks nobody by itself.
-#[derive(Clone)]
-pub struct Keyring(Option<Arc<dyn Keys>>);
-
-impl Keyring {
-    /// `helper`: the words of a command, which is started when a key is needed. Without one this process
-    /// loads modules, if it can.
-    pub fn new(helper: Option<Vec<String>>) -> Keyring {
-        Keyring(match helper {
-            Some(command) => Some(Arc::new(Helper::new(command))),
-            None => in_process(),
-        })
-    }
-
-    /// # Errors
-    /// This process cannot load modules, and what to do then.
-    pub fn keys(&self) -> Result<Arc<dyn Keys>> {
-        self.0.clone().ok_or_else(|| {
-            anyhow!("this build cannot load the PKCS#11 modules of tokens: start the helper that is shipped beside it by --key-helper=/usr/bin/chariotd-pkcs11, or use a build with the feature pkcs11")
-        })
-    }
+/// `helper`: the words of a command, which is started when a key is needed. Without one this process loads
+/// modules, if it can.
+pub fn keyring(helper: Option<Vec<String>>) -> Keyring {
+    Keyring(match helper {
+        Some(command) => Some(Arc::new(Helper::new(command))),
+        None => in_process(),
+    })
 }
 
 #[cfg(feature = "pkcs11")]
@@ -44,10 +29,4 @@ fn in_process() -> Option<Arc<dyn Keys>> {
 #[cfg(not(feature = "pkcs11"))]
 fn in_process() -> Option<Arc<dyn Keys>> {
     None
-}
-
-impl fmt::Debug for Keyring {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Keyring")
-    }
 }
