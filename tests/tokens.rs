@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use token::{PIN, SoftToken};
 
 /// A device whose certificate belongs to the key with this label and id, beside a store with another one.
-fn device(way: Way, token: &SoftToken, sandbox: &Sandbox, label: &str, id: &str) -> Device {
+fn device_with(way: Way, token: &SoftToken, sandbox: &Sandbox, label: &str, id: &str) -> Device {
     let mut device = Device::at(sandbox.pki(), sandbox.port());
     let certificate = device.path("token.crt");
     fs::write(
@@ -135,13 +135,13 @@ fn a_certificate_for_another_key_and_a_missing_key_end_the_start() {
     token.make_key("EC:prime256v1", "other", "02");
     let sandbox = sandbox();
     for way in WAYS {
-        let mut device = device(way, &token, &sandbox, "other", "01");
+        let mut device = device_with(way, &token, &sandbox, "other", "01");
         start(&mut device, &token);
         assert_eq!(device.exit_code(), Some(100));
         device.wait_for_log(
             "the key with object 'other' in token 'chariot' does not match the certificate",
         );
-        let mut device = device(way, &token, &sandbox, "none", "01");
+        let mut device = device_with(way, &token, &sandbox, "none", "01");
         start(&mut device, &token);
         assert_eq!(device.exit_code(), Some(100));
         device.wait_for_log("no key with object 'none' in token 'chariot', it holds object '");
@@ -157,7 +157,7 @@ fn a_wrong_pin_is_shown_once_however_often_it_connects_and_rotates_nothing() {
     token.make_key("EC:prime256v1", "ec", "01");
     for way in WAYS {
         let sandbox = sandbox();
-        let mut device = device(way, &token, &sandbox, "ec", "01");
+        let mut device = device_with(way, &token, &sandbox, "ec", "01");
         token.write_pin("s3cr3t-4321");
         let before = token.logins();
         start(&mut device, &token);
@@ -182,7 +182,7 @@ fn a_token_is_waited_for_at_the_start_and_after_it_was_removed() {
     token.make_key("EC:prime256v1", "ec", "01");
     for way in WAYS {
         let sandbox = sandbox();
-        let mut device = device(way, &token, &sandbox, "ec", "01");
+        let mut device = device_with(way, &token, &sandbox, "ec", "01");
         token.tell("absent");
         start(&mut device, &token);
         device.wait_for_log("key: token 'chariot' is absent, plug it in");
@@ -209,7 +209,7 @@ fn a_locked_token_is_named() {
     token.make_key("EC:prime256v1", "ec", "01");
     let sandbox = sandbox();
     for way in WAYS {
-        let mut device = device(way, &token, &sandbox, "ec", "01");
+        let mut device = device_with(way, &token, &sandbox, "ec", "01");
         token.tell("locked");
         start(&mut device, &token);
         device.wait_for_log("key: the PIN of token 'chariot' is locked after too many wrong ones");
@@ -241,7 +241,7 @@ fn a_helper_that_was_killed_is_started_again_and_ends_with_the_daemon() {
     };
     token.make_key("rsa:2048", "rsa", "01");
     let sandbox = sandbox();
-    let mut device = device(Way::Helper, &token, &sandbox, "rsa", "01");
+    let mut device = device_with(Way::Helper, &token, &sandbox, "rsa", "01");
     start(&mut device, &token);
     wait_until_connected(&sandbox, &device);
     let first = child(&device).expect("a helper");
@@ -263,7 +263,7 @@ fn a_helper_that_is_none_is_named() {
     token.make_key("EC:prime256v1", "ec", "01");
     let sandbox = sandbox();
     let with = |helper: &str| {
-        let mut device = device(Way::Helper, &token, &sandbox, "ec", "01");
+        let mut device = device_with(Way::Helper, &token, &sandbox, "ec", "01");
         device
             .without("--key-helper")
             .option("--key-helper", helper);
@@ -298,7 +298,7 @@ fn a_token_that_hangs_holds_up_nothing_else() {
     token.make_key("EC:prime256v1", "ec", "01");
     for way in WAYS {
         let sandbox = sandbox();
-        let mut device = device(way, &token, &sandbox, "ec", "01");
+        let mut device = device_with(way, &token, &sandbox, "ec", "01");
         start(&mut device, &token);
         wait_until_connected(&sandbox, &device);
         token.tell("hang");
@@ -322,7 +322,7 @@ fn a_check_shows_the_token_no_pin() {
     token.make_key("EC:prime256v1", "ec", "01");
     let sandbox = sandbox();
     for way in WAYS {
-        let mut device = device(way, &token, &sandbox, "ec", "01");
+        let mut device = device_with(way, &token, &sandbox, "ec", "01");
         device.flag("--check");
         let before = token.logins();
         start(&mut device, &token);
