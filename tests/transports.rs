@@ -59,6 +59,11 @@ fn check(transport: Transport) {
     sandbox.wait_for_publishes(MESSAGES + 100, LONG);
     sandbox.cut("device-1", Cut::Reset);
     device.wait_for_log("connection lost: ");
+    let log = device.log();
+    let named = ["server: ", "network: "]
+        .iter()
+        .any(|class| log.contains(&format!("connection lost: {class}")));
+    assert!(named, "{log}");
     wait_for("it is connected again", LONG, || {
         device.logged("connected to") == 2
     });
@@ -249,6 +254,25 @@ fn a_websocket_with_borrowed_keys() {
         wrong: unknown_certificate,
         failure: "tls-cert: the credential provider localhost:",
         _keeps: Vec::new(),
+    });
+}
+
+#[test]
+fn a_websocket_with_borrowed_keys_through_a_socks5_proxy() {
+    let Some(proxy) = microsocks(true) else {
+        return;
+    };
+    let sandbox = builder().start().unwrap();
+    let mut device = borrowing(&sandbox);
+    let file = proxy_password(&device, PASSWORD);
+    device.option("--proxy", proxy.url_with_user("socks5"));
+    device.option("--proxy-password-file", file.display());
+    check(Transport {
+        sandbox,
+        device,
+        wrong: |device| drop(proxy_password(device, "wrong")),
+        failure: "proxy: the credential provider localhost:",
+        _keeps: vec![Box::new(proxy)],
     });
 }
 

@@ -15,7 +15,7 @@ pub const HTTPS: u16 = 443;
 /// AWS's limit for names.
 const LONGEST_NAME: usize = 128;
 /// So that the whole user name of CONNECT fits into its packet.
-const LONGEST_USERNAME: usize = 8192;
+const LONGEST_USERNAME: usize = 4096;
 
 /// Reads a variable that is set and not empty.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;

@@ -109,3 +109,25 @@ async fn a_header_that_would_be_two_is_not_sent() {
     assert!(ending.reason.contains("cannot be made"), "{ending}");
     assert!(!ending.reason.contains("hush"), "{ending}");
 }
+
+/// There is no socket here, so that paused time is good for it.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_is_not_waited_for_long() {
+    let (ours, mut theirs) = duplex(64 * 1024);
+    let request = Get {
+        host: "x.example",
+        target: "/",
+        headers: &[],
+    };
+    let server = tokio::spawn(async move {
+        theirs.read_u8().await.unwrap();
+        let begun = theirs.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
+        begun.await.unwrap();
+        theirs
+    });
+    let Err(ending) = get(Box::new(ours), &request, BOUND).await else {
+        panic!("an answer");
+    };
+    assert_eq!(ending.class, Class::Timeout, "{ending}");
+    drop(server);
+}

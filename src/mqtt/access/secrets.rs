@@ -9,8 +9,10 @@ use crate::offload;
 
 /// For the disk.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Of all, a profile file is the largest.
-const LARGEST: u64 = 64 * 1024;
+/// Of all, a file of profiles is the largest. What MQTT carries as one string is shorter than 64 KiB.
+const LARGEST: u64 = 60 * 1024;
+/// Three of them, with each byte written as three, fit into the user name of CONNECT.
+const LONGEST_WORD: usize = 6 * 1024;
 
 /// The text in a file that nobody else may read, without the end of its last line.
 ///
@@ -38,7 +40,12 @@ pub fn text(option: &str, file: &Path) -> Result<String, String> {
 pub fn word(option: &str, file: &Path) -> Result<String, String> {
     let word = text(option, file)?;
     let fits = |c: char| c.is_ascii_graphic() || c == ' ';
-    if word.chars().all(fits) && word.trim() == word {
+    if word.len() > LONGEST_WORD {
+        Err(format!(
+            "--{option}={}: is longer than {LONGEST_WORD} bytes",
+            file.display()
+        ))
+    } else if word.chars().all(fits) && word.trim() == word {
         Ok(word)
     } else {
         Err(format!(
@@ -97,6 +104,8 @@ mod tests {
         check(b" hush\n", 0o600, Err("is not one line"));
         check(b"h\xc3\xbcsh\n", 0o600, Err("is not one line"));
         check(b"\xff", 0o600, Err("UTF-8"));
+        check(&[b'x'; 6 * 1024], 0o600, Ok(&"x".repeat(6 * 1024)));
+        check(&[b'x'; 7 * 1024], 0o600, Err("is longer than 6144 bytes"));
         check(&[b'x'; 65 * 1024], 0o600, Err("larger than"));
     }
 

@@ -140,6 +140,20 @@ async fn what_ends_a_websocket_is_named() {
 }
 
 #[tokio::test]
+async fn a_stream_that_just_ends_was_closed_by_the_broker() {
+    for (connected, words) in [
+        (true, "server: closed by the broker"),
+        (false, "refused: closed before CONNACK"),
+    ] {
+        let (mut client, server) = pair(1 << 16).await;
+        drop(server);
+        let error = client.read(&mut [0; 9]).await.unwrap_err();
+        let ending = by_io(&error, connected, Class::Protocol).to_string();
+        assert!(ending.starts_with(words), "{ending}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_against_the_protocol_is_named() {
     for (frame, words) in [
         (&[0x82, 0x81, 0, 0, 0, 0, 7][..], "masked"),
