@@ -58,7 +58,9 @@ impl Broker {
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.version = Some(connect.version);
         }
-        self.journal.name(number, &connect.client_id);
+        if !connect.client_id.is_empty() {
+            self.journal.name(number, &connect.client_id);
+        }
         let event = Event::Connect {
             version: connect.version,
             clean_start: connect.clean_start,

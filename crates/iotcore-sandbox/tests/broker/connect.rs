@@ -316,3 +316,14 @@ fn a_connection_that_is_gone_says_why() {
         closed(&sandbox)
     );
 }
+
+#[test]
+fn a_connection_has_no_name_before_its_client_id_is_known() {
+    let sandbox = sandbox();
+    sandbox.policy("*", vec![Deny::Connect]);
+    let mut device = Device::open(&sandbox, Version::V5);
+    device.send_connect(&ConnectPacket::new(Version::V5, ""));
+    assert!(matches!(device.next(), Seen::Connack { code: 0x87, .. }));
+    let record = recorded(&sandbox, |event| matches!(event, Event::Closed { .. }));
+    assert_eq!(record.client_id, None);
+}
