@@ -204,13 +204,13 @@ impl Sandbox {
         self.hub.broker().cut(client_id, how, Instant::now());
     }
 
-    /// Stops listening and cuts all connections; sessions are kept. Connections are refused when this returns.
+    /// Stops listening on all ports and cuts all connections; sessions are kept. Connections are refused when this returns.
     pub fn pause(&self) {
         self.server.pause();
         self.hub.broker().cut_all(Instant::now());
     }
 
-    /// Listens again, on the same port.
+    /// Listens again, on the same ports.
     pub fn resume(&self) {
         self.server.resume();
     }

@@ -79,6 +79,7 @@ impl Broker {
             let (user, parameters) = split_username(username);
             (Some(user), parameters)
         });
+        let malformed = user.is_some() && parameters.is_none();
         let shown = Shown {
             parameters: parameters.unwrap_or_default(),
             ..Shown::default()
@@ -87,7 +88,14 @@ impl Broker {
             Some(_) => Channel::Upgrade,
             None => Channel::Username,
         };
-        let named = chosen.map_or_else(|| self.access.authorizers.check(&shown).cloned(), Ok);
+        let named = match chosen {
+            Some(authorizer) => Ok(authorizer),
+            None if malformed => Err(Refusal::new(
+                400,
+                "the parameters in the user name are malformed",
+            )),
+            None => self.access.authorizers.check(&shown).cloned(),
+        };
         let verdict = named.and_then(|authorizer| {
             authorizer.check_login(user, connect.password.as_deref())?;
             Ok(authorizer)

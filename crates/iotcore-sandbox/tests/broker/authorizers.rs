@@ -132,6 +132,8 @@ fn what_is_wrong_is_refused_and_recorded() {
         let nameless = "no authoriser is named, and there is no default one";
         check(Some(("pump", "s3cret")), nameless);
         check(None, nameless);
+        let malformed = "the parameters in the user name are malformed";
+        check(Some(("pump?a=%2", "s3cret")), malformed);
     }
 }
 
