@@ -2,6 +2,8 @@
 //! connect again, and with a wrong secret fail by the right name and rotate no certificate.
 
 mod common;
+#[path = "../crates/chariotd-pkcs11/tests/common/mod.rs"]
+mod token;
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -13,8 +15,10 @@ use common::access::{
     KEY_ID, SESSION_TOKEN, authorized, authorizer, borrowing, keys_file, secret, signing, with_keys,
 };
 use common::proxies::{PASSWORD, ProxyProcess, microsocks, squid, stunnel, tinyproxy};
+use common::tokens::helper;
 use common::{Device, LONG, builder, wait_for};
 use iotcore_sandbox::{Cut, Sandbox};
+use token::SoftToken;
 
 /// One way to the broker.
 struct Transport {
@@ -50,12 +54,26 @@ fn check(transport: Transport) {
         failure,
         _keeps,
     } = transport;
+    works(&sandbox, &mut device);
+    wrong(&mut device);
+    device.option("--connect-attempts", 1);
+    assert_eq!(device.start().exit_code(), Some(111), "{}", device.log());
+    device.wait_for_log(&format!("connection failed: {failure}"));
+    assert_eq!(rotations(&device), 0, "{}", device.log());
+}
+
+fn rotations(device: &Device) -> usize {
+    device.logged("the next start uses certificate")
+}
+
+/// Everything but the wrong secret.
+fn works(sandbox: &Sandbox, device: &mut Device) {
     device.start().wait_for_log("connected to");
-    drop_messages(&device, 0, MESSAGES);
+    drop_messages(device, 0, MESSAGES);
     device.wait_until_empty();
-    assert_eq!(payloads(&sandbox).len(), MESSAGES);
+    assert_eq!(payloads(sandbox).len(), MESSAGES);
     // Cut while messages are on their way: none of them is lost.
-    drop_messages(&device, MESSAGES, MESSAGES / 2);
+    drop_messages(device, MESSAGES, MESSAGES / 2);
     sandbox.wait_for_publishes(MESSAGES + 100, LONG);
     sandbox.cut("device-1", Cut::Reset);
     device.wait_for_log("connection lost: ");
@@ -68,15 +86,9 @@ fn check(transport: Transport) {
         device.logged("connected to") == 2
     });
     device.wait_until_empty();
-    assert_eq!(payloads(&sandbox).len(), MESSAGES + MESSAGES / 2);
+    assert_eq!(payloads(sandbox).len(), MESSAGES + MESSAGES / 2);
     assert_eq!(device.failed(), [""; 0]);
     assert_eq!(device.stop(), Some(0));
-    wrong(&mut device);
-    device.option("--connect-attempts", 1);
-    assert_eq!(device.start().exit_code(), Some(111), "{}", device.log());
-    device.wait_for_log(&format!("connection failed: {failure}"));
-    let rotated = device.logged("the next start uses certificate");
-    assert_eq!(rotated, 0, "{}", device.log());
 }
 
 /// Makes the device show a certificate that the broker does not know, the only one that it has.
@@ -127,6 +139,30 @@ fn mutual_tls_on_port_443() {
         failure: "tls-cert: the broker refused our certificate",
         _keeps: Vec::new(),
     });
+}
+
+#[test]
+fn a_key_in_a_token() {
+    let Some(token) = SoftToken::new() else {
+        return;
+    };
+    token.make_key("EC:prime256v1", "ec", "01");
+    let sandbox = builder().start().unwrap();
+    let mut device = Device::new(&sandbox);
+    let certificate = device.path("token.crt");
+    let text = token.certificate("01", sandbox.pki().dir(), helper());
+    fs::write(&certificate, text).unwrap();
+    device.option("--cert", certificate.display());
+    device.option("--key", token.uri("token=chariot;object=ec"));
+    device.option("--key-helper", token.with_environment(helper()));
+    works(&sandbox, &mut device);
+    token.write_pin("wrong");
+    device.option("--connect-attempts", 1).start();
+    device.wait_for_log("connection failed: key: token 'chariot' has refused the PIN");
+    // Without giving up: a new process would show it the same PIN again.
+    device.wait_for_log("(2 times in a row), next attempt");
+    assert_eq!(device.stop(), Some(0));
+    assert_eq!(rotations(&device), 0, "{}", device.log());
 }
 
 /// The file of the proxy's password.

@@ -98,6 +98,20 @@ impl SoftToken {
             .env("UNSTEADY", self.dir.path())
     }
 
+    /// The command that starts a program in this environment.
+    pub fn with_environment(&self, program: &Path) -> String {
+        let mut command = Command::new(program);
+        let variables = self.environment(&mut command).get_envs();
+        let shown = variables.map(|(name, value)| {
+            format!("{}={}", name.display(), value.unwrap_or_default().display())
+        });
+        format!(
+            "/usr/bin/env {} {}",
+            shown.collect::<Vec<_>>().join(" "),
+            program.display()
+        )
+    }
+
     /// `kind` as pkcs11-tool has it: `EC:prime256v1`, `EC:secp384r1`, `rsa:2048`.
     pub fn make_key(&self, kind: &str, label: &str, id: &str) {
         self.tool(&[
