@@ -12,6 +12,7 @@ pub mod services;
 pub mod strange_proxy;
 pub mod tmpfs;
 pub mod tokens;
+pub mod tpm;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

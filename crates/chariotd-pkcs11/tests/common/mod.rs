@@ -136,54 +136,10 @@ impl SoftToken {
     /// A certificate for the key with this id, by the CA in `ca.pem` and `ca.key` of a directory. `helper`: the
     /// program, which tells the public key.
     pub fn certificate(&self, id: &str, ca: &Path, helper: &Path) -> String {
-        let file = |name: &str| self.path(&format!("{id}.{name}"));
-        fs::write(file("der"), self.public_key(id, helper)).unwrap();
-        fs::write(file("ext"), "basicConstraints=CA:FALSE\n").unwrap();
-        let mut openssl = Command::new("openssl");
-        openssl
-            .args(["pkey", "-pubin", "-inform", "DER", "-in"])
-            .arg(file("der"));
-        run(openssl.arg("-out").arg(file("pem")));
-        let mut openssl = Command::new("openssl");
-        openssl.args([
-            "x509",
-            "-new",
-            "-subj",
-            "/CN=device",
-            "-days",
-            "3650",
-            "-force_pubkey",
-        ]);
-        openssl.arg(file("pem")).arg("-CA").arg(ca.join("ca.pem"));
-        openssl
-            .arg("-CAkey")
-            .arg(ca.join("ca.key"))
-            .arg("-extfile")
-            .arg(file("ext"));
-        run(openssl.arg("-out").arg(file("crt")));
-        fs::read_to_string(file("crt")).unwrap()
-    }
-
-    fn public_key(&self, id: &str, helper: &Path) -> Vec<u8> {
-        let (mut socket, stdin) = UnixStream::pair().unwrap();
-        let mut command = Command::new(helper);
-        self.environment(&mut command)
-            .stdin(Stdio::from(OwnedFd::from(stdin)));
-        let mut child = command.spawn().unwrap();
-        drop(command);
-        let uri = self
-            .uri(&format!("token=chariot;id=%{id}"))
-            .parse()
-            .unwrap();
-        let request = Request::Identity { uri, hint: None };
-        write_frame(&mut socket, &request.encode()).unwrap();
-        let body = read_frame(&mut socket).unwrap().expect("an answer");
-        drop(socket);
-        child.wait().unwrap();
-        match Answer::decode(&body).unwrap() {
-            Answer::Identity(identity) => identity.public_key,
-            other => panic!("{other:?}"),
-        }
+        let uri = self.uri(&format!("token=chariot;id=%{id}"));
+        let mut helper = Command::new(helper);
+        self.environment(&mut helper);
+        certificate(&uri, ca, helper)
     }
 
     pub fn write_pin(&self, pin: &str) {
@@ -228,4 +184,54 @@ pub fn run(command: &mut Command) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {said}");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A certificate for the key at this address, by the CA in `ca.pem` and `ca.key` of a directory.
+pub fn certificate(uri: &str, ca: &Path, helper: Command) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name);
+    fs::write(file("der"), public_key(uri, helper)).unwrap();
+    fs::write(file("ext"), "basicConstraints=CA:FALSE\n").unwrap();
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args(["pkey", "-pubin", "-inform", "DER", "-in"])
+        .arg(file("der"));
+    run(openssl.arg("-out").arg(file("pem")));
+    let mut openssl = Command::new("openssl");
+    openssl.args([
+        "x509",
+        "-new",
+        "-subj",
+        "/CN=device",
+        "-days",
+        "3650",
+        "-force_pubkey",
+    ]);
+    openssl.arg(file("pem")).arg("-CA").arg(ca.join("ca.pem"));
+    openssl
+        .arg("-CAkey")
+        .arg(ca.join("ca.key"))
+        .arg("-extfile")
+        .arg(file("ext"));
+    run(openssl.arg("-out").arg(file("crt")));
+    fs::read_to_string(file("crt")).unwrap()
+}
+
+fn public_key(uri: &str, mut helper: Command) -> Vec<u8> {
+    let (mut socket, stdin) = UnixStream::pair().unwrap();
+    let mut child = helper
+        .stdin(Stdio::from(OwnedFd::from(stdin)))
+        .spawn()
+        .unwrap();
+    drop(helper);
+    let uri = uri.parse().unwrap();
+    let request = Request::Identity { uri, hint: None };
+    write_frame(&mut socket, &request.encode()).unwrap();
+    let body = read_frame(&mut socket).unwrap().expect("an answer");
+    drop(socket);
+    child.wait().unwrap();
+    match Answer::decode(&body).unwrap() {
+        Answer::Identity(identity) => identity.public_key,
+        other => panic!("{other:?}"),
+    }
 }
