@@ -4,22 +4,14 @@ mod common;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
 use std::time::Duration;
 
+use common::access::{authorized, authorizer, borrowing, secret, signing, with_keys};
 use common::names::with_files;
 use common::proxies::{PASSWORD, ProxyProcess, free_port, microsocks, squid, stunnel, tinyproxy};
 use common::strange_proxy::{Behaviour, StrangeProxy};
-use common::{Device, LONG, sandbox, wait_for};
-use iotcore_sandbox::{CertificateKind, Cut, Sandbox};
-
-/// A file with a secret, of the device.
-fn secret(device: &Device, name: &str, text: &str) -> PathBuf {
-    let path = device.path(name);
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-    path
-}
+use common::{Device, LONG, builder, sandbox, wait_for};
+use iotcore_sandbox::{CertificateKind, Cut, RoleAlias, Sandbox};
 
 /// A device that goes through this proxy as the user whom it knows.
 fn known_to(sandbox: &Sandbox, proxy: &ProxyProcess, scheme: &str) -> Device {
@@ -150,6 +142,31 @@ fn messages_go_through_socks5() {
     let proxy = microsocks(true).unwrap();
     let sandbox = common::sandbox();
     works(&sandbox, known_to(&sandbox, &proxy, "socks5"), "socks5");
+}
+
+#[test]
+fn every_connection_goes_through_the_proxy_whatever_it_is_for() {
+    let builder = with_keys(builder())
+        .role_alias(RoleAlias::new("device"))
+        .authorizer(authorizer("Fleet"));
+    let sandbox = builder.start().unwrap();
+    let asks = |mut device: Device, ports: &[u16]| {
+        let proxy = StrangeProxy::start(Behaviour::Tunnels);
+        device.option("--proxy", proxy.url());
+        device.start().wait_for_log("connected to localhost");
+        device.drop_message("1", "t", "hello");
+        device.wait_until_empty();
+        let wanted: Vec<String> = ports
+            .iter()
+            .map(|port| format!("CONNECT localhost:{port} HTTP/1.1"))
+            .collect();
+        assert_eq!(proxy.requests(), wanted);
+        assert_eq!(device.stop(), Some(0));
+    };
+    let (web, credentials) = (sandbox.wss_port(), sandbox.credential_port());
+    asks(signing(&sandbox), &[web]);
+    asks(borrowing(&sandbox), &[credentials, web]);
+    asks(authorized(&sandbox, "Fleet"), &[web]);
 }
 
 #[test]

@@ -7,8 +7,7 @@ mod token;
 
 use std::any::Any;
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::PathBuf;
 
 use common::access::{
@@ -167,10 +166,7 @@ fn a_key_in_a_token() {
 
 /// The file of the proxy's password.
 fn proxy_password(device: &Device, password: &str) -> PathBuf {
-    let file = device.path("proxy-password");
-    fs::write(&file, password).unwrap();
-    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-    file
+    secret(device, "proxy-password", password)
 }
 
 /// Mutual TLS through this one, as the user whom it knows.
