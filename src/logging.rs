@@ -136,13 +136,29 @@ impl Write for Pipe {
     }
 }
 
+/// The lines that wait already, in one piece that a pipe takes whole, and whoever waits for them.
+fn together(first: LogRequest, to_do: &Receiver<LogRequest>) -> (Vec<u8>, Option<SyncSender<()>>) {
+    let mut lines = Vec::new();
+    let mut next = Some(first);
+    while let Some(order) = next {
+        match order {
+            LogRequest::Line(line) => lines.extend(line),
+            LogRequest::Flush(written) => return (lines, Some(written)),
+        }
+        let room = lines.len() < LONGEST;
+        next = if room { to_do.try_recv().ok() } else { None };
+    }
+    (lines, None)
+}
+
 /// The thread: waits for the reader, so that nobody else does.
 fn write_all(to_do: &Receiver<LogRequest>, dropped: &AtomicU64, to: &mut impl Write) {
     while let Ok(order) = to_do.recv() {
-        match order {
-            // A log that is gone is no reason to end.
-            LogRequest::Line(line) => drop(to.write_all(&line)),
-            LogRequest::Flush(written) => drop(written.try_send(())),
+        let (lines, flush) = together(order, to_do);
+        // A log that is gone is no reason to end.
+        let _ = to.write_all(&lines);
+        if let Some(written) = flush {
+            let _ = written.try_send(());
         }
         let count = dropped.swap(0, Ordering::Relaxed);
         if count > 0 {
@@ -174,7 +190,7 @@ mod tests {
         write_all(&to_do, &dropped, &mut written);
         assert_eq!(
             String::from_utf8(written).unwrap(),
-            "line 0\nwarn: 7 lines were dropped while the log could not be written\nline 1\nline 2\n"
+            "line 0\nline 1\nline 2\nwarn: 7 lines were dropped while the log could not be written\n"
         );
     }
 

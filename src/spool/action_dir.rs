@@ -42,8 +42,8 @@ pub fn without_priority(opened: &mut Opened) -> Facts {
 pub struct ActionDir {
     dir: PathBuf,
     orders: mpsc::Sender<WorkerRequest>,
-    news: mpsc::Receiver<WorkerEvent>,
-    buffer: Vec<WorkerEvent>,
+    news: mpsc::Receiver<Vec<WorkerEvent>>,
+    buffer: Vec<Vec<WorkerEvent>>,
     /// Requests that are to be opened together, as soon as no more can be taken.
     to_open: Vec<(Name, OpenReply)>,
     queue: Queue,
@@ -64,7 +64,7 @@ pub struct ActionDir {
 }
 
 /// What [`ActionDir::notice`] has waited for.
-pub struct Notice(Vec<WorkerEvent>);
+pub struct Notice(Vec<Vec<WorkerEvent>>);
 
 impl ActionDir {
     /// Prepares the directory and starts its thread.
@@ -134,8 +134,14 @@ impl ActionDir {
 
     /// Takes note of what has happened in the directory.
     pub fn noticed(&mut self, notice: Notice) {
-        for news in notice.0 {
+        for news in notice.0.into_iter().flatten() {
             match news {
+                WorkerEvent::Opened(files) => {
+                    for (to, file) in files {
+                        // Who asked may be gone.
+                        let _ = to.send(file);
+                    }
+                }
                 WorkerEvent::Found(requests) => {
                     for (name, facts) in requests {
                         self.arrived(name, facts);

@@ -56,6 +56,11 @@ impl Arrivals {
     /// however it looks.
     pub fn closed_again(&mut self, name: &Name) -> bool {
         self.catch_up();
+        self.is_closed_again(name)
+    }
+
+    /// The same, as far as is known.
+    pub fn is_closed_again(&self, name: &Name) -> bool {
         self.told.get(name).copied().unwrap_or(false)
     }
 

@@ -12,9 +12,10 @@ use anyhow::{Context, Result};
 use log::error;
 
 use super::failed::FailedDir;
-use super::layout::{REMOVING, make_directories, make_removing, place};
+use super::layout::{REMOVING, make_directories, place};
 use super::lock::{self, Lock};
 use super::opened::{HeldFile, OpenError, Opened, identity};
+use super::removing::Removing;
 use super::{Identity, Name};
 
 /// One action directory on disk.
@@ -24,6 +25,8 @@ pub struct Maildir {
     failed: FailedDir,
     keep_failed: usize,
     lock: Option<Lock>,
+    /// `None`: there can be none, and files are removed where they are.
+    removing: Option<Removing>,
     /// Which directory `new/` was.
     place: Option<(u64, u64)>,
 }
@@ -52,11 +55,13 @@ impl Maildir {
         let failed = dir.join("failed");
         let failed = FailedDir::open(failed.clone(), keep_failed)
             .with_context(|| format!("cannot read {}", failed.display()))?;
+        let removing = Removing::open(&dir.join(REMOVING)).ok();
         let maildir = Maildir {
             dir: dir.to_owned(),
             failed,
             keep_failed,
             lock,
+            removing,
             place: place(&dir.join("new")),
         };
         maildir
@@ -103,24 +108,91 @@ impl Maildir {
         Opened::new(&self.new_dir().join(name))
     }
 
-    /// Removes the file of a request that was carried out. `closed_again` says whether a writer has
-    /// closed it since it was opened; it is asked when nobody can open it any more.
+    /// The first half of a removal: takes the file of a request out of `new/`, if it is the one that
+    /// was read. Nobody can open it by its name any more.
+    pub fn take_aside(&mut self, name: &Name, read: Identity) -> SetAside {
+        let path = self.new_dir().join(name);
+        // What is put back loses the news of its writer's close, so what can be seen from here stays.
+        match fs::symlink_metadata(&path) {
+            Ok(meta) if identity(&meta) != read => return SetAside::Replaced,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return SetAside::Gone,
+            Err(error) => return SetAside::Unknown(error),
+        }
+        let mut taken = self.take(&path, name);
+        if taken.is_err() && self.holds(name) {
+            // It may have been removed by somebody.
+            self.removing = Removing::open(&self.dir.join(REMOVING)).ok();
+            taken = self.take(&path, name);
+        }
+        let place = match (taken, &self.removing) {
+            (Ok(()), Some(removing)) => removing.identity(name).map(|now| (now, true)),
+            _ => fs::symlink_metadata(&path).map(|meta| (identity(&meta), false)),
+        };
+        match place {
+            Ok((now, aside)) if now == read => SetAside::Ready { aside },
+            Ok((_, true)) => self.put_back(name),
+            Ok((_, false)) => SetAside::Replaced,
+            Err(error) if error.kind() == ErrorKind::NotFound => SetAside::Gone,
+            Err(error) => SetAside::Unknown(error),
+        }
+    }
+
+    fn take(&self, path: &Path, name: &Name) -> io::Result<()> {
+        let none = || io::Error::from(ErrorKind::NotFound);
+        self.removing.as_ref().ok_or_else(none)?.take(path, name)
+    }
+
+    /// It is another file than the one that was read, or was written again.
+    fn put_back(&self, name: &Name) -> SetAside {
+        let path = self.new_dir().join(name);
+        let back = self.removing.as_ref().map(|it| it.put_back(name, &path));
+        if let Some(Err(error)) = back {
+            error!("cannot put '{name}' back, the next start tries again: {error}");
+        }
+        SetAside::Replaced
+    }
+
+    /// The second half for a request that was carried out. `closed_again`: a writer has closed its file
+    /// since it was opened.
     pub fn remove(
         &self,
         name: &Name,
         opened: &Opened,
-        closed_again: impl FnOnce() -> bool,
+        taken: SetAside,
+        closed_again: bool,
     ) -> Removal {
-        let changed = || closed_again() || opened.was_rewritten();
-        let file = match self.take_aside(name, opened.identity, changed) {
-            SetAside::Ready(file) => file,
-            SetAside::Gone => return Removal::Done,
-            SetAside::Replaced => return Removal::Replaced,
-            SetAside::Unknown(error) => return Removal::Stuck(error),
+        let changed = closed_again || opened.was_rewritten();
+        let aside = match self.unchanged(name, taken, changed) {
+            Ok(aside) => aside,
+            Err(removal) => return removal,
         };
-        match fs::remove_file(file) {
+        let removed = match (&self.removing, aside) {
+            (Some(removing), true) => removing.remove(name),
+            _ => fs::remove_file(self.new_dir().join(name)),
+        };
+        match removed {
             Err(error) if error.kind() != ErrorKind::NotFound => Removal::Stuck(error),
             Ok(()) | Err(_) => Removal::Done,
+        }
+    }
+
+    /// Whether the file that is to go stands aside, or else in `new/`.
+    ///
+    /// # Errors
+    /// There is nothing to be done.
+    fn unchanged(&self, name: &Name, taken: SetAside, changed: bool) -> Result<bool, Removal> {
+        match taken {
+            SetAside::Ready { aside } if changed => {
+                if aside {
+                    self.put_back(name);
+                }
+                Err(Removal::Replaced)
+            }
+            SetAside::Ready { aside } => Ok(aside),
+            SetAside::Gone => Err(Removal::Done),
+            SetAside::Replaced => Err(Removal::Replaced),
+            SetAside::Unknown(error) => Err(Removal::Stuck(error)),
         }
     }
 
@@ -139,12 +211,12 @@ impl Maildir {
             Err(error) if error.kind() == ErrorKind::NotFound => return Removal::Done,
             Err(error) => return Removal::Stuck(error),
         };
-        let changed = || closed_again() || held.was_rewritten();
-        let file = match self.take_aside(name, read, changed) {
-            SetAside::Ready(file) => file,
-            SetAside::Gone => return Removal::Done,
-            SetAside::Replaced => return Removal::Replaced,
-            SetAside::Unknown(error) => return Removal::Stuck(error),
+        let taken = self.take_aside(name, read);
+        let changed = closed_again() || held.was_rewritten();
+        let file = match self.unchanged(name, taken, changed) {
+            Ok(true) => self.removing(name),
+            Ok(false) => path,
+            Err(removal) => return removal,
         };
         match self.failed.take(&file, name, reason) {
             Ok(()) => Removal::Done,
@@ -155,51 +227,16 @@ impl Maildir {
         }
     }
 
-    /// Takes the file out of `new/` if it is still the one that was read. Where nothing can be taken
-    /// aside, the file is ready where it is.
-    fn take_aside(&self, name: &Name, read: Identity, changed: impl FnOnce() -> bool) -> SetAside {
-        let path = self.new_dir().join(name);
-        let aside = self.removing(name);
-        match fs::symlink_metadata(&path) {
-            Ok(meta) if identity(&meta) != read => return SetAside::Replaced,
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => return SetAside::Gone,
-            Err(error) => return SetAside::Unknown(error),
-        }
-        let moved = self.has_removing().and_then(|()| fs::rename(&path, &aside));
-        if moved.is_err() {
-            return match self.holds(name) {
-                false => SetAside::Gone,
-                true if changed() => SetAside::Replaced,
-                true => SetAside::Ready(path),
-            };
-        }
-        match fs::symlink_metadata(&aside) {
-            Ok(meta) if identity(&meta) != read || changed() => {
-                put_back(&aside, &path);
-                SetAside::Replaced
-            }
-            Ok(_) => SetAside::Ready(aside),
-            Err(error) => SetAside::Unknown(error),
-        }
-    }
-
     /// A crash between taking aside and removing: nobody knows whether the request was carried out,
     /// so it is one again.
     fn recover(&self) -> io::Result<()> {
-        if self.has_removing().is_err() {
+        if self.removing.is_none() {
             return Ok(());
         }
         for entry in fs::read_dir(self.removing(""))? {
-            let entry = entry?;
-            put_back(&entry.path(), &self.new_dir().join(entry.file_name()));
+            self.put_back(&Name::new(&entry?.file_name()));
         }
         Ok(())
-    }
-
-    /// Whether `.removing/` is there, or can be made again, and is nobody else's.
-    fn has_removing(&self) -> io::Result<()> {
-        make_removing(&self.dir.join(REMOVING)).map_err(io::Error::other)
     }
 
     fn removing(&self, name: impl AsRef<Path>) -> PathBuf {
@@ -207,30 +244,17 @@ impl Maildir {
     }
 }
 
-enum SetAside {
-    /// This is the file that was read, to be removed or moved.
-    Ready(PathBuf),
+/// What became of a file that was to be taken out of `new/`.
+#[derive(Debug)]
+pub enum SetAside {
+    /// This is the file that was read. `aside`: it is in `.removing/`; it could not be moved there otherwise.
+    Ready {
+        aside: bool,
+    },
     Gone,
     Replaced,
     /// It cannot even be looked at.
     Unknown(io::Error),
-}
-
-/// Puts a file back unless a newer one has taken its name: then it is superseded.
-fn put_back(aside: &Path, path: &Path) {
-    let done = match fs::hard_link(aside, path) {
-        Ok(()) => fs::remove_file(aside),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => fs::remove_file(aside),
-        // A file system without hard links.
-        Err(_) if fs::symlink_metadata(path).is_err() => fs::rename(aside, path),
-        Err(_) => fs::remove_file(aside),
-    };
-    if let Err(error) = done {
-        error!(
-            "cannot put {} back, the next start tries again: {error}",
-            aside.display()
-        );
-    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,12 @@ fn request(maildir: &Maildir, text: &str) -> Opened {
     maildir.request(&name(text)).unwrap()
 }
 
+/// `again`: a writer has closed its file since it was opened.
+fn remove(maildir: &mut Maildir, text: &str, opened: &Opened, again: bool) -> Removal {
+    let taken = maildir.take_aside(&name(text), opened.identity);
+    maildir.remove(&name(text), opened, taken, again)
+}
+
 fn refusal(maildir: &Maildir, text: &str) -> String {
     match maildir.request(&name(text)) {
         Err(OpenError::Refused { reason, .. }) => reason,
@@ -35,7 +41,7 @@ fn refusal(maildir: &Maildir, text: &str) -> String {
 
 #[test]
 fn a_request_is_read_and_removed() {
-    let (dir, maildir) = maildir(10);
+    let (dir, mut maildir) = maildir(10);
     write(&dir, "new/a", "contents");
     let mut opened = request(&maildir, "a");
     assert_eq!(opened.read().unwrap(), b"contents");
@@ -45,12 +51,12 @@ fn a_request_is_read_and_removed() {
         "reading again starts afresh"
     );
     assert!(matches!(
-        maildir.remove(&name("a"), &opened, || false),
+        remove(&mut maildir, "a", &opened, false),
         Removal::Done
     ));
     assert_eq!(text(&dir, "new/a"), None);
     assert!(
-        matches!(maildir.remove(&name("a"), &opened, || false), Removal::Done),
+        matches!(remove(&mut maildir, "a", &opened, false), Removal::Done),
         "gone is gone"
     );
 }
@@ -63,7 +69,7 @@ fn a_newer_file_of_the_same_name_is_never_removed() {
     write(&dir, "tmp/a", "new");
     fs::rename(dir.path().join("tmp/a"), dir.path().join("new/a")).unwrap();
     assert!(matches!(
-        maildir.remove(&name("a"), &opened, || false),
+        remove(&mut maildir, "a", &opened, false),
         Removal::Replaced
     ));
     assert!(matches!(
@@ -77,8 +83,7 @@ fn a_newer_file_of_the_same_name_is_never_removed() {
 fn a_file_that_was_taken_aside_and_is_another_one_is_put_back() {
     let (dir, maildir) = maildir(10);
     write(&dir, ".removing/a", "newer");
-    let aside = maildir.removing("a");
-    put_back(&aside, &dir.path().join("new/a"));
+    maildir.put_back(&name("a"));
     assert_eq!(text(&dir, "new/a").as_deref(), Some("newer"));
     assert_eq!(text(&dir, ".removing/a"), None);
 }
@@ -88,7 +93,7 @@ fn a_file_that_was_put_back_never_replaces_a_newer_one() {
     let (dir, maildir) = maildir(10);
     write(&dir, ".removing/a", "older");
     write(&dir, "new/a", "newest");
-    put_back(&maildir.removing("a"), &dir.path().join("new/a"));
+    maildir.put_back(&name("a"));
     assert_eq!(text(&dir, "new/a").as_deref(), Some("newest"));
     assert_eq!(text(&dir, ".removing/a"), None);
 }
@@ -103,7 +108,7 @@ fn without_a_place_to_take_files_aside_they_are_removed_and_moved_from_where_the
     write(&dir, "new/b", "x");
     let opened = request(&maildir, "a");
     assert!(matches!(
-        maildir.remove(&name("a"), &opened, || false),
+        remove(&mut maildir, "a", &opened, false),
         Removal::Done
     ));
     assert_eq!(text(&dir, "new/a"), None, "done means gone");
@@ -126,11 +131,11 @@ fn parts_that_are_links_are_refused_so_that_nothing_elsewhere_is_touched() {
     let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::write(elsewhere.path().join("precious"), "x").unwrap();
     symlink(elsewhere.path(), dir.path().join(".removing")).unwrap();
-    let maildir = Maildir::open(dir.path(), 0).unwrap();
+    let mut maildir = Maildir::open(dir.path(), 0).unwrap();
     write(&dir, "new/precious", "bad");
     let opened = request(&maildir, "precious");
     assert!(matches!(
-        maildir.remove(&name("precious"), &opened, || false),
+        remove(&mut maildir, "precious", &opened, false),
         Removal::Done
     ));
     assert!(elsewhere.path().join("precious").exists());
@@ -309,7 +314,7 @@ fn a_file_that_was_written_again_within_a_tick_of_the_clock_is_never_removed() {
     rewrite(&dir, "new/a", "new");
     let before = request(&maildir, "a").identity;
     assert_eq!(opened.identity, before, "it looks the same");
-    let departure = maildir.remove(&name("a"), &opened, || false);
+    let departure = remove(&mut maildir, "a", &opened, false);
     assert!(matches!(departure, Removal::Replaced), "{departure:?}");
     let departure = maildir.fail(&name("a"), &HeldFile::Open(opened), "x", || false);
     assert!(matches!(departure, Removal::Replaced), "{departure:?}");
@@ -318,11 +323,11 @@ fn a_file_that_was_written_again_within_a_tick_of_the_clock_is_never_removed() {
 
 #[test]
 fn a_file_whose_writer_closes_it_again_is_never_removed() {
-    let (dir, maildir) = maildir(10);
+    let (dir, mut maildir) = maildir(10);
     write(&dir, "new/a", "same");
     let mut opened = request(&maildir, "a");
     opened.read().unwrap();
-    let departure = maildir.remove(&name("a"), &opened, || true);
+    let departure = remove(&mut maildir, "a", &opened, true);
     assert!(matches!(departure, Removal::Replaced), "{departure:?}");
     assert_eq!(text(&dir, "new/a").as_deref(), Some("same"));
 }

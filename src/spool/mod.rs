@@ -21,6 +21,7 @@ mod postponements;
 pub mod queue;
 mod ready_queue;
 mod record;
+mod removing;
 mod scan;
 mod slots;
 pub mod stamps;

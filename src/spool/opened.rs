@@ -75,17 +75,12 @@ pub enum OpenError {
 impl Opened {
     /// Opens a request. Never follows a link, never waits for a FIFO's writer.
     pub fn new(path: &Path) -> Result<Opened, OpenError> {
-        let meta = fs::symlink_metadata(path).map_err(|error| trouble(error, None))?;
-        if meta.is_dir() {
-            return Err(OpenError::Directory);
-        }
-        fit(&meta)?;
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(flags.bits())
             .open(path)
-            .map_err(|error| trouble(error, Some(identity(&meta))))?;
+            .map_err(|error| unopened(path, error))?;
         let meta = file.metadata().map_err(|error| trouble(error, None))?;
         fit(&meta)?;
         Ok(Opened {
@@ -174,7 +169,25 @@ pub fn identity(meta: &fs::Metadata) -> Identity {
     }
 }
 
+/// Why it cannot be opened: it may be something that is no file at all.
+fn unopened(path: &Path, error: io::Error) -> OpenError {
+    if transient::is_transient(&error) {
+        return OpenError::Postponed(error);
+    }
+    let meta = match fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(error) => return trouble(error, None),
+    };
+    match fit(&meta) {
+        Err(unfit) => unfit,
+        Ok(()) => trouble(error, Some(identity(&meta))),
+    }
+}
+
 fn fit(meta: &fs::Metadata) -> Result<(), OpenError> {
+    if meta.is_dir() {
+        return Err(OpenError::Directory);
+    }
     match unfit(meta) {
         None => Ok(()),
         Some(reason) => Err(OpenError::Refused {

@@ -33,6 +33,9 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Where an opened file goes, with its contents.
 pub type OpenReply = oneshot::Sender<Result<(Opened, Vec<u8>), OpenError>>;
 
+/// An opened file with its contents, or why there is none, and where it goes.
+pub type Answered = (OpenReply, Result<(Opened, Vec<u8>), OpenError>);
+
 /// What is to be done.
 #[derive(Debug)]
 pub enum WorkerRequest {
@@ -54,6 +57,8 @@ pub enum WorkerRequest {
 #[derive(Debug)]
 pub enum WorkerEvent {
     Found(Vec<(Name, Facts)>),
+    /// Files that were to be opened, for those who asked.
+    Opened(Vec<Answered>),
     /// A scan has ended, and all that it has found was reported.
     Scanned,
     Checked {
@@ -118,7 +123,7 @@ impl Worker {
     pub async fn run(
         mut self,
         mut orders: mpsc::Receiver<WorkerRequest>,
-        news: mpsc::Sender<WorkerEvent>,
+        news: mpsc::Sender<Vec<WorkerEvent>>,
     ) {
         let mut batch = Vec::new();
         loop {
@@ -132,14 +137,13 @@ impl Worker {
                         // What was closed before it is opened is read to its end.
                         self.arrivals.catch_up();
                     }
-                    for piece in self.obey(batch.drain(..)) {
-                        let _ = news.send(piece).await;
+                    let pieces = self.obey(batch.drain(..));
+                    if !pieces.is_empty() {
+                        let _ = news.send(pieces).await;
                     }
                 }
                 () = ready(()), if self.has_found() => {
-                    for piece in self.look() {
-                        let _ = news.send(piece).await;
-                    }
+                    let _ = news.send(self.look()).await;
                 }
                 notice = self.arrivals.intake.next() => match notice {
                     IntakeNotice::Ready(ready) => self.arrivals.ready(ready),
@@ -158,6 +162,7 @@ impl Worker {
     fn obey(&mut self, orders: impl Iterator<Item = WorkerRequest>) -> Vec<WorkerEvent> {
         let mut news = Vec::new();
         let mut checks = Vec::new();
+        let mut removals = Vec::new();
         for order in orders {
             match order {
                 WorkerRequest::Scan => self.arrivals.intake.scan_soon(),
@@ -165,9 +170,9 @@ impl Worker {
                     self.arrivals.gone(&name);
                     self.arrivals.found.push_back(name);
                 }
-                WorkerRequest::Open(requests) => self.open_all(requests),
+                WorkerRequest::Open(requests) => news.push(self.open_all(requests)),
                 WorkerRequest::Check(name, opened, reason) => checks.push((name, opened, reason)),
-                WorkerRequest::Remove(name, opened) => news.push(self.remove(name, &opened)),
+                WorkerRequest::Remove(name, opened) => removals.push((name, opened)),
                 WorkerRequest::Fail(name, held, reason) => {
                     let departure = self.fail(&name, &held, &reason);
                     news.push(WorkerEvent::Left {
@@ -178,19 +183,14 @@ impl Worker {
                 }
             }
         }
+        news.extend(self.remove_all(removals));
         news.extend(self.checked(checks));
         news
     }
 
-    fn open_all(&mut self, requests: Vec<(Name, OpenReply)>) {
-        let mut opened = Vec::new();
-        for (name, answer) in requests {
-            opened.push((answer, self.request(&name)));
-        }
-        for (answer, result) in opened {
-            // Who asked may be gone.
-            let _ = answer.send(result);
-        }
+    fn open_all(&mut self, requests: Vec<(Name, OpenReply)>) -> WorkerEvent {
+        let opened = requests.into_iter();
+        WorkerEvent::Opened(opened.map(|(name, to)| (to, self.request(&name))).collect())
     }
 
     fn request(&mut self, name: &Name) -> Result<(Opened, Vec<u8>), OpenError> {
@@ -219,15 +219,28 @@ impl Worker {
         checked.collect()
     }
 
-    fn remove(&mut self, name: Name, opened: &Opened) -> WorkerEvent {
-        let again = || self.arrivals.closed_again(&name);
-        let departure = self.maildir.remove(&name, opened, again);
-        self.left(&name, Some(opened.identity), &departure);
-        WorkerEvent::Left {
-            name,
-            departure,
-            reason: None,
+    /// One look at what was closed serves all: it comes when none of them can be opened any more.
+    fn remove_all(&mut self, removals: Vec<(Name, Opened)>) -> Vec<WorkerEvent> {
+        let mut aside = Vec::new();
+        for (name, opened) in removals {
+            let taken = self.maildir.take_aside(&name, opened.identity);
+            aside.push((name, opened, taken));
         }
+        if !aside.is_empty() {
+            self.arrivals.catch_up();
+        }
+        let mut news = Vec::new();
+        for (name, opened, taken) in aside {
+            let again = self.arrivals.is_closed_again(&name);
+            let departure = self.maildir.remove(&name, &opened, taken, again);
+            self.left(&name, Some(opened.identity), &departure);
+            news.push(WorkerEvent::Left {
+                name,
+                departure,
+                reason: None,
+            });
+        }
+        news
     }
 
     fn fail(&mut self, name: &Name, held: &HeldFile, reason: &str) -> Removal {

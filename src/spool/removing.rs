@@ -1,0 +1,74 @@
+//! `.removing/`, where a file is looked at before it is removed. Held open, so that nobody can put
+//! another directory or a link in its place.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, renameat};
+use nix::sys::stat::fstatat;
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+
+use super::layout::make_removing;
+use super::{Identity, Name};
+
+/// The directory as it was when it was opened.
+#[derive(Debug)]
+pub struct Removing(File);
+
+impl Removing {
+    /// Makes it, if it is missing, and opens it.
+    ///
+    /// # Errors
+    /// It cannot be made, or is somebody else's.
+    pub fn open(path: &Path) -> Result<Removing> {
+        make_removing(path)?;
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits())
+            .open(path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        Ok(Removing(file))
+    }
+
+    /// Takes a file in, under this name. What stood there is replaced.
+    pub fn take(&self, path: &Path, name: &Name) -> io::Result<()> {
+        Ok(renameat(AT_FDCWD, path, &self.0, name.as_os_str())?)
+    }
+
+    /// Which file stands there.
+    pub fn identity(&self, name: &Name) -> io::Result<Identity> {
+        let stat = fstatat(&self.0, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        Ok(Identity {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            modified: (stat.st_mtime, stat.st_mtime_nsec),
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+        })
+    }
+
+    pub fn remove(&self, name: &Name) -> io::Result<()> {
+        Ok(unlinkat(
+            &self.0,
+            name.as_os_str(),
+            UnlinkatFlags::NoRemoveDir,
+        )?)
+    }
+
+    /// Puts a file back unless a newer one has taken its name: then it is superseded.
+    pub fn put_back(&self, name: &Name, path: &Path) -> io::Result<()> {
+        let linked = linkat(&self.0, name.as_os_str(), AT_FDCWD, path, AtFlags::empty());
+        match linked.map_err(io::Error::from) {
+            Ok(()) => self.remove(name),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.remove(name),
+            // A file system without hard links, or a directory.
+            Err(_) if path.symlink_metadata().is_err() => {
+                Ok(renameat(&self.0, name.as_os_str(), AT_FDCWD, path)?)
+            }
+            Err(_) => self.remove(name),
+        }
+    }
+}
