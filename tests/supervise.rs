@@ -314,6 +314,11 @@ fn run_says_what_is_missing(tools: Tools) {
             Some("CLIENTID=x CACERT=c CERTSTORE=s CHARIOTD=/etc/passwd"),
             "CHARIOTD=/etc/passwd is no program",
         ),
+        // Who the device is may stand in OPTIONS.
+        (
+            Some("CLIENTID=x CACERT=c ENDPOINT=e CHARIOTD=/etc/passwd"),
+            "CHARIOTD=/etc/passwd is no program",
+        ),
         (Some("CLIENTID='x"), "DIR/conf is not a good shell fragment"),
         (
             Some("CLIENTID=x\r\nCACERT=c\r\nCERTSTORE=s\r\n"),
