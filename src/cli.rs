@@ -19,6 +19,10 @@ use clap::Parser;
     after_help = "Options marked [+] may be repeated. --opt=VALUE and --opt VALUE both work.\n\
                   Exit codes: 0 asked to stop, 100 a person must act, 111 try again later."
 )]
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "these comments are the help; brackets there mean what may be left out"
+)]
 pub struct Cli {
     /// MQTT client id, mandatory and unique for each device; @/FILE is what
     /// the file holds, !COMMAND what the command prints

@@ -133,10 +133,13 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// It has nothing to bring to an end.
+    /// It has nothing to bring to an end. As process 1 of a container we may have taken note of its end already,
+    /// and then its number can be somebody else's.
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
 

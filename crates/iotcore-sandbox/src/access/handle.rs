@@ -13,7 +13,7 @@ impl Sandbox {
         self.certificate_policy(identity, deny);
     }
 
-    /// Adds an access key, or replaces the one with this id. See [`Builder::access_key`].
+    /// Adds an access key, or replaces the one with this id. See [`Builder::access_key`](crate::Builder::access_key).
     pub fn add_access_key(&self, id: &str, secret: &str, session_token: Option<&str>) {
         let key = AccessKey::new(id, secret, session_token);
         self.access().keys().add(key);
