@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use chariotd_pkcs11::protocol::{Answer, Request, read_frame, write_frame};
 use chariotd_pkcs11::{Identity, KeyError, KeyKind, KeyUri, Keys, Problem};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 /// The slowest smart cards take a second.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -137,7 +139,9 @@ impl Drop for Running {
     /// and then its number can be somebody else's.
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            let _ = self.child.kill();
+            // With whatever it has started, which would keep our log open.
+            let group = i32::try_from(self.child.id()).map(Pid::from_raw);
+            let _ = group.map(|group| killpg(group, Signal::SIGKILL));
             let _ = self.child.wait();
         }
     }
