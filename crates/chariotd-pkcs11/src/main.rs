@@ -1,10 +1,12 @@
 //! The key helper: loads the vendor's module, keeps PIN and session, and signs for its parent, which cannot or
 //! shall not do that itself. Its standard input is a Unix socket; it ends when the other side does.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 use chariotd_pkcs11::protocol::{Answer, Request, read_frame, write_frame};
 use chariotd_pkcs11::token::Tokens;
@@ -41,19 +43,32 @@ fn refused(why: &str) -> ExitCode {
     ExitCode::from(100)
 }
 
-fn serve(socket: &mut UnixStream) -> std::io::Result<()> {
-    let tokens = Tokens::new();
+/// The token is asked on a thread of its own, so that the end of the other side is seen while a module hangs.
+fn serve(socket: &mut UnixStream) -> io::Result<()> {
+    let (requests, work) = sync_channel::<Vec<u8>>(1);
+    let mut answers = socket.try_clone()?;
+    thread::Builder::new().spawn(move || {
+        let tokens = Tokens::new();
+        // Whoever does not take an answer has ended.
+        while let Ok(body) = work.recv()
+            && write_frame(&mut answers, &answered(&tokens, &body).encode()).is_ok()
+        {}
+    })?;
     while let Some(body) = read_frame(socket)? {
-        let answer = match Request::decode(&body) {
-            Ok(request) => answer(&tokens, request),
-            Err(why) => Answer::Error(KeyError::new(
-                Problem::Helper,
-                format!("the key helper does not understand: {why}"),
-            )),
-        };
-        write_frame(socket, &answer.encode())?;
+        let sent = requests.send(body);
+        sent.map_err(|_| io::Error::other("the thread that asks the token has ended"))?;
     }
     Ok(())
+}
+
+fn answered(tokens: &Tokens, body: &[u8]) -> Answer {
+    match Request::decode(body) {
+        Ok(request) => answer(tokens, request),
+        Err(why) => {
+            let text = format!("the key helper does not understand: {why}");
+            Answer::Error(KeyError::new(Problem::Helper, text))
+        }
+    }
 }
 
 fn answer(tokens: &Tokens, request: Request) -> Answer {

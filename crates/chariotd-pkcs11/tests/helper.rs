@@ -338,6 +338,25 @@ fn the_helper_ends_with_its_parent_and_answers_nonsense_with_a_reason() {
     );
     helper.socket.shutdown(std::net::Shutdown::Both).unwrap();
     assert!(helper.child.wait().unwrap().success());
+    let uri = token.uri("token=chariot;object=ec");
+    token.make_key("EC:prime256v1", "ec", "01");
+    let mut helper = Helper::start(&token);
+    helper.identity(&uri).unwrap();
+    token.tell("hang");
+    let digest = Scheme::EcdsaP256Sha256.digest(b"message");
+    let (uri, scheme) = (uri.parse().unwrap(), 0x0403);
+    let sign = Request::Sign {
+        uri,
+        scheme,
+        digest,
+    };
+    write_frame(&mut helper.socket, &sign.encode()).unwrap();
+    helper.socket.shutdown(std::net::Shutdown::Both).unwrap();
+    assert!(
+        helper.child.wait().unwrap().success(),
+        "while its module hangs"
+    );
+    token.untell("hang");
     let mut helper = Helper::start(&token);
     helper.socket.write_all(&[0xff; 8]).unwrap();
     assert_eq!(helper.child.wait().unwrap().code(), Some(100));
