@@ -42,9 +42,10 @@ fn without_certificate(ending: Ending, refusal: &str) -> Ending {
         certificate: false,
         ..ending
     };
-    if ending.reason == closed(false).reason {
+    let closed = closed(false).reason;
+    if let Some(more) = ending.reason.strip_prefix(&closed) {
         Ending {
-            reason: format!("closed before CONNACK, {refusal}"),
+            reason: format!("closed before CONNACK, {refusal}{more}"),
             ..ending
         }
     } else if ending.class == Class::Refused && about_us {

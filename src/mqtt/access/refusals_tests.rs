@@ -110,6 +110,10 @@ fn without_a_certificate_none_is_to_blame() {
         assert!(ending.to_string().starts_with(words), "{ending}");
         assert!(!ending.certificate, "{ending}");
     }
+    let coded = format!("{}: WebSocket close 1008", closed(false).reason);
+    let ending = by_policy_of_keys(Ending::new(Class::Refused, coded));
+    let words = "closed before CONNACK, the policy of the access keys' role may forbid iot:Connect for this client id: WebSocket close 1008";
+    assert_eq!(ending.reason, words);
     let alpn = "the broker does not offer x-amzn-mqtt-ca on this port";
     let ending = by_authorizer(Ending::new(Class::Tls, alpn), &options);
     assert!(
