@@ -131,7 +131,7 @@ fn token(cli: &Cli, problems: &mut Problems) -> Option<TokenOptions> {
     let key = problems.optional(
         "authorizer-token-key",
         cli.authorizer_token_key.as_ref(),
-        |text| name(text, "-_"),
+        token_key,
     );
     let token = file(
         "authorizer-token-file",
@@ -161,6 +161,16 @@ fn token(cli: &Cli, problems: &mut Problems) -> Option<TokenOptions> {
         file: token?,
         signature_file,
     })
+}
+
+/// In a WebSocket it is the name of a header, beside those of the request itself.
+fn token_key(text: &str) -> Result<String, String> {
+    let own = ["host", "upgrade", "connection"];
+    let lower = text.to_ascii_lowercase();
+    if own.contains(&lower.as_str()) || lower.starts_with("sec-websocket-") {
+        return Err("is a header of every WebSocket, the authoriser needs another name".into());
+    }
+    name(text, "-_")
 }
 
 fn signing(cli: &Cli, environment: Environment, problems: &mut Problems) -> Option<SigningOptions> {

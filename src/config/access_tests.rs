@@ -150,6 +150,14 @@ fn wrong_values_are_named() {
         ),
         ("--authorizer-token-key=a:b", "contains ':'"),
         (
+            "--authorizer-token-key=Host",
+            "is a header of every WebSocket",
+        ),
+        (
+            "--authorizer-token-key=Sec-WebSocket-Key",
+            "is a header of every WebSocket",
+        ),
+        (
             "--authorizer-token-key=a",
             "--authorizer-token-file is missing",
         ),
