@@ -5,12 +5,17 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use chariotd_pkcs11::protocol::{Answer, Request, read_frame, write_frame};
 use chariotd_pkcs11::token::Tokens;
 use chariotd_pkcs11::{KeyError, Keys, Problem};
+use nix::sys::signal::{Signal, raise};
+
+/// For what the token does when the other side has ended.
+const GRACE: Duration = Duration::from_secs(2);
 
 const USAGE: &str = "chariotd-pkcs11 is started by chariotd, with a Unix socket as its standard input: chariotd --key-helper=/path/to/chariotd-pkcs11 --key='pkcs11:…'";
 
@@ -46,14 +51,28 @@ fn refused(why: &str) -> ExitCode {
 /// The token is asked on a thread of its own, so that the end of the other side is seen while a module hangs.
 fn serve(socket: &mut UnixStream) -> io::Result<()> {
     let (requests, work) = sync_channel::<Vec<u8>>(1);
+    let (working, ended) = sync_channel::<()>(1);
     let mut answers = socket.try_clone()?;
-    thread::Builder::new().spawn(move || {
+    let asking = thread::Builder::new().spawn(move || {
+        let _working = working;
         let tokens = Tokens::new();
         // Whoever does not take an answer has ended.
         while let Ok(body) = work.recv()
             && write_frame(&mut answers, &answered(&tokens, &body).encode()).is_ok()
         {}
     })?;
+    let served = hand_over(socket, &requests);
+    drop(requests);
+    // At the end of a process its libraries clear up, and a thread that is inside of one then crashes.
+    match ended.recv_timeout(GRACE) {
+        Err(RecvTimeoutError::Timeout) => drop(raise(Signal::SIGKILL)),
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => drop(asking.join()),
+    }
+    served
+}
+
+/// Passes requests on until the other side ends.
+fn hand_over(socket: &mut UnixStream, requests: &SyncSender<Vec<u8>>) -> io::Result<()> {
     while let Some(body) = read_frame(socket)? {
         let sent = requests.send(body);
         sent.map_err(|_| io::Error::other("the thread that asks the token has ended"))?;
