@@ -55,13 +55,18 @@ impl FailedDir {
         Ok(failed)
     }
 
-    /// Moves `file` here under `name`, with its reason, and prunes. A request of the same name that
-    /// failed earlier is replaced.
-    pub fn take(&mut self, file: &Path, name: &Name, reason: &str) -> io::Result<()> {
-        if self.keep == 0 {
-            return fs::remove_file(file);
-        }
-        fs::rename(file, self.dir.join(name))?;
+    /// Has a file moved here under `name`, by `bring`, with its reason, and prunes. A request of the same
+    /// name that failed earlier is replaced.
+    ///
+    /// # Errors
+    /// It could not be brought.
+    pub fn take(
+        &mut self,
+        name: &Name,
+        reason: &str,
+        bring: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> io::Result<()> {
+        bring(&self.dir.join(name))?;
         // The reason is a help, and it is in the log too: its failure costs nothing else.
         let _ = self.write_reason(name, reason);
         self.arrivals.retain(|other| other != name);

@@ -167,13 +167,16 @@ impl Maildir {
             Ok(aside) => aside,
             Err(removal) => return removal,
         };
-        let removed = match (&self.removing, aside) {
-            (Some(removing), true) => removing.remove(name),
-            _ => fs::remove_file(self.new_dir().join(name)),
-        };
-        match removed {
+        match self.delete(name, aside) {
             Err(error) if error.kind() != ErrorKind::NotFound => Removal::Stuck(error),
             Ok(()) | Err(_) => Removal::Done,
+        }
+    }
+
+    fn delete(&self, name: &Name, aside: bool) -> io::Result<()> {
+        match (&self.removing, aside) {
+            (Some(removing), true) => removing.remove(name),
+            _ => fs::remove_file(self.new_dir().join(name)),
         }
     }
 
@@ -213,17 +216,24 @@ impl Maildir {
         };
         let taken = self.take_aside(name, read);
         let changed = closed_again() || held.was_rewritten();
-        let file = match self.unchanged(name, taken, changed) {
-            Ok(true) => self.removing(name),
-            Ok(false) => path,
+        let aside = match self.unchanged(name, taken, changed) {
+            Ok(aside) => aside,
             Err(removal) => return removal,
         };
-        match self.failed.take(&file, name, reason) {
-            Ok(()) => Removal::Done,
-            Err(error) => match fs::remove_file(file) {
-                Ok(()) => Removal::Deleted(error),
-                Err(error) => Removal::Stuck(error),
-            },
+        let bring = |to: &Path| match (&self.removing, aside) {
+            (Some(removing), true) => removing.give(name, to),
+            _ => fs::rename(&path, to),
+        };
+        let kept = (self.keep_failed > 0).then(|| self.failed.take(name, reason, bring));
+        let problem = match kept {
+            Some(Ok(())) => return Removal::Done,
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        match (self.delete(name, aside), problem) {
+            (Ok(()), Some(problem)) => Removal::Deleted(problem),
+            (Ok(()), None) => Removal::Done,
+            (Err(error), _) => Removal::Stuck(error),
         }
     }
 

@@ -142,6 +142,30 @@ fn parts_that_are_links_are_refused_so_that_nothing_elsewhere_is_touched() {
 }
 
 #[test]
+fn a_link_in_the_place_of_the_one_that_was_opened_leads_nothing_elsewhere() {
+    let (dir, mut maildir) = maildir(10);
+    let elsewhere = tempfile::tempdir().unwrap();
+    for file in ["a", "b"] {
+        fs::write(elsewhere.path().join(file), "precious").unwrap();
+        write(&dir, &format!("new/{file}"), "bad");
+    }
+    let opened = request(&maildir, "a");
+    let taken = maildir.take_aside(&name("a"), opened.identity);
+    fs::rename(maildir.removing(""), dir.path().join("moved")).unwrap();
+    symlink(elsewhere.path(), dir.path().join(".removing")).unwrap();
+    let departure = maildir.remove(&name("a"), &opened, taken, false);
+    assert!(matches!(departure, Removal::Done), "{departure:?}");
+    assert_eq!(text(&dir, "moved/a"), None, "it was the file that is gone");
+    let departure = maildir.fail(&name("b"), &HeldFile::Closed(None), "x", || false);
+    assert!(matches!(departure, Removal::Done), "{departure:?}");
+    assert_eq!(text(&dir, "failed/b").as_deref(), Some("bad"));
+    for file in ["a", "b"] {
+        let kept = fs::read_to_string(elsewhere.path().join(file));
+        assert_eq!(kept.unwrap(), "precious", "{file}");
+    }
+}
+
+#[test]
 fn what_a_crash_left_half_removed_is_a_request_again() {
     let (dir, first) = maildir(10);
     drop(first);

@@ -7,11 +7,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, renameat};
-use nix::sys::stat::fstatat;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::layout::make_removing;
+use super::opened::identity;
 use super::{Identity, Name};
 
 /// The directory as it was when it was opened.
@@ -39,15 +40,17 @@ impl Removing {
         Ok(renameat(AT_FDCWD, path, &self.0, name.as_os_str())?)
     }
 
-    /// Which file stands there.
+    /// Which file stands there. Looked at as every other one is: the call that needs no descriptor has
+    /// too small numbers for inodes and times on 32 bits.
     pub fn identity(&self, name: &Name) -> io::Result<Identity> {
-        let stat = fstatat(&self.0, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        Ok(Identity {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-            modified: (stat.st_mtime, stat.st_mtime_nsec),
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-        })
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = openat(&self.0, name.as_os_str(), flags, Mode::empty())?;
+        Ok(identity(&File::from(file).metadata()?))
+    }
+
+    /// Moves a file to another place.
+    pub fn give(&self, name: &Name, to: &Path) -> io::Result<()> {
+        Ok(renameat(&self.0, name.as_os_str(), AT_FDCWD, to)?)
     }
 
     pub fn remove(&self, name: &Name) -> io::Result<()> {
@@ -65,9 +68,7 @@ impl Removing {
             Ok(()) => self.remove(name),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => self.remove(name),
             // A file system without hard links, or a directory.
-            Err(_) if path.symlink_metadata().is_err() => {
-                Ok(renameat(&self.0, name.as_os_str(), AT_FDCWD, path)?)
-            }
+            Err(_) if path.symlink_metadata().is_err() => self.give(name, path),
             Err(_) => self.remove(name),
         }
     }
