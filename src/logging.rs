@@ -136,29 +136,28 @@ impl Write for Pipe {
     }
 }
 
-/// The lines that wait already, in one piece that a pipe takes whole, and whoever waits for them.
-fn together(first: LogRequest, to_do: &Receiver<LogRequest>) -> (Vec<u8>, Option<SyncSender<()>>) {
-    let mut lines = Vec::new();
-    let mut next = Some(first);
-    while let Some(order) = next {
-        match order {
-            LogRequest::Line(line) => lines.extend(line),
-            LogRequest::Flush(written) => return (lines, Some(written)),
+/// Adds the lines that wait already, as long as a pipe takes all of them whole. What comes next, if it is
+/// known: a line that is too much, or somebody who waits.
+fn gather(lines: &mut Vec<u8>, to_do: &Receiver<LogRequest>) -> Option<LogRequest> {
+    loop {
+        match to_do.try_recv().ok()? {
+            LogRequest::Line(line) if lines.len() + line.len() <= LONGEST => lines.extend(line),
+            next => return Some(next),
         }
-        let room = lines.len() < LONGEST;
-        next = if room { to_do.try_recv().ok() } else { None };
     }
-    (lines, None)
 }
 
 /// The thread: waits for the reader, so that nobody else does.
 fn write_all(to_do: &Receiver<LogRequest>, dropped: &AtomicU64, to: &mut impl Write) {
-    while let Ok(order) = to_do.recv() {
-        let (lines, flush) = together(order, to_do);
-        // A log that is gone is no reason to end.
-        let _ = to.write_all(&lines);
-        if let Some(written) = flush {
-            let _ = written.try_send(());
+    let mut next = None;
+    while let Some(order) = next.take().or_else(|| to_do.recv().ok()) {
+        match order {
+            LogRequest::Line(mut lines) => {
+                next = gather(&mut lines, to_do);
+                // A log that is gone is no reason to end.
+                let _ = to.write_all(&lines);
+            }
+            LogRequest::Flush(written) => drop(written.try_send(())),
         }
         let count = dropped.swap(0, Ordering::Relaxed);
         if count > 0 {
@@ -192,6 +191,34 @@ mod tests {
             String::from_utf8(written).unwrap(),
             "line 0\nline 1\nline 2\nwarn: 7 lines were dropped while the log could not be written\n"
         );
+    }
+
+    /// Keeps what each write was given.
+    struct Pieces(Vec<Vec<u8>>);
+
+    impl Write for Pieces {
+        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+            self.0.push(piece.to_vec());
+            Ok(piece.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_wait_are_written_together_in_pieces_that_a_pipe_takes_whole() {
+        let (orders, to_do) = sync_channel(100);
+        for length in [1000, 1000, 1000, 1000, 1000, LONGEST, 10, 10] {
+            let line = LogRequest::Line(vec![b'x'; length]);
+            orders.try_send(line).expect("there is room");
+        }
+        drop(orders);
+        let mut pieces = Pieces(Vec::new());
+        write_all(&to_do, &AtomicU64::new(0), &mut pieces);
+        let lengths: Vec<usize> = pieces.0.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [4000, 1000, LONGEST, 20]);
     }
 
     #[test]

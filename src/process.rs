@@ -109,6 +109,7 @@ fn task(label: String, mut command: Command, limit: Duration) -> ChildCommand {
 }
 
 impl ChildCommand {
+    /// Adds arguments, each as it is.
     pub fn arguments(mut self, arguments: &[String]) -> ChildCommand {
         self.command.args(arguments);
         self
