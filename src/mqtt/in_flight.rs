@@ -5,7 +5,7 @@
 //! announcement belongs to the n-th request. That holds within one connection only: after a lost
 //! one everything here is handed back with [`InFlight::lost`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Why an answer is overdue.
@@ -31,7 +31,9 @@ pub struct Patience {
 pub struct InFlight<W> {
     patience: Patience,
     queued: VecDeque<Unanswered<W>>,
-    sent: HashMap<u16, Unanswered<W>>,
+    /// By their numbers: the oldest first. Those that were overtaken are before all others.
+    sent: BTreeMap<u64, Unanswered<W>>,
+    numbers: HashMap<u16, u64>,
     count: u64,
     last_answer: Option<Instant>,
 }
@@ -50,7 +52,8 @@ impl<W> InFlight<W> {
         InFlight {
             patience,
             queued: VecDeque::new(),
-            sent: HashMap::new(),
+            sent: BTreeMap::new(),
+            numbers: HashMap::new(),
             count: 0,
             last_answer: None,
         }
@@ -76,7 +79,11 @@ impl<W> InFlight<W> {
     /// request is ignored.
     pub fn sent(&mut self, packet_id: u16) {
         if let Some(request) = self.queued.pop_front() {
-            self.sent.insert(packet_id, request);
+            // A broker that has not answered cannot have given the packet id back.
+            if let Some(number) = self.numbers.insert(packet_id, request.number) {
+                self.sent.remove(&number);
+            }
+            self.sent.insert(request.number, request);
         }
     }
 
@@ -90,12 +97,9 @@ impl<W> InFlight<W> {
     /// The answer for this packet id came: hands back the one that waits for it. `None` for an
     /// answer that nobody waits for, a repeated one for instance.
     pub fn answered(&mut self, packet_id: u16, now: Instant) -> Option<W> {
-        let request = self.sent.remove(&packet_id)?;
-        for older in self
-            .sent
-            .values_mut()
-            .filter(|other| other.number < request.number)
-        {
+        let number = self.numbers.remove(&packet_id)?;
+        let request = self.sent.remove(&number)?;
+        for (_, older) in self.sent.range_mut(..number) {
             older.overtaken.get_or_insert(now);
         }
         self.last_answer = Some(now);
@@ -104,42 +108,46 @@ impl<W> InFlight<W> {
 
     /// How many requests were handed over since the oldest one that got its packet id and no answer.
     pub fn span(&self) -> u64 {
-        let spans = self
-            .sent
-            .values()
-            .map(|request| self.count - request.number);
-        spans.max().unwrap_or(0)
+        let oldest = self.sent.keys().next();
+        oldest.map_or(0, |number| self.count - number)
     }
 
     /// The connection is gone: hands back all that is unanswered, oldest first, each with whether it
     /// had got its packet id.
     pub fn lost(&mut self) -> Vec<(W, bool)> {
-        let sent = self.sent.drain().map(|(_, request)| (request, true));
-        let mut requests: Vec<_> = sent.collect();
-        requests.extend(self.queued.drain(..).map(|request| (request, false)));
-        requests.sort_by_key(|(request, _)| request.number);
-        let waiters = requests.into_iter();
-        waiters
-            .map(|(request, sent)| (request.waiter, sent))
+        self.numbers.clear();
+        let sent = std::mem::take(&mut self.sent).into_values();
+        let queued = self.queued.drain(..);
+        let sent = sent.map(|request| (request.waiter, true));
+        sent.chain(queued.map(|request| (request.waiter, false)))
             .collect()
     }
 
     /// When the first answer becomes overdue, unless one comes before.
     pub fn deadline(&self) -> Option<Instant> {
-        self.requests().map(|request| self.due(request).0).min()
+        self.first_due().map(|(due, _)| due)
     }
 
     /// Whether an answer is overdue: the connection is stuck and must be replaced.
     pub fn overdue(&self, now: Instant) -> Option<Overdue> {
-        self.requests()
-            .map(|request| self.due(request))
-            .filter(|(due, _)| *due <= now)
-            .min_by_key(|(due, _)| *due)
-            .map(|(_, why)| why)
+        let first = self.first_due();
+        first.filter(|(due, _)| *due <= now).map(|(_, why)| why)
     }
 
-    fn requests(&self) -> impl Iterator<Item = &Unanswered<W>> {
-        self.queued.iter().chain(self.sent.values())
+    /// Which becomes overdue first: one that was overtaken, or the oldest of the others.
+    fn first_due(&self) -> Option<(Instant, Overdue)> {
+        let mut first = None;
+        for request in self.sent.values() {
+            first = first
+                .into_iter()
+                .chain([self.due(request)])
+                .min_by_key(|(due, _)| *due);
+            if request.overtaken.is_none() {
+                return first;
+            }
+        }
+        let queued = self.queued.front().map(|request| self.due(request));
+        first.into_iter().chain(queued).min_by_key(|(due, _)| *due)
     }
 
     fn due(&self, request: &Unanswered<W>) -> (Instant, Overdue) {
