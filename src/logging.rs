@@ -15,6 +15,8 @@ use log::LevelFilter;
 const WAITING: usize = 1024;
 /// A longer line is cut, so that what waits has a bound.
 const LONGEST: usize = 4096;
+/// Lines that come faster than this are written together. Nobody has to wake the thread meanwhile.
+const TOGETHER: Duration = Duration::from_millis(2);
 /// At the end what waits is written, if it can be at once.
 const AT_THE_END: Duration = Duration::from_millis(200);
 
@@ -147,15 +149,26 @@ fn gather(lines: &mut Vec<u8>, to_do: &Receiver<LogRequest>) -> Option<LogReques
     }
 }
 
+/// Leaves other lines time to come, if the last ones were written just now.
+fn rest_since(written: Option<Instant>) {
+    if let Some(rest) = written.and_then(|since| TOGETHER.checked_sub(since.elapsed())) {
+        thread::sleep(rest);
+    }
+}
+
 /// The thread: waits for the reader, so that nobody else does.
 fn write_all(to_do: &Receiver<LogRequest>, dropped: &AtomicU64, to: &mut impl Write) {
     let mut next = None;
+    let mut written = None;
     while let Some(order) = next.take().or_else(|| to_do.recv().ok()) {
         match order {
             LogRequest::Line(mut lines) => {
+                rest_since(written);
                 next = gather(&mut lines, to_do);
                 // A log that is gone is no reason to end.
                 let _ = to.write_all(&lines);
+                // What was gathered too much has waited already.
+                written = next.is_none().then(Instant::now);
             }
             LogRequest::Flush(written) => drop(written.try_send(())),
         }
