@@ -288,6 +288,20 @@ pub struct Cli {
     #[arg(long, value_name = "ORDER", help_heading = "Messages")]
     pub default_message_order: Option<String>,
 
+    /// auto, or all: every waiting file is looked at for its priority before
+    /// the first is taken, however many there are [+] [default: auto]
+    #[arg(
+        long,
+        value_name = "DIR:LOOKS",
+        verbatim_doc_comment,
+        help_heading = "Messages"
+    )]
+    pub message_priorities: Vec<String>,
+
+    /// The same for directories without their own
+    #[arg(long, value_name = "LOOKS", help_heading = "Messages")]
+    pub default_message_priorities: Option<String>,
+
     /// Put before every topic [+]
     #[arg(long, value_name = "DIR:TEXT", help_heading = "Messages")]
     pub message_topic_prefix: Vec<String>,

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::clock::reached;
 use crate::spool::Name;
-use crate::spool::action_dir::{ActionDir, without_priority};
+use crate::spool::action_dir::{ActionDir, Looks};
 use crate::spool::disks::Disks;
 use crate::spool::opened::{HeldFile, Opened};
 use crate::spool::opening::Dispatched;
@@ -115,7 +115,7 @@ impl Commands {
             jam: Duration::from_secs(u32::MAX.into()),
         };
         let action_dir =
-            ActionDir::open(dir, KEEP_FAILED, options, without_priority, disks).await?;
+            ActionDir::open(dir, KEEP_FAILED, options, Looks::default(), disks).await?;
         Ok(Commands {
             action_dir,
             requests,

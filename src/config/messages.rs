@@ -57,6 +57,12 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<MessagesOptions> {
         cli.default_message_order.as_ref(),
         str::parse::<Order>,
     );
+    let looks = settings.read(
+        "message-priorities",
+        &cli.message_priorities,
+        cli.default_message_priorities.as_ref(),
+        looks_at_all,
+    );
     let prefix = settings.read(
         "message-topic-prefix",
         &cli.message_topic_prefix,
@@ -81,12 +87,21 @@ pub fn resolve(cli: &Cli, problems: &mut Problems) -> Vec<MessagesOptions> {
                 retries: retries.of(index).unwrap_or(2),
                 jam: jam.of(index).unwrap_or(Duration::from_secs(300)),
             },
+            look_at_all: looks.of(index).unwrap_or(false),
             keep_failed: keep_failed.of(index).unwrap_or(100) as usize,
             topic_prefix: prefix.of(index).unwrap_or_default(),
             topic_suffix: suffix.of(index).unwrap_or_default(),
             letterhead: letterheads.of(index),
         })
         .collect()
+}
+
+fn looks_at_all(text: &str) -> Result<bool, String> {
+    match text {
+        "auto" => Ok(false),
+        "all" => Ok(true),
+        other => Err(format!("unknown value '{other}', use auto or all")),
+    }
 }
 
 /// One setting: by directory, and the default.

@@ -11,9 +11,9 @@ use super::message::{Composed, MessageFile};
 use crate::file::without_byte_order_mark;
 use crate::mqtt::{Mqtt, PublishError, PublishPermit, RefusalClass};
 use crate::spool::Name;
-use crate::spool::opened::{HeldFile, Opened};
+use crate::spool::opened::HeldFile;
 use crate::spool::opening::Dispatched;
-use crate::spool::order::Facts;
+use crate::spool::order::Priority;
 use crate::spool::outcome::{self, Blame, Outcome, RefusalKind};
 use crate::transient;
 
@@ -27,26 +27,17 @@ pub struct Attempt {
     pub held: HeldFile,
 }
 
-/// What the queue needs to know of a file. Only files that mention a priority are parsed for it.
-/// Waits for the disk.
-pub fn facts(opened: &mut Opened) -> Facts {
-    let contents = opened.read().unwrap_or_default();
-    // An escape may spell the word in another way.
-    let mentions = [&b"priority"[..], b"\\u"]
-        .iter()
-        .any(|word| contents.windows(word.len()).any(|w| w == *word));
-    let message = if mentions {
-        parsed(&contents).ok()
-    } else {
-        None
-    };
-    let (priority, slot) = message.map_or((None, None), |message| (message.priority, message.slot));
-    Facts {
-        identity: opened.identity,
-        modified: opened.modified,
-        priority,
-        slot,
-    }
+/// What the contents of a message file say about its turn. Only those that mention a priority are
+/// parsed for it.
+pub fn priority(contents: &[u8]) -> (Option<Priority>, Option<String>) {
+    let mentions = contents.iter().enumerate().any(|(at, byte)| match byte {
+        b'p' => contents[at..].starts_with(b"priority"),
+        // An escape may spell the word in another way.
+        b'\\' => contents.get(at + 1) == Some(&b'u'),
+        _ => false,
+    });
+    let message = mentions.then(|| parsed(contents).ok()).flatten();
+    message.map_or((None, None), |message| (message.priority, message.slot))
 }
 
 fn parsed(contents: &[u8]) -> Result<MessageFile, String> {

@@ -20,6 +20,8 @@ use crate::spool::{layout, queue};
 pub struct MessagesOptions {
     pub dir: PathBuf,
     pub queue: queue::QueueOptions,
+    /// All that wait are looked at for their priority before the first is taken.
+    pub look_at_all: bool,
     /// How many requests `failed/` holds.
     pub keep_failed: usize,
     pub topic_prefix: String,

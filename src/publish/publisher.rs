@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use super::MessagesOptions;
-use super::attempt::{Attempt, attempt, facts};
+use super::attempt::{Attempt, attempt, priority};
 use super::message::LARGEST_PAYLOAD;
 use crate::clock::reached;
 use crate::mqtt::{Flow, Link, Mqtt, PublishPermit, WindowPermit};
-use crate::spool::action_dir::ActionDir;
+use crate::spool::action_dir::{ActionDir, Looks};
 use crate::spool::disks::Disks;
 use crate::spool::outcome::Readiness;
 use crate::waits::or_pending;
@@ -51,7 +51,11 @@ impl Publisher {
     /// Prepares the directory.
     pub async fn new(options: MessagesOptions, mqtt: Mqtt, disks: &Disks) -> Result<Publisher> {
         let (dir, keep) = (&options.dir, options.keep_failed);
-        let action_dir = ActionDir::open(dir, keep, options.queue, facts, disks).await?;
+        let looks = Looks {
+            priority: Some(priority),
+            at_all: options.look_at_all,
+        };
+        let action_dir = ActionDir::open(dir, keep, options.queue, looks, disks).await?;
         Ok(Publisher {
             options: Arc::new(options),
             action_dir,

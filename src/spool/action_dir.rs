@@ -3,7 +3,7 @@
 //! the thread of the directory, for which nobody waits here.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use log::{Level, debug, error, info, log, warn};
@@ -14,12 +14,14 @@ use super::Name;
 use super::disks::Disks;
 use super::maildir::Removal;
 use super::opened::{HeldFile, Opened};
-use super::opening::{Dispatched, OpenPermits};
-use super::order::Facts;
+use super::opening::{Dispatched, OpenPermits, Opening};
 use super::outcome::{Disposal, NextRequest, Outcome, Readiness};
 use super::postponements::Postponements;
+use super::prefetch::{PrefetchedFiles, Prefetching};
 use super::queue::{self, Queue};
-use super::worker::{OpenReply, Worker, WorkerEvent, WorkerRequest};
+use super::worker::{
+    OpenReply, ReadPriority, Reporting, Sighting, Worker, WorkerEvent, WorkerRequest,
+};
 use crate::clock::now;
 use crate::log_throttle::LogThrottle;
 
@@ -28,14 +30,20 @@ const NEWS: usize = 64;
 /// Nothing is handed out while so many files wait to leave.
 const MOST_LEAVING: usize = 64;
 
-/// The facts of requests that are taken by name alone.
-pub fn without_priority(opened: &mut Opened) -> Facts {
-    Facts {
-        identity: opened.identity,
-        modified: SystemTime::UNIX_EPOCH,
-        priority: None,
-        slot: None,
-    }
+/// Requests that are to be known, so that the right one is next, and as soon as there are fewer, more
+/// are asked for.
+const KNOWN: usize = 128;
+const FEW: usize = 64;
+/// So many of the last ones are known while one at a time is tried, from either end.
+const LAST_ONES: usize = 8;
+
+/// How the requests of a directory are looked at before their turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Looks {
+    /// What their contents say about their turn, if anything.
+    pub priority: Option<ReadPriority>,
+    /// All that wait are looked at before the first is taken, however many they are.
+    pub at_all: bool,
 }
 
 /// The requests of one action directory.
@@ -44,9 +52,17 @@ pub struct ActionDir {
     orders: mpsc::Sender<WorkerRequest>,
     news: mpsc::Receiver<Vec<WorkerEvent>>,
     buffer: Vec<Vec<WorkerEvent>>,
-    /// Requests that are to be opened together, as soon as no more can be taken.
+    /// Requests that are to be opened, and such that are to be removed: together, as soon as nothing else
+    /// is to be done at once.
     to_open: Vec<(Name, OpenReply)>,
+    to_remove: Vec<(Name, Opened)>,
     queue: Queue,
+    prefetching: Prefetching,
+    prefetched: PrefetchedFiles,
+    /// Others wait that the queue does not know, and some of them were asked for.
+    others_wait: bool,
+    feeding: bool,
+    probing: bool,
     /// Requests that are being opened.
     places: OpenPermits,
     /// Files that wait for a look at who writes them, and such that wait to leave.
@@ -75,23 +91,35 @@ impl ActionDir {
         dir: &Path,
         keep_failed: usize,
         options: queue::QueueOptions,
-        facts: fn(&mut Opened) -> Facts,
+        looks: Looks,
         disks: &Disks,
     ) -> Result<ActionDir> {
         // All that can be under way at one time, so that no order ever waits for a place.
-        let (orders, to_do) = mpsc::channel(2 * options.window + 2 * MOST_LEAVING);
+        let (orders, to_do) = mpsc::channel(2 * options.window + 2 * MOST_LEAVING + 2);
         let (tell, news) = mpsc::channel(NEWS);
-        let (path, order) = (dir.to_owned(), options.order);
-        let open = move || Worker::open(&path, keep_failed, order, facts);
+        let prefetching = Prefetching::new(disks.prefetch.clone());
+        let (path, shared) = (dir.to_owned(), prefetching.clone());
+        let reporting = Reporting {
+            order: options.order,
+            priority: looks.priority,
+            look_at_all: looks.at_all,
+        };
+        let open = move || Worker::open(&path, keep_failed, reporting, shared);
         let work = move |worker: Worker| worker.run(to_do, tell);
         disks.start(dir, open, work).await?;
-        Ok(ActionDir {
+        let mut action_dir = ActionDir {
             dir: dir.to_owned(),
             orders,
             news,
             buffer: Vec::new(),
             to_open: Vec::new(),
+            to_remove: Vec::new(),
             queue: Queue::new(options),
+            prefetching,
+            prefetched: PrefetchedFiles::default(),
+            others_wait: true,
+            feeding: false,
+            probing: false,
             places: OpenPermits::default(),
             checking: 0,
             leaving: 0,
@@ -102,7 +130,9 @@ impl ActionDir {
             counting: false,
             troubles: Postponements::default(),
             refusals: LogThrottle::default(),
-        })
+        };
+        action_dir.feed();
+        Ok(action_dir)
     }
 
     pub fn dir(&self) -> &Path {
@@ -112,12 +142,11 @@ impl ActionDir {
     /// Waits for something that [`ActionDir::noticed`] is to be given. May be dropped while it
     /// waits.
     pub async fn notice(&mut self) -> Notice {
-        if !self.to_open.is_empty() {
-            // Whoever can take another one does it now. Those that are opened together are sent together,
-            // and one message to the thread is enough.
+        if !self.to_open.is_empty() || !self.to_remove.is_empty() {
+            // Whoever can take another one, or has had an answer, does it now. Those that are opened together
+            // are sent together, and one message to the thread is enough for all.
             yield_now().await;
-            let together = std::mem::take(&mut self.to_open);
-            self.order(WorkerRequest::Open(together));
+            self.hand_over();
         }
         tokio::select! {
             biased;
@@ -132,6 +161,18 @@ impl ActionDir {
         }
     }
 
+    /// Gives the thread what was collected for it.
+    fn hand_over(&mut self) {
+        if !self.to_remove.is_empty() {
+            let together = std::mem::take(&mut self.to_remove);
+            self.order(WorkerRequest::Remove(together));
+        }
+        if !self.to_open.is_empty() {
+            let together = std::mem::take(&mut self.to_open);
+            self.order(WorkerRequest::Open(together));
+        }
+    }
+
     /// Takes note of what has happened in the directory.
     pub fn noticed(&mut self, notice: Notice) {
         for news in notice.0.into_iter().flatten() {
@@ -143,9 +184,16 @@ impl ActionDir {
                     }
                 }
                 WorkerEvent::Found(requests) => {
-                    for (name, facts) in requests {
-                        self.arrived(name, facts);
-                    }
+                    requests.into_iter().for_each(|one| self.arrived(one));
+                }
+                WorkerEvent::TakenAway(names) => {
+                    // If another one is there, it is found by itself.
+                    names.iter().for_each(|name| self.prefetched.forget(name));
+                }
+                WorkerEvent::Waiting => self.others_wait = true,
+                WorkerEvent::Fed { waiting } => {
+                    self.others_wait = waiting;
+                    self.feeding = false;
                 }
                 WorkerEvent::Scanned => {
                     self.scanned = true;
@@ -180,10 +228,29 @@ impl ActionDir {
                 } => self.left(&name, &departure, Some(&reason)),
             }
         }
+        self.feed();
         self.count_time();
     }
 
-    fn arrived(&mut self, name: Name, facts: Facts) {
+    /// Asks for others that wait, if few are known.
+    fn feed(&mut self) {
+        let known = self.queue.waiting();
+        if !self.others_wait || self.feeding || known >= FEW {
+            return;
+        }
+        self.feeding = true;
+        let last = if self.probing { LAST_ONES } else { 0 };
+        let first = KNOWN - known - last;
+        self.order(WorkerRequest::Feed { first, last });
+    }
+
+    fn arrived(&mut self, one: Sighting) {
+        let Sighting {
+            name,
+            facts,
+            prefetched,
+        } = one;
+        self.prefetched.found(&name, prefetched);
         if !self.queue.arrived(name.clone(), facts) {
             // The thread reports no more than there is room for.
             error!("there is no room for '{name}', it waits for the next start");
@@ -205,6 +272,7 @@ impl ActionDir {
     /// The link is up; what the watch has missed is looked for.
     pub fn link_up(&mut self) {
         self.up = true;
+        self.prefetching.want(true);
         self.count_time();
         if !std::mem::replace(&mut self.scan_ordered, true) {
             self.order(WorkerRequest::Scan);
@@ -213,6 +281,8 @@ impl ActionDir {
 
     pub fn link_down(&mut self) {
         self.up = false;
+        self.prefetching.want(false);
+        self.prefetched.clear();
         self.count_time();
     }
 
@@ -231,6 +301,7 @@ impl ActionDir {
 
     /// Whether one request at a time is to be tried, because nothing is accepted at present.
     pub fn probing(&mut self, probing: bool) {
+        self.probing = probing;
         self.queue.probing(probing);
     }
 
@@ -250,7 +321,11 @@ impl ActionDir {
     pub fn readiness(&mut self) -> Readiness {
         self.count_time();
         self.queue.resume(now());
-        if self.scanned && !self.places.are_taken() && self.checking + self.leaving < MOST_LEAVING {
+        let leaving = self.checking + self.leaving;
+        // What was acknowledged and is still there counts as if it were in flight: a window is the most that
+        // the next start publishes again.
+        let room = leaving < MOST_LEAVING && self.queue.has_room_beside(leaving);
+        if self.scanned && !self.places.are_taken() && room {
             self.queue.readiness()
         } else {
             Readiness::Nothing
@@ -274,9 +349,11 @@ impl ActionDir {
             prioritised,
             refused_before,
         } = self.queue.next(now())?;
-        let (answer, result) = oneshot::channel();
-        self.to_open.push((name.clone(), answer));
-        let opening = self.places.take(result);
+        let opening = match self.prefetched.take(&name) {
+            Some(file) => Opening::Read(Some(file)),
+            None => self.open_soon(&name),
+        };
+        self.feed();
         self.count_time();
         Some(Dispatched {
             name,
@@ -284,6 +361,12 @@ impl ActionDir {
             refused_before,
             opening,
         })
+    }
+
+    fn open_soon(&mut self, name: &Name) -> Opening {
+        let (answer, result) = oneshot::channel();
+        self.to_open.push((name.clone(), answer));
+        self.places.take(result)
     }
 
     /// What became of a request. `done` is the line for the log if it was carried out.
@@ -308,7 +391,8 @@ impl ActionDir {
                 info!("{done}");
                 match held {
                     HeldFile::Open(opened) => {
-                        self.leaves(WorkerRequest::Remove(name.clone(), opened))
+                        self.leaving += 1;
+                        self.to_remove.push((name.clone(), opened));
                     }
                     HeldFile::Closed(_) => self.queue.gone(name),
                 }
@@ -381,6 +465,7 @@ impl ActionDir {
                 self.dir.display()
             ),
         }
+        self.prefetched.forget(name);
         self.queue.gone(name);
     }
 
@@ -395,6 +480,13 @@ impl ActionDir {
             }
             Removal::Replaced | Removal::Stuck(_) => warn!("gave up '{name}': {reason}"),
         }
+    }
+}
+
+/// What was carried out is removed, or the next start would carry it out once more.
+impl Drop for ActionDir {
+    fn drop(&mut self) {
+        self.hand_over();
     }
 }
 

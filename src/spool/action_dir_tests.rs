@@ -12,7 +12,7 @@ async fn action_dir() -> (TempDir, ActionDir) {
         jam: Duration::from_secs(60),
     };
     let (disks, _working) = Disks::new();
-    let action_dir = ActionDir::open(dir.path(), 10, options, without_priority, &disks).await;
+    let action_dir = ActionDir::open(dir.path(), 10, options, Looks::default(), &disks).await;
     (dir, action_dir.unwrap())
 }
 

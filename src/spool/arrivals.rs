@@ -1,18 +1,26 @@
 //! What the thread of an action directory knows of the names in `new/`: which are to be looked at,
-//! which were reported, and which of those were written again since they were opened.
+//! which were reported, and how often those were closed by a writer since.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::Name;
 use super::intake::{Intake, Ready};
 
+/// A name that is complete, as far as is known.
+pub struct Arrival {
+    pub name: Name,
+    /// Somebody has said so: it was renamed to here, or closed by its writer.
+    pub certain: bool,
+}
+
 pub struct Arrivals {
     pub intake: Intake,
-    /// Names that are complete, to be looked at.
-    pub found: VecDeque<Name>,
-    /// Reported, and not gone since: a scan need not look at them again. Whether a writer has
-    /// closed it since it was opened.
-    pub told: HashMap<Name, bool>,
+    /// To be looked at.
+    pub found: VecDeque<Arrival>,
+    /// Have left, perhaps by our own hand.
+    left: Vec<Name>,
+    /// Reported, and not gone since, each with how often a writer has closed it meanwhile.
+    told: HashMap<Name, u32>,
 }
 
 impl Arrivals {
@@ -20,6 +28,7 @@ impl Arrivals {
         Arrivals {
             intake,
             found: VecDeque::new(),
+            left: Vec::new(),
             told: HashMap::new(),
         }
     }
@@ -27,12 +36,31 @@ impl Arrivals {
     /// Takes note of files that are complete.
     pub fn ready(&mut self, ready: Ready) {
         for name in ready.closed {
-            if let Some(again) = self.told.get_mut(&name) {
-                *again = true;
+            if let Some(closes) = self.told.get_mut(&name) {
+                *closes = closes.wrapping_add(1);
             }
-            self.found.push_back(name);
+            self.look_at(name, true);
         }
-        self.found.extend(ready.others);
+        for name in ready.others {
+            self.look_at(name, false);
+        }
+        self.left.extend(ready.gone);
+    }
+
+    /// Whether [`Arrivals::taken_away`] is to be asked.
+    pub fn has_left(&self) -> bool {
+        !self.left.is_empty()
+    }
+
+    /// Those that were reported and that somebody else has taken away.
+    pub fn taken_away(&mut self) -> Vec<Name> {
+        let told = &self.told;
+        let left = self.left.drain(..);
+        left.filter(|name| told.contains_key(name)).collect()
+    }
+
+    pub fn look_at(&mut self, name: Name, certain: bool) {
+        self.found.push_back(Arrival { name, certain });
     }
 
     /// Takes note of what has happened until now.
@@ -41,27 +69,39 @@ impl Arrivals {
         self.ready(ready);
     }
 
-    pub fn tells(&mut self, name: &Name) {
-        self.told.entry(name.clone()).or_insert(false);
-    }
-
-    /// It is being opened: what was closed before that is known.
-    pub fn opens(&mut self, name: &Name) {
-        if let Some(again) = self.told.get_mut(name) {
-            *again = false;
+    /// Takes note of what has happened until now, after these were put back: that a name has appeared says
+    /// nothing of whether its file is complete.
+    pub fn put_back(&mut self, names: &[Name]) {
+        let mut ready = self.intake.pending();
+        ready.closed.retain(|name| !names.contains(name));
+        ready.others.retain(|name| !names.contains(name));
+        self.ready(ready);
+        for name in names {
+            self.intake.doubt(name.clone());
         }
     }
 
-    /// Whether a writer has closed a file of this name since it was opened: then it is a request again,
-    /// however it looks.
-    pub fn closed_again(&mut self, name: &Name) -> bool {
-        self.catch_up();
-        self.is_closed_again(name)
+    /// It is reported.
+    pub fn tells(&mut self, name: &Name) {
+        if !self.told.contains_key(name) {
+            self.told.insert(name.clone(), 0);
+        }
     }
 
-    /// The same, as far as is known.
-    pub fn is_closed_again(&self, name: &Name) -> bool {
-        self.told.get(name).copied().unwrap_or(false)
+    /// Whether it was reported and has not gone since.
+    pub fn has_told(&self, name: &std::ffi::OsStr) -> bool {
+        self.told.contains_key(name)
+    }
+
+    /// How many were.
+    pub fn count_told(&self) -> usize {
+        self.told.len()
+    }
+
+    /// How often a writer has closed it since it was reported first, as far as is known: more than when it
+    /// was opened, and it is a request again, however it looks.
+    pub fn closes(&self, name: &Name) -> u32 {
+        self.told.get(name).copied().unwrap_or(0)
     }
 
     pub fn gone(&mut self, name: &Name) {

@@ -9,56 +9,43 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::unistd::Uid;
-
 use super::Name;
 
 /// Who has files of one directory open for writing.
 pub struct Writers {
     open: HashSet<Name>,
-    /// Files of other users, while there are processes that we may not look at.
-    unseen: HashSet<Name>,
+    blind: bool,
 }
 
 impl Writers {
     /// Looks at all processes, for `names` in the directory `dir`.
-    pub fn of(dir: &Path, names: &[Name]) -> Writers {
-        Writers::seen_in(Path::new("/proc"), Uid::effective(), dir, names)
+    pub fn of<'a>(dir: &Path, names: impl Iterator<Item = &'a Name>) -> Writers {
+        Writers::seen_in(Path::new("/proc"), dir, names)
     }
 
-    fn seen_in(proc: &Path, user: Uid, dir: &Path, names: &[Name]) -> Writers {
-        let candidates: HashMap<&OsStr, OpenFile> = names
-            .iter()
-            .filter_map(|name| Some((name.as_os_str(), OpenFile::new(dir, name)?)))
-            .collect();
+    fn seen_in<'a>(proc: &Path, dir: &Path, names: impl Iterator<Item = &'a Name>) -> Writers {
+        let candidates: HashMap<&OsStr, &Name> =
+            names.map(|name| (name.as_os_str(), name)).collect();
         let mut open = HashSet::new();
         // A /proc that hides the processes of others hides the first one, too, which is root's.
-        let mut incomplete = !proc.join("1").exists();
+        let mut blind = !proc.join("1").exists();
         for process in entries(proc).filter(|path| is_number(path)) {
-            incomplete |= fs::read_dir(process.join("fd"))
+            blind |= fs::read_dir(process.join("fd"))
                 .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
             for descriptor in entries(&process.join("fd")) {
                 // The name is compared first: looking at a link cannot block, at a file it might.
                 let Ok(target) = fs::read_link(&descriptor) else {
                     continue;
                 };
-                let Some(candidate) = file_name(&target).and_then(|name| candidates.get(name))
-                else {
+                let Some(name) = file_name(&target).and_then(|name| candidates.get(name)) else {
                     continue;
                 };
-                if candidate.is_behind(&descriptor) && is_writable(&process, &descriptor) {
-                    open.insert(candidate.name.clone());
+                if is_behind(&dir.join(name), &descriptor) && is_writable(&process, &descriptor) {
+                    open.insert((*name).clone());
                 }
             }
         }
-        let own = user.as_raw();
-        let foreign = candidates
-            .into_values()
-            .filter(|one| incomplete && one.owner != own);
-        Writers {
-            open,
-            unseen: foreign.map(|one| one.name.clone()).collect(),
-        }
+        Writers { open, blind }
     }
 
     /// Some process that we can see is writing it.
@@ -66,31 +53,18 @@ impl Writers {
         self.open.contains(name)
     }
 
-    /// No process that we cannot see is likely to be writing it.
-    pub fn knows_all_of(&self, name: &Name) -> bool {
-        !self.unseen.contains(name)
+    /// There are processes that we cannot look at. They may be writing files of other users.
+    pub fn is_blind(&self) -> bool {
+        self.blind
     }
 }
 
-struct OpenFile<'a> {
-    name: &'a Name,
-    file: (u64, u64),
-    owner: u32,
-}
-
-impl<'a> OpenFile<'a> {
-    fn new(dir: &Path, name: &'a Name) -> Option<OpenFile<'a>> {
-        let meta = fs::symlink_metadata(dir.join(name)).ok()?;
-        Some(OpenFile {
-            name,
-            file: (meta.dev(), meta.ino()),
-            owner: meta.uid(),
-        })
-    }
-
-    fn is_behind(&self, descriptor: &Path) -> bool {
-        fs::metadata(descriptor).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.file)
-    }
+fn is_behind(path: &Path, descriptor: &Path) -> bool {
+    let same = |meta: fs::Metadata, other: fs::Metadata| {
+        (meta.dev(), meta.ino()) == (other.dev(), other.ino())
+    };
+    fs::symlink_metadata(path)
+        .is_ok_and(|meta| fs::metadata(descriptor).is_ok_and(|other| same(meta, other)))
 }
 
 /// A file that was opened under a link that is gone since has a mark at its end.
@@ -133,25 +107,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_others_are_not_known_where_proc_hides_the_processes_of_others() {
+    fn a_proc_that_hides_the_processes_of_others_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("a"), "x").unwrap();
-        let name = Name::new("a".as_ref());
-        let user = Uid::from_raw(Uid::effective().as_raw() + 1);
-        let knows = |proc: &Path, user| {
-            let names = std::slice::from_ref(&name);
-            Writers::seen_in(proc, user, dir.path(), names).knows_all_of(&name)
-        };
         let proc = tempfile::tempdir().unwrap();
-        assert!(
-            !knows(proc.path(), user),
-            "as with hidepid=2, or without /proc"
-        );
+        let is_blind = || Writers::seen_in(proc.path(), dir.path(), [].iter()).is_blind();
+        assert!(is_blind(), "as with hidepid=2, or without /proc");
         fs::create_dir_all(proc.path().join("1/fd")).unwrap();
-        assert!(
-            knows(proc.path(), user),
-            "the first process is seen, so others would be"
-        );
+        assert!(!is_blind(), "the first process is seen, so others would be");
     }
 
     #[test]
@@ -176,12 +138,8 @@ mod tests {
             .iter()
             .map(|name| Name::new(name.as_ref()))
             .collect();
-        let writers = Writers::of(dir.path(), &names);
+        let writers = Writers::of(dir.path(), names.iter());
         let open: Vec<bool> = names.iter().map(|name| writers.has_open(name)).collect();
         assert_eq!(open, [false, false, true, true, false]);
-        assert!(
-            names.iter().all(|name| writers.knows_all_of(name)),
-            "they are our own"
-        );
     }
 }

@@ -12,12 +12,18 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::prefetch::PrefetchBudget;
+
 /// Enough for a message that is nested as deeply as the parser allows.
 const STACK: usize = 512 * 1024;
 
 /// Starts threads.
 #[derive(Clone)]
-pub struct Disks(mpsc::Sender<Infallible>);
+pub struct Disks {
+    alive: mpsc::Sender<Infallible>,
+    /// What all of them share.
+    pub prefetch: PrefetchBudget,
+}
 
 /// All threads that were started.
 pub struct Working(mpsc::Receiver<Infallible>);
@@ -26,7 +32,8 @@ impl Disks {
     pub fn new() -> (Disks, Working) {
         // Nothing is ever sent: that all senders are gone is the signal.
         let (alive, working) = mpsc::channel(1);
-        (Disks(alive), Working(working))
+        let prefetch = PrefetchBudget::default();
+        (Disks { alive, prefetch }, Working(working))
     }
 
     /// Starts a thread for `dir`, which calls `open` and then runs `work` to its end. Resolves when
@@ -43,7 +50,7 @@ impl Disks {
     where
         Work: Future<Output = ()>,
     {
-        let alive = self.0.clone();
+        let alive = self.alive.clone();
         let (tell, told) = oneshot::channel();
         let body = move || {
             match begin(open) {

@@ -3,16 +3,20 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use log::{error, warn};
+use nix::unistd::Uid;
 
 use super::Name;
 use super::being_written::Writers;
 use super::maildir::Maildir;
+use super::opened::Opened;
+use super::order::Order;
+use super::scan::Scan;
+use super::waiting::Found;
 use super::watch::DirEvent;
 use super::watched_dir::{SCAN_WITHOUT_WATCH, WatchedDir};
 use crate::clock::{now, reached};
@@ -29,7 +33,7 @@ const REST: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub enum IntakeNotice {
     Ready(Ready),
-    /// Call [`Intake::scan`].
+    /// Call [`Intake::begin_scan`].
     Scan,
 }
 
@@ -39,6 +43,8 @@ pub struct Ready {
     /// Renamed into the directory, or closed by a writer, just now.
     pub closed: Vec<Name>,
     pub others: Vec<Name>,
+    /// Not these: they have left, perhaps by our own hand.
+    pub gone: Vec<Name>,
 }
 
 /// The way of requests from `new/` into the queue.
@@ -47,8 +53,10 @@ pub struct Intake {
     watched: WatchedDir,
     doubtful: HashSet<Name>,
     doubt_until: Option<Instant>,
-    /// Files of which `/proc` cannot say whether they are being written, as they looked last time.
-    unsure: HashMap<Name, (FileStamp, Instant)>,
+    /// There are processes that we cannot look at, which may be writing files of other users.
+    blind: bool,
+    /// Such files as they looked last time, since the last scan began and before that.
+    unsure: [HashMap<Name, (FileStamp, Instant)>; 2],
     scan_due: Instant,
     /// No scan begins before: the last one took long.
     scan_from: Instant,
@@ -57,7 +65,7 @@ pub struct Intake {
 }
 
 /// What changes when a file is written: its size and its times.
-type FileStamp = (u64, i64, i64, i64);
+type FileStamp = (u64, (i64, i64), (i64, i64));
 
 impl Intake {
     /// Starts watching; the first notice is [`Notice::Scan`], so that nothing is missed between.
@@ -68,7 +76,8 @@ impl Intake {
             new_dir,
             doubtful: HashSet::new(),
             doubt_until: None,
-            unsure: HashMap::new(),
+            blind: true,
+            unsure: Default::default(),
             scan_due: now(),
             scan_from: now(),
             scan_failed: false,
@@ -91,12 +100,13 @@ impl Intake {
         self.scan_due = self.scan_due.min(now() + SCAN_WITHOUT_WATCH);
     }
 
-    /// Waits until something is to be done. May be dropped while it waits.
-    pub async fn next(&mut self) -> IntakeNotice {
+    /// Waits until something is to be done: a scan only if they are `wanted`. May be dropped while it
+    /// waits.
+    pub async fn next(&mut self, wanted: bool) -> IntakeNotice {
         tokio::select! {
             events = self.watched.next() => IntakeNotice::Ready(self.told(events)),
             () = reached(self.doubt_until) => IntakeNotice::Ready(self.without_doubt()),
-            () = reached(Some(self.scan_due.max(self.scan_from))) => IntakeNotice::Scan,
+            () = reached(Some(self.scan_due.max(self.scan_from))), if wanted => IntakeNotice::Scan,
         }
     }
 
@@ -112,13 +122,14 @@ impl Intake {
             match event {
                 DirEvent::Complete(name) => {
                     self.doubtful.remove(&name);
-                    self.unsure.remove(&name);
+                    for unsure in &mut self.unsure {
+                        unsure.remove(&name);
+                    }
                     ready.closed.push(name);
                 }
                 DirEvent::Created(name) if self.is_settled(&name) => ready.others.push(name),
                 DirEvent::Created(name) => self.doubt(name),
-                // Not asked for.
-                DirEvent::Gone(_) => {}
+                DirEvent::Gone(name) => ready.gone.push(name),
                 DirEvent::Lost => self.scan_soon(),
             }
         }
@@ -133,78 +144,72 @@ impl Intake {
 
     fn without_doubt(&mut self) -> Ready {
         self.doubt_until = None;
-        let names: Vec<Name> = self.doubtful.drain().collect();
+        let mut names: Vec<Name> = self.doubtful.drain().collect();
+        let writers = self.writers(names.iter());
+        names.retain(|name| !writers.has_open(name));
         Ready {
-            closed: Vec::new(),
-            others: self.without_written(names),
+            others: names,
+            ..Ready::default()
         }
     }
 
-    /// Leaves out what a process is still writing.
-    fn without_written(&mut self, names: Vec<Name>) -> Vec<Name> {
-        if names.is_empty() {
-            return names;
-        }
-        let writers = Writers::of(&self.new_dir, &names);
-        names
-            .into_iter()
-            .filter(|name| {
-                !writers.has_open(name) && (writers.knows_all_of(name) || self.rests(name))
-            })
-            .collect()
+    fn writers<'a>(&mut self, names: impl Iterator<Item = &'a Name>) -> Writers {
+        let writers = Writers::of(&self.new_dir, names);
+        self.blind = writers.is_blind();
+        writers
     }
 
-    /// Whether the file looks as it did some time ago. If not, the next scan asks again, soon.
-    fn rests(&mut self, name: &Name) -> bool {
-        let Ok(meta) = fs::symlink_metadata(self.new_dir.join(name)) else {
-            return true;
-        };
-        let look = (meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ctime());
-        let (last, since) = *self.unsure.entry(name.clone()).or_insert((look, now()));
-        if last == look && now().duration_since(since) >= REST {
-            self.unsure.remove(name);
-            return true;
+    /// Whether somebody whom we cannot see may be writing this file, of which no event has said that it is
+    /// complete. It must have looked the same for some time; until then scans ask again, soon.
+    pub fn is_unsure(&mut self, name: &Name, opened: &Opened) -> bool {
+        if !self.blind || opened.owner == Uid::effective().as_raw() {
+            return false;
         }
-        if last != look {
-            self.unsure.insert(name.clone(), (look, now()));
+        let identity = &opened.identity;
+        let look = (identity.size, identity.modified, opened.changed);
+        let [young, old] = &mut self.unsure;
+        let before = young.remove(name).or_else(|| old.remove(name));
+        let same = before.filter(|(last, _)| *last == look);
+        let since = same.map_or_else(now, |(_, since)| since);
+        if now().duration_since(since) >= REST {
+            return false;
         }
+        young.insert(name.clone(), (look, since));
         self.scan_due = self.scan_due.min(now() + REST);
-        false
+        true
     }
 
-    /// The complete files in `new/`, as `look` finds them. Arms the watch first, and repairs the
-    /// directory where it is missing.
-    pub fn scan(
-        &mut self,
-        maildir: &Maildir,
-        look: impl FnOnce() -> io::Result<Vec<Name>>,
-    ) -> Vec<Name> {
-        let begun = now();
-        let found = self.armed(maildir).and_then(|()| Ok(look()?));
-        let names = match found {
-            Ok(names) => {
-                self.scan_failed = false;
-                self.scan_due = now() + self.watched.interval();
-                let there: HashSet<&Name> = names.iter().collect();
-                self.unsure.retain(|name, _| there.contains(name));
-                self.without_written(names)
-            }
-            Err(problem) => {
-                if !std::mem::replace(&mut self.scan_failed, true) {
-                    let dir = self.new_dir.display();
-                    error!("cannot scan {dir}, trying again: {problem:#}");
-                }
-                self.scan_due = now() + SCAN_WITHOUT_WATCH;
-                Vec::new()
-            }
-        };
-        self.scan_from = now() + (now() - begun) * COST;
-        names
-    }
-
-    /// Instead of a scan, where there is no room for what it would find.
-    pub fn not_now(&mut self) {
+    /// Begins a look at all files in `new/`. Arms the watch first, and repairs the directory where it is
+    /// missing. `None`: it cannot be looked at, which is tried again.
+    pub fn begin_scan(&mut self, maildir: &Maildir, order: Order) -> Option<Scan> {
         self.scan_due = now() + self.watched.interval();
+        let begun = self
+            .armed(maildir)
+            .and_then(|()| Ok(Scan::begin(&self.new_dir, order)?));
+        begun.map_err(|problem| self.cannot_scan(&problem)).ok()
+    }
+
+    /// A scan has failed.
+    pub fn cannot_scan(&mut self, problem: &anyhow::Error) {
+        if !std::mem::replace(&mut self.scan_failed, true) {
+            let dir = self.new_dir.display();
+            error!("cannot scan {dir}, trying again: {problem:#}");
+        }
+        self.scan_due = now() + SCAN_WITHOUT_WATCH;
+    }
+
+    /// A scan has found these, and took so long: leaves out what a process is still writing.
+    pub fn scanned(&mut self, mut found: Found, took: Duration) -> Found {
+        self.scan_failed = false;
+        let [young, old] = &mut self.unsure;
+        *old = std::mem::take(young);
+        let begun = now();
+        if !found.names.is_empty() {
+            let writers = self.writers(found.names.iter().map(|one| &one.name));
+            found.names.retain(|one| !writers.has_open(&one.name));
+        }
+        self.scan_from = now() + (took + (now() - begun)) * COST;
+        found
     }
 
     fn armed(&mut self, maildir: &Maildir) -> anyhow::Result<()> {

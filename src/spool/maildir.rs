@@ -84,10 +84,6 @@ impl Maildir {
         Ok(())
     }
 
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     pub fn new_dir(&self) -> PathBuf {
         self.dir.join("new")
     }
@@ -103,22 +99,23 @@ impl Maildir {
         !fs::symlink_metadata(self.new_dir().join(name)).is_err_and(gone)
     }
 
+    /// Whether this very file stands in `new/` under this name, as far as can be seen.
+    pub fn still_holds(&self, name: &Name, file: Identity) -> bool {
+        match fs::symlink_metadata(self.new_dir().join(name)) {
+            Ok(meta) => identity(&meta) == file,
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        }
+    }
+
     /// Opens a request.
     pub fn request(&self, name: &Name) -> Result<Opened, OpenError> {
         Opened::new(&self.new_dir().join(name))
     }
 
-    /// The first half of a removal: takes the file of a request out of `new/`, if it is the one that
-    /// was read. Nobody can open it by its name any more.
+    /// The first half of a removal: takes the file of a request out of `new/`. Nobody can open it by its
+    /// name any more. `read`: the file that was read.
     pub fn take_aside(&mut self, name: &Name, read: Identity) -> SetAside {
         let path = self.new_dir().join(name);
-        // What is put back loses the news of its writer's close, so what can be seen from here stays.
-        match fs::symlink_metadata(&path) {
-            Ok(meta) if identity(&meta) != read => return SetAside::Replaced,
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => return SetAside::Gone,
-            Err(error) => return SetAside::Unknown(error),
-        }
         let mut taken = self.take(&path, name);
         if taken.is_err() && self.holds(name) {
             // It may have been removed by somebody.
@@ -131,8 +128,7 @@ impl Maildir {
         };
         match place {
             Ok((now, aside)) if now == read => SetAside::Ready { aside },
-            Ok((_, true)) => self.put_back(name),
-            Ok((_, false)) => SetAside::Replaced,
+            Ok((_, aside)) => SetAside::Other { aside },
             Err(error) if error.kind() == ErrorKind::NotFound => SetAside::Gone,
             Err(error) => SetAside::Unknown(error),
         }
@@ -144,13 +140,12 @@ impl Maildir {
     }
 
     /// It is another file than the one that was read, or was written again.
-    fn put_back(&self, name: &Name) -> SetAside {
+    fn put_back(&self, name: &Name) {
         let path = self.new_dir().join(name);
         let back = self.removing.as_ref().map(|it| it.put_back(name, &path));
         if let Some(Err(error)) = back {
             error!("cannot put '{name}' back, the next start tries again: {error}");
         }
-        SetAside::Replaced
     }
 
     /// The second half for a request that was carried out. `closed_again`: a writer has closed its file
@@ -186,15 +181,14 @@ impl Maildir {
     /// There is nothing to be done.
     fn unchanged(&self, name: &Name, taken: SetAside, changed: bool) -> Result<bool, Removal> {
         match taken {
-            SetAside::Ready { aside } if changed => {
+            SetAside::Ready { aside } if !changed => Ok(aside),
+            SetAside::Ready { aside } | SetAside::Other { aside } => {
                 if aside {
                     self.put_back(name);
                 }
                 Err(Removal::Replaced)
             }
-            SetAside::Ready { aside } => Ok(aside),
             SetAside::Gone => Err(Removal::Done),
-            SetAside::Replaced => Err(Removal::Replaced),
             SetAside::Unknown(error) => Err(Removal::Stuck(error)),
         }
     }
@@ -261,8 +255,11 @@ pub enum SetAside {
     Ready {
         aside: bool,
     },
+    /// It is another one, or was written again.
+    Other {
+        aside: bool,
+    },
     Gone,
-    Replaced,
     /// It cannot even be looked at.
     Unknown(io::Error),
 }

@@ -4,6 +4,7 @@
 
 pub mod action_dir;
 mod arrivals;
+
 mod being_written;
 pub mod deposit;
 pub mod disks;
@@ -18,6 +19,7 @@ pub mod opening;
 pub mod order;
 pub mod outcome;
 mod postponements;
+mod prefetch;
 pub mod queue;
 mod ready_queue;
 mod record;
@@ -26,10 +28,12 @@ mod scan;
 mod slots;
 pub mod stamps;
 pub mod starts;
+mod waiting;
 pub mod watch;
 pub mod watched_dir;
 pub mod worker;
 
+use std::borrow::Borrow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
@@ -51,6 +55,13 @@ impl Name {
     /// Names that begin with a dot are never requests.
     pub fn is_hidden(&self) -> bool {
         self.0.as_encoded_bytes().first() == Some(&b'.')
+    }
+}
+
+/// Names are looked up without being made.
+impl Borrow<OsStr> for Name {
+    fn borrow(&self) -> &OsStr {
+        &self.0
     }
 }
 

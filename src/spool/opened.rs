@@ -28,6 +28,12 @@ pub struct Opened {
     file: File,
     pub identity: Identity,
     pub modified: SystemTime,
+    /// The user whose file it is.
+    pub owner: u32,
+    /// When anything about it has changed, in seconds and nanoseconds.
+    pub changed: (i64, i64),
+    /// So many times a writer was seen to close it by then.
+    pub closes: u32,
     /// What was read, if the file may be written again without looking different.
     read: Option<u64>,
 }
@@ -87,6 +93,9 @@ impl Opened {
             file,
             identity: identity(&meta),
             modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            owner: meta.uid(),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+            closes: 0,
             read: None,
         })
     }

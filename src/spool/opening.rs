@@ -24,9 +24,13 @@ pub struct Dispatched {
 
 /// A file that is being opened.
 #[derive(Debug)]
-pub struct Opening {
-    result: oneshot::Receiver<Result<(Opened, Vec<u8>), OpenError>>,
-    place: Option<OpenPermit>,
+pub enum Opening {
+    /// It was read before. `None`: it was handed out.
+    Read(Option<(Opened, Vec<u8>)>),
+    Waits {
+        result: oneshot::Receiver<Result<(Opened, Vec<u8>), OpenError>>,
+        place: Option<OpenPermit>,
+    },
 }
 
 impl Opening {
@@ -36,18 +40,27 @@ impl Opening {
     /// # Errors
     /// How the request ends, and what is to be handed back with that.
     pub async fn opened(&mut self) -> Result<(Opened, Vec<u8>), (Outcome, HeldFile)> {
-        let result = (&mut self.result).await;
-        self.place = None;
-        match result {
-            Ok(Ok(opened)) => Ok(opened),
-            Ok(Err(trouble)) => Err(ended(trouble)),
-            // The thread ends only with the process.
-            Err(_) => Err((
-                Outcome::Postponed("not opened".into()),
-                HeldFile::Closed(None),
-            )),
+        match self {
+            Opening::Read(file) => file.take().ok_or_else(unopened),
+            Opening::Waits { result, place } => {
+                let result = result.await;
+                *place = None;
+                match result {
+                    Ok(Ok(opened)) => Ok(opened),
+                    Ok(Err(trouble)) => Err(ended(trouble)),
+                    // The thread ends only with the process.
+                    Err(_) => Err(unopened()),
+                }
+            }
         }
     }
+}
+
+fn unopened() -> (Outcome, HeldFile) {
+    (
+        Outcome::Postponed("not opened".into()),
+        HeldFile::Closed(None),
+    )
 }
 
 fn ended(trouble: OpenError) -> (Outcome, HeldFile) {
@@ -72,7 +85,7 @@ pub struct OpenPermits {
 
 /// One place. Given back when dropped.
 #[derive(Debug)]
-struct OpenPermit(watch::Sender<usize>);
+pub struct OpenPermit(watch::Sender<usize>);
 
 impl Drop for OpenPermit {
     fn drop(&mut self) {
@@ -95,7 +108,7 @@ impl OpenPermits {
     ) -> Opening {
         self.taken.send_modify(|taken| *taken += 1);
         self.changes.mark_unchanged();
-        Opening {
+        Opening::Waits {
             result,
             place: Some(OpenPermit(self.taken.clone())),
         }

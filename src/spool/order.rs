@@ -15,6 +15,16 @@ pub enum Order {
     OldestFirst,
 }
 
+impl Order {
+    /// Whether it goes by the times of the files.
+    pub fn is_by_time(self) -> bool {
+        match self {
+            Order::Lexical | Order::ReverseLexical => false,
+            Order::NewestFirst | Order::OldestFirst => true,
+        }
+    }
+}
+
 impl FromStr for Order {
     type Err = String;
 

@@ -14,7 +14,7 @@ use super::record::{FIRST_PAUSE, Record, RetryDecision};
 use super::slots::Slots;
 
 /// Names held at most. More stay on disk until there is room.
-pub const MOST_NAMES: usize = 100_000;
+pub const MOST_NAMES: usize = 16 * 1024;
 
 #[derive(Clone, Copy, Debug)]
 pub struct QueueOptions {
@@ -233,6 +233,16 @@ impl Queue {
             return self.line.take_probe(last);
         }
         self.line.take()
+    }
+
+    /// Whether the window is not full, if so many others count too.
+    pub fn has_room_beside(&self, others: usize) -> bool {
+        self.in_flight + others < self.options.window
+    }
+
+    /// How many wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.line.len()
     }
 
     /// How large the file of the next request is, as far as that is known.

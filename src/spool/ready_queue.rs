@@ -109,6 +109,11 @@ impl ReadyQueue {
         self.most_passes = PASSES;
     }
 
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len() + self.suspects.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.suspects.is_empty()
     }

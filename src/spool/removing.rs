@@ -7,12 +7,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+use nix::fcntl::OFlag;
+use rustix::fs::{
+    AtFlags, CWD, RenameFlags, Stat, linkat, renameat, renameat_with, statat, unlinkat,
+};
+use rustix::io::Errno;
 
 use super::layout::make_removing;
-use super::opened::identity;
 use super::{Identity, Name};
 
 /// The directory as it was when it was opened.
@@ -37,33 +38,38 @@ impl Removing {
 
     /// Takes a file in, under this name. What stood there is replaced.
     pub fn take(&self, path: &Path, name: &Name) -> io::Result<()> {
-        Ok(renameat(AT_FDCWD, path, &self.0, name.as_os_str())?)
+        Ok(renameat(CWD, path, &self.0, name.as_os_str())?)
     }
 
-    /// Which file stands there. Looked at as every other one is: the call that needs no descriptor has
-    /// too small numbers for inodes and times on 32 bits.
+    /// Which file stands there.
     pub fn identity(&self, name: &Name) -> io::Result<Identity> {
-        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file = openat(&self.0, name.as_os_str(), flags, Mode::empty())?;
-        Ok(identity(&File::from(file).metadata()?))
+        let stat = statat(&self.0, name.as_os_str(), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(identity(&stat))
     }
 
     /// Moves a file to another place.
     pub fn give(&self, name: &Name, to: &Path) -> io::Result<()> {
-        Ok(renameat(&self.0, name.as_os_str(), AT_FDCWD, to)?)
+        Ok(renameat(&self.0, name.as_os_str(), CWD, to)?)
     }
 
     pub fn remove(&self, name: &Name) -> io::Result<()> {
-        Ok(unlinkat(
-            &self.0,
-            name.as_os_str(),
-            UnlinkatFlags::NoRemoveDir,
-        )?)
+        Ok(unlinkat(&self.0, name.as_os_str(), AtFlags::empty())?)
     }
 
-    /// Puts a file back unless a newer one has taken its name: then it is superseded.
+    /// Puts a file back unless a newer one has taken its name: then it is superseded. It is moved, so
+    /// that whoever still writes it is seen to close it where it is.
     pub fn put_back(&self, name: &Name, path: &Path) -> io::Result<()> {
-        let linked = linkat(&self.0, name.as_os_str(), AT_FDCWD, path, AtFlags::empty());
+        let flags = RenameFlags::NOREPLACE;
+        match renameat_with(&self.0, name.as_os_str(), CWD, path, flags) {
+            Ok(()) => Ok(()),
+            Err(Errno::EXIST) => self.remove(name),
+            // An old kernel, or a file system that does not know how.
+            Err(_) => self.link_back(name, path),
+        }
+    }
+
+    fn link_back(&self, name: &Name, path: &Path) -> io::Result<()> {
+        let linked = linkat(&self.0, name.as_os_str(), CWD, path, AtFlags::empty());
         match linked.map_err(io::Error::from) {
             Ok(()) => self.remove(name),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => self.remove(name),
@@ -71,5 +77,18 @@ impl Removing {
             Err(_) if path.symlink_metadata().is_err() => self.give(name, path),
             Err(_) => self.remove(name),
         }
+    }
+}
+
+/// As an open file shows it.
+fn identity(stat: &Stat) -> Identity {
+    Identity {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        modified: (
+            stat.st_mtime,
+            i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
+        ),
+        size: u64::try_from(stat.st_size).unwrap_or(0),
     }
 }

@@ -14,6 +14,8 @@ use super::Name;
 /// Each read brings many events.
 const MOST_READS: usize = 256;
 
+const LEFT: AddWatchFlags = AddWatchFlags::IN_DELETE.union(AddWatchFlags::IN_MOVED_FROM);
+
 /// What happened in the directory.
 #[derive(Debug, PartialEq, Eq)]
 pub enum DirEvent {
@@ -46,22 +48,22 @@ impl AsRawFd for Descriptor {
 }
 
 impl Watch {
-    /// Prepares a watch on `dir`, which [`Watch::arm`] starts, for files that arrive.
+    /// Prepares a watch on `dir`, which [`Watch::arm`] starts, for files that arrive or leave.
     ///
     /// # Errors
     /// The system has no inotify, or no more instances for this user.
     pub fn arrivals(dir: &Path) -> io::Result<Watch> {
         let arrivals =
             AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_CREATE;
-        Watch::new(dir, arrivals)
+        Watch::new(dir, arrivals | LEFT)
     }
 
-    /// The same for files that leave.
+    /// The same for files that leave alone.
     ///
     /// # Errors
     /// As [`Watch::arrivals`].
     pub fn departures(dir: &Path) -> io::Result<Watch> {
-        Watch::new(dir, AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM)
+        Watch::new(dir, LEFT)
     }
 
     // The replacement of `AsyncFd::new` is an unsafe fn. What it asks for holds here: the descriptor
@@ -145,8 +147,7 @@ impl Watch {
         if name.is_hidden() || event.mask.contains(AddWatchFlags::IN_ISDIR) {
             return None;
         }
-        let left = AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM;
-        Some(if event.mask.intersects(left) {
+        Some(if event.mask.intersects(LEFT) {
             DirEvent::Gone(name)
         } else if event.mask.contains(AddWatchFlags::IN_CREATE) {
             DirEvent::Created(name)

@@ -14,7 +14,7 @@ use crate::clock::now;
 use crate::format::Format;
 use crate::shadow::effect::FileId;
 use crate::spool::Name;
-use crate::spool::action_dir::{self, ActionDir, without_priority};
+use crate::spool::action_dir::{self, ActionDir, Looks};
 use crate::spool::disks::Disks;
 use crate::spool::opened::{HeldFile, Opened};
 use crate::spool::opening::Dispatched;
@@ -90,7 +90,7 @@ impl Updates {
         let mut action_dirs = Vec::new();
         for dir in dirs {
             action_dirs
-                .push(ActionDir::open(dir, KEEP_FAILED, options, without_priority, disks).await?);
+                .push(ActionDir::open(dir, KEEP_FAILED, options, Looks::default(), disks).await?);
         }
         Ok(Updates {
             opening: action_dirs.iter().map(|_| VecDeque::new()).collect(),

@@ -1,0 +1,288 @@
+//! What is reported of those that wait, and when.
+
+use std::time::SystemTime;
+
+use log::warn;
+
+use super::super::Name;
+use super::super::opened::{HeldFile, OpenError, Opened};
+use super::super::order::Facts;
+use super::super::prefetch::Prefetched;
+use super::super::queue::MOST_NAMES;
+use super::super::waiting::{MOST_HELD, Pending, nanoseconds};
+use super::messages::{Sighting, WorkerEvent};
+use super::state::{AT_A_TIME, Worker};
+
+/// Names that are reported, and not gone since. Those that have just gone may still be in the
+/// queue.
+const MOST_TOLD: usize = MOST_NAMES - 1024;
+/// So many are reported although nobody has asked for them: as they arrive, or, before they would wait
+/// behind others, by their place in the order.
+const UNASKED: usize = 128;
+const UNASKED_IN_ORDER: usize = 1024;
+/// So many of those that wait are looked at for their priority before the first is taken.
+const FIRST_LOOKS: usize = 1024;
+
+impl Worker {
+    pub(super) fn asked(&mut self, first: usize, last: usize) {
+        let wanted = self.wanted.get_or_insert_default();
+        wanted.first += first;
+        wanted.last += last;
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.arrivals.count_told() < MOST_TOLD
+    }
+
+    /// Looks at some of the files that have arrived.
+    pub(super) fn look_at_arrivals(&mut self, news: &mut Vec<WorkerEvent>) {
+        // What was closed before it is opened is read to its end.
+        self.arrivals.catch_up();
+        let mut found = Vec::new();
+        for _ in 0..AT_A_TIME {
+            let Some(arrival) = self.arrivals.found.pop_front() else {
+                break;
+            };
+            if let Some(sighting) = self.sighted(&arrival.name, arrival.certain, news) {
+                found.extend(self.or_waits(sighting));
+            }
+        }
+        self.report(found, news);
+    }
+
+    /// One that has arrived, unless it has to wait behind others.
+    fn or_waits(&mut self, sighting: Sighting) -> Option<Sighting> {
+        let Sighting { name, facts, .. } = &sighting;
+        if self.arrivals.has_told(name.as_os_str()) {
+            return Some(sighting);
+        }
+        let count = self.arrivals.count_told();
+        let urgent = facts.priority.is_some() || facts.slot.is_some();
+        if urgent && count < MOST_TOLD {
+            return Some(sighting);
+        }
+        let arrival = self.pending(name, facts.modified);
+        let waits = if !self.scanning.has_ended() || self.names.precedes(&arrival) {
+            true
+        } else if self.names.is_empty() {
+            count >= UNASKED
+        } else {
+            count >= UNASKED_IN_ORDER
+        };
+        if !waits {
+            return Some(sighting);
+        }
+        if !self.scanning.arrived(&arrival) {
+            self.arrivals.intake.scan_soon();
+        }
+        self.names.insert(arrival);
+        None
+    }
+
+    fn pending(&self, name: &Name, modified: SystemTime) -> Pending {
+        let by_time = self.reporting.order.is_by_time();
+        Pending {
+            modified: if by_time { nanoseconds(modified) } else { 0 },
+            name: name.clone(),
+        }
+    }
+
+    pub(super) fn can_feed(&self) -> bool {
+        let wanted = self.wanted.unwrap_or_default();
+        wanted.first + wanted.last > 0
+            && self.scanning.has_ended()
+            && self.names.holds_any()
+            && self.has_room()
+    }
+
+    /// Reports some of those that wait, as they were asked for.
+    pub(super) fn feed(&mut self, news: &mut Vec<WorkerEvent>) {
+        self.arrivals.catch_up();
+        let mut found = Vec::new();
+        for _ in 0..AT_A_TIME {
+            let Some(name) = self.next_wanted(found.len()) else {
+                break;
+            };
+            if !self.arrivals.has_told(name.as_os_str()) {
+                found.extend(self.sighted(&name, false, news));
+            }
+        }
+        if let Some(wanted) = &mut self.wanted {
+            // Those that are gone or are reported already do not count.
+            let from_end = found.len().min(wanted.last);
+            wanted.last -= from_end;
+            wanted.first = wanted.first.saturating_sub(found.len() - from_end);
+        }
+        self.report(found, news);
+    }
+
+    fn next_wanted(&mut self, found: usize) -> Option<Name> {
+        let wanted = self.wanted.unwrap_or_default();
+        if found < wanted.last {
+            return self.names.last();
+        }
+        let more = found < wanted.last + wanted.first;
+        more.then(|| self.names.first()).flatten()
+    }
+
+    /// Whether some of those that wait are to be looked at for their priority.
+    pub(super) fn has_to_look(&self) -> bool {
+        let most = if self.priorities {
+            MOST_HELD
+        } else {
+            self.first_looks()
+        };
+        self.looks_for_priorities() && self.names.has_unseen(most)
+    }
+
+    /// The same before the first is taken.
+    fn has_to_look_first(&self) -> bool {
+        self.looks_for_priorities() && self.names.has_unseen(self.first_looks())
+    }
+
+    fn looks_for_priorities(&self) -> bool {
+        self.reporting.priority.is_some() && self.scanning.is_over() && self.has_room()
+    }
+
+    fn first_looks(&self) -> usize {
+        if self.reporting.look_at_all {
+            MOST_HELD
+        } else {
+            FIRST_LOOKS
+        }
+    }
+
+    /// Reports those that have a priority, wherever they wait.
+    pub(super) fn look_for_priorities(&mut self, news: &mut Vec<WorkerEvent>) {
+        let mut found = Vec::new();
+        for _ in 0..AT_A_TIME {
+            let Some(name) = self.names.next_unseen(MOST_HELD) else {
+                break;
+            };
+            if self.arrivals.has_told(name.as_os_str()) {
+                continue;
+            }
+            // Whatever is wrong with it is found when it is its turn.
+            let Ok(opened) = self.open_one(&name) else {
+                continue;
+            };
+            if self.arrivals.intake.is_unsure(&name, &opened) {
+                continue;
+            }
+            let sighting = self.sighting(name, opened);
+            if sighting.facts.priority.is_some() || sighting.facts.slot.is_some() {
+                found.push(sighting);
+            }
+        }
+        self.report(found, news);
+    }
+
+    fn report(&mut self, found: Vec<Sighting>, news: &mut Vec<WorkerEvent>) {
+        for Sighting { name, facts, .. } in &found {
+            self.arrivals.tells(name);
+            self.priorities |= facts.priority.is_some() || facts.slot.is_some();
+        }
+        if !found.is_empty() {
+            news.push(WorkerEvent::Found(found));
+        }
+    }
+
+    /// A file that is a request. `certain`: it is known to be complete.
+    fn sighted(
+        &mut self,
+        name: &Name,
+        certain: bool,
+        news: &mut Vec<WorkerEvent>,
+    ) -> Option<Sighting> {
+        match self.open_one(name) {
+            Ok(opened) if !certain && self.arrivals.intake.is_unsure(name, &opened) => {}
+            Ok(opened) if !self.is_stuck(name, opened.identity) => {
+                return Some(self.sighting(name.clone(), opened));
+            }
+            Ok(_) | Err(OpenError::Vanished | OpenError::Directory) => {}
+            Err(OpenError::Postponed(error)) => {
+                warn!("cannot open '{name}' for now: {error}");
+                self.arrivals.intake.scan_again();
+            }
+            Err(OpenError::Refused { reason, identity }) => {
+                if identity.is_none_or(|identity| !self.is_stuck(name, identity)) {
+                    let departure = self.fail(name, &HeldFile::Closed(identity), &reason);
+                    news.push(WorkerEvent::Refused {
+                        departure,
+                        name: name.clone(),
+                        reason,
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    /// Reads it if its contents are wanted now.
+    fn sighting(&self, name: Name, mut opened: Opened) -> Sighting {
+        let permit = self.prefetching.permit();
+        let read = self.reporting.priority.is_some() || permit.is_some();
+        // Who cannot read it now is told when it is its turn.
+        let contents = read.then(|| opened.read().ok()).flatten();
+        let (priority, slot) = match (self.reporting.priority, &contents) {
+            (Some(priority), Some(contents)) => priority(contents),
+            _ => (None, None),
+        };
+        let facts = Facts {
+            identity: opened.identity,
+            modified: opened.modified,
+            priority,
+            slot,
+        };
+        let prefetched = permit
+            .zip(contents)
+            .and_then(|(permit, contents)| Prefetched::new(opened, contents, permit));
+        Sighting {
+            name,
+            facts,
+            prefetched,
+        }
+    }
+
+    /// Reports what has changed of those that wait.
+    pub(super) fn tell(&mut self, news: &mut Vec<WorkerEvent>) {
+        if self.has_fed() {
+            self.wanted = None;
+            self.waiting = !self.names.is_empty();
+            news.push(WorkerEvent::Fed {
+                waiting: self.waiting,
+            });
+        }
+        if self.has_to_tell_of_waiting() {
+            self.waiting = true;
+            news.push(WorkerEvent::Waiting);
+        }
+        if self.has_to_tell_of_scan() {
+            self.scanning.untold = false;
+            news.push(WorkerEvent::Scanned);
+        }
+    }
+
+    pub(super) fn has_to_tell(&self) -> bool {
+        self.has_fed() || self.has_to_tell_of_waiting() || self.has_to_tell_of_scan()
+    }
+
+    /// Whether all was reported that was asked for, or all there is.
+    fn has_fed(&self) -> bool {
+        self.wanted.is_some_and(|wanted| {
+            wanted.first + wanted.last == 0 || self.scanning.is_over() && self.names.is_empty()
+        })
+    }
+
+    fn has_to_tell_of_waiting(&self) -> bool {
+        !self.waiting && self.wanted.is_none() && !self.names.is_empty()
+    }
+
+    fn has_to_tell_of_scan(&self) -> bool {
+        self.scanning.untold
+            && self.scanning.is_over()
+            && self.arrivals.found.is_empty()
+            && !self.can_feed()
+            && !self.has_to_look_first()
+    }
+}
