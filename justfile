@@ -16,9 +16,10 @@ test:
 demo:
     cargo run --example demo
 
-# How long a change in the cloud takes to reach the notify command
-bench:
-    cargo run --release --example latency
+# What docs/PERFORMANCE.md has: the daemon beside the bare disk and the bare wire, or only some sections of that
+bench *SECTIONS:
+    cargo build --release --target x86_64-unknown-linux-musl
+    cargo run --release -p chariotd-bench -- {{SECTIONS}}
 
 # The source in the form that `just check format` wants
 fmt:

@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use crate::wait::wait_for;
 
+/// Where mosquitto is, also for users who have no `sbin` in theirs.
+pub const PATH: &str = "/usr/sbin:/usr/local/sbin:/usr/bin:/bin";
+
 /// Ends with the value.
 pub struct Broker {
     /// Only its certificates are used.
@@ -30,7 +33,7 @@ impl Broker {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         configure(sandbox.pki(), dir.path(), port)?;
         let process = Command::new("mosquitto")
-            .env("PATH", "/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
+            .env("PATH", PATH)
             .arg("-c")
             .arg(dir.path().join("mosquitto.conf"))
             .stdout(Stdio::null())

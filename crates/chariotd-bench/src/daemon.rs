@@ -1,5 +1,6 @@
 //! The daemon under measurement: the release binary as its users run it.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,15 +9,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use iotcore_sandbox::Pki;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::broker::Broker;
+use crate::Setup;
 
 const LONG: Duration = Duration::from_secs(120);
 
-/// A device with directories of its own below `place`, which decides about the disk.
+/// A device with directories of its own below the place that decides about the disk.
 pub struct Device {
     dir: TempDir,
     options: Vec<String>,
@@ -31,20 +33,19 @@ pub struct Running {
 }
 
 impl Device {
-    pub fn new(program: &Path, place: &Path, broker: &Broker) -> Result<Device> {
-        let dir = tempfile::Builder::new()
-            .prefix("bench-")
-            .tempdir_in(place)?;
+    /// For the broker with these certificates on this port of localhost.
+    pub fn new(setup: &Setup, pki: &Pki, port: u16) -> Result<Device> {
+        let dir = setup.directory()?;
         let certs = dir.path().join("certs");
-        broker.pki().write_certstore(&certs, broker.port());
+        pki.write_certstore(&certs, port);
         let mut device = Device {
             dir,
             options: Vec::new(),
-            program: program.to_owned(),
+            program: setup.program.clone(),
             wrapper: Vec::new(),
         };
         device.option("clientid", "bench");
-        device.option("cacert", broker.pki().ca_file().display());
+        device.option("cacert", pki.ca_file().display());
         device.option("certstore", certs.display());
         Ok(device)
     }
@@ -65,12 +66,60 @@ impl Device {
     }
 
     /// Its directory of messages, which it has from now on.
-    pub fn messages(&mut self) -> PathBuf {
+    pub fn messages(&mut self) -> Result<PathBuf> {
         let dir = self.path("messages");
-        // Where it cannot be made, the daemon says so.
-        let _ = std::fs::create_dir_all(&dir);
+        self.messages_in(&dir)?;
+        Ok(dir)
+    }
+
+    /// The same with a directory that may be there already.
+    pub fn messages_in(&mut self, dir: &Path) -> Result<()> {
+        fs::create_dir_all(dir.join("new"))?;
+        fs::create_dir_all(dir.join("tmp"))?;
         self.option("messages", dir.display());
-        dir
+        Ok(())
+    }
+
+    /// So many service definitions in JavaScript, of the thing `bench`.
+    pub fn definitions(&mut self, count: usize) -> Result<()> {
+        let dir = self.path("services");
+        fs::create_dir_all(&dir)?;
+        for number in 0..count {
+            let text = format!(
+                "exports.key = 'svc{number}';\n\
+                 exports.outfile = '{}/svc{number}.conf';\n\
+                 exports.outformat = 'SHELL';\n\
+                 exports.notifycmd = 'true';\n\
+                 exports.validate = function (value) {{ return typeof value === 'object'; }};\n",
+                dir.display()
+            );
+            fs::write(dir.join(format!("svc{number}.js")), text)?;
+        }
+        self.option("services", format!("bench:{}", dir.display()));
+        Ok(())
+    }
+
+    /// One service definition, of the thing `bench`, with a command that is run after each change.
+    pub fn definition(&mut self, key: &str, command: &str) -> Result<()> {
+        let dir = self.path("services");
+        fs::create_dir_all(&dir)?;
+        let definition = serde_json::json!({
+            "key": key,
+            "outfile": dir.join(format!("{key}.conf")),
+            "outformat": "SHELL",
+            "notifycmd": command,
+        });
+        fs::write(dir.join(format!("{key}.json")), definition.to_string())?;
+        self.option("services", format!("bench:{}", dir.display()));
+        Ok(())
+    }
+
+    /// A copy of the program of its own, so that it shares no page with another daemon.
+    pub fn own_program(&mut self) -> Result<()> {
+        let copy = self.path("chariotd");
+        fs::copy(&self.program, &copy)?;
+        self.program = copy;
+        Ok(())
     }
 
     pub fn start(&self) -> Result<Running> {
@@ -131,7 +180,7 @@ impl Running {
     /// The process itself, or whatever its wrapper has started.
     fn terminate(&self) -> Result<()> {
         let id = i32::try_from(self.child.id())?;
-        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
         let child = children
             .ok()
             .and_then(|text| text.split_whitespace().next()?.parse().ok());

@@ -1,7 +1,8 @@
 //! Message files in a directory, and the bare disk.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -25,10 +26,15 @@ pub fn name(number: usize) -> String {
 
 /// Writes so many message files into `DIR/new`, as if they had been moved there before.
 pub fn fill(dir: &Path, count: usize) -> Result<()> {
+    add(dir, 0..count)
+}
+
+/// The files with these numbers.
+pub fn add(dir: &Path, numbers: Range<usize>) -> Result<()> {
     let new = dir.join("new");
     fs::create_dir_all(&new)?;
     let contents = message("bench");
-    for number in 0..count {
+    for number in numbers {
         fs::write(new.join(name(number)), &contents)?;
     }
     Ok(())
@@ -36,6 +42,30 @@ pub fn fill(dir: &Path, count: usize) -> Result<()> {
 
 pub fn is_empty(dir: &Path) -> bool {
     fs::read_dir(dir.join("new")).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Writes it in `DIR/tmp` and moves it to `DIR/new`, as a program does. The moment of the move.
+pub fn send(dir: &Path, number: usize, contents: &str) -> Result<Instant> {
+    let path = dir.join("tmp").join(name(number));
+    fs::write(&path, contents)?;
+    let start = Instant::now();
+    fs::rename(&path, dir.join("new").join(name(number)))?;
+    Ok(start)
+}
+
+/// Replaces a file as it must be done to outlive a power cut, or leaves out some of the syncs.
+pub fn replace(path: &Path, contents: &str, sync_file: bool, sync_dir: bool) -> Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(contents.as_bytes())?;
+    if sync_file {
+        file.sync_all()?;
+    }
+    fs::rename(&new, path)?;
+    if let (true, Some(dir)) = (sync_dir, path.parent()) {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(())
 }
 
 pub fn last(dir: &Path, count: usize) -> PathBuf {

@@ -12,7 +12,9 @@ pub struct Usage {
     pub rss: u64,
     pub private: u64,
     pub threads: u64,
-    pub switches: u64,
+    /// Context switches of all threads: those that wait, and those that are made to.
+    pub voluntary: u64,
+    pub involuntary: u64,
     pub cpu: Duration,
 }
 
@@ -21,12 +23,14 @@ impl Usage {
         let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup"))
             .context("the process is gone")?;
         let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let (voluntary, involuntary) = switches(id);
         Ok(Usage {
             pss: field(&rollup, "Pss:"),
             rss: field(&rollup, "Rss:"),
             private: field(&rollup, "Private_Clean:") + field(&rollup, "Private_Dirty:"),
             threads: field(&status, "Threads:"),
-            switches: switches(id),
+            voluntary,
+            involuntary,
             cpu: cpu(id),
         })
     }
@@ -38,19 +42,20 @@ fn field(text: &str, name: &str) -> u64 {
     number.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// Of all threads, voluntary or not.
-fn switches(id: u32) -> u64 {
+/// Of all threads, voluntary and not.
+fn switches(id: u32) -> (u64, u64) {
     let tasks = fs::read_dir(format!("/proc/{id}/task"))
         .into_iter()
         .flatten();
     let texts = tasks
         .flatten()
         .filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
-    texts
-        .map(|text| {
-            field(&text, "voluntary_ctxt_switches:") + field(&text, "nonvoluntary_ctxt_switches:")
-        })
-        .sum()
+    texts.fold((0, 0), |(voluntary, involuntary), text| {
+        (
+            voluntary + field(&text, "voluntary_ctxt_switches:"),
+            involuntary + field(&text, "nonvoluntary_ctxt_switches:"),
+        )
+    })
 }
 
 /// User and system time, which the kernel counts in hundredths of a second.
@@ -60,4 +65,17 @@ fn cpu(id: u32) -> Duration {
     let ticks = behind.split_whitespace().skip(11).take(2);
     let ticks: u64 = ticks.filter_map(|text| text.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_found_by_its_whole_name() {
+        let text = "nonvoluntary_ctxt_switches:\t7\nvoluntary_ctxt_switches:\t3\nPss:   12 kB\n";
+        assert_eq!(field(text, "voluntary_ctxt_switches:"), 3);
+        assert_eq!(field(text, "Pss:"), 12);
+        assert_eq!(field(text, "Rss:"), 0);
+    }
 }

@@ -1,129 +1,163 @@
-//! What was measured: a table for people, and one chart.
+//! Pure: what was measured, as a table for people and as bars for a chart.
 
-use std::fmt::Write;
-use std::path::Path;
+use std::fmt::{Display, Write};
 
-use anyhow::{Result, anyhow};
-use plotters::prelude::*;
-
-/// One section of the report. Every value stands beside what it is compared with.
+/// One table. Every value stands beside what it is compared with.
 pub struct Section {
+    /// Of its chart, and of its place in a document.
+    pub name: &'static str,
     pub title: &'static str,
     pub columns: Vec<&'static str>,
     pub rows: Vec<Vec<String>>,
-    /// What is to be shown as bars: label and value.
-    pub bars: Vec<(String, f64)>,
+    pub bars: Vec<Bar>,
+    /// Of the bars.
     pub unit: &'static str,
+    /// Sentences below the table: what else a reader must know to judge it.
+    pub notes: Vec<String>,
     /// What a bound applies to.
-    pub total: Option<f64>,
+    pub count: Option<Count>,
+}
+
+pub struct Bar {
+    pub label: String,
+    pub value: f64,
+    pub of: Of,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    Daemon,
+    /// What it is compared with.
+    Other,
+}
+
+/// A figure that a shared machine does not change.
+#[derive(Clone, Copy)]
+pub enum Count {
+    SyscallsPerMessage(f64),
+    Bytes(u64),
 }
 
 impl Section {
-    pub fn new(title: &'static str, unit: &'static str, columns: &[&'static str]) -> Section {
+    pub fn new(
+        name: &'static str,
+        title: &'static str,
+        unit: &'static str,
+        columns: &[&'static str],
+    ) -> Section {
         Section {
+            name,
             title,
             columns: columns.to_vec(),
             rows: Vec::new(),
             bars: Vec::new(),
             unit,
-            total: None,
+            notes: Vec::new(),
+            count: None,
         }
     }
 
-    pub fn row(&mut self, cells: &[&dyn std::fmt::Display]) {
-        self.rows
-            .push(cells.iter().map(|cell| cell.to_string()).collect());
+    pub fn row(&mut self, cells: &[&dyn Display]) {
+        let cells = cells.iter().map(|cell| cell.to_string());
+        self.rows.push(cells.collect());
     }
 
-    pub fn bar(&mut self, label: impl Into<String>, value: f64) {
-        self.bars.push((label.into(), value));
+    pub fn bar(&mut self, of: Of, label: impl Into<String>, value: f64) {
+        self.bars.push(Bar {
+            label: label.into(),
+            value,
+            of,
+        });
     }
 
-    /// A table in Markdown, padded for a terminal too.
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    /// A table in Markdown, padded for a terminal too; numbers stand at the right.
     pub fn table(&self) -> String {
-        let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column));
-            let longest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
-            longest.max(self.columns[column].chars().count())
-        };
-        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
-        let mut text = format!("### {}\n\n", self.title);
+        let columns: Vec<Column> = (0..self.columns.len())
+            .map(|number| self.column(number))
+            .collect();
         let heads: Vec<String> = self.columns.iter().map(|name| (*name).to_owned()).collect();
-        let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
-        for row in [&heads, &rule].into_iter().chain(&self.rows) {
-            for (cell, width) in row.iter().zip(&widths) {
-                let _ = write!(text, "| {cell:<width$} ");
+        let rules: Vec<String> = columns.iter().map(Column::rule).collect();
+        let mut text = String::new();
+        for row in [&heads, &rules].into_iter().chain(&self.rows) {
+            for (cell, column) in row.iter().zip(&columns) {
+                let _ = write!(text, "| {} ", column.padded(cell));
             }
             text.push_str("|\n");
+        }
+        for note in &self.notes {
+            let _ = write!(text, "\n{note}\n");
         }
         text
     }
 
-    /// Bars from left to right, as a file `DIR/NAME.svg`.
-    pub fn chart(&self, dir: &Path, name: &str) -> Result<()> {
-        if self.bars.is_empty() {
-            return Ok(());
+    fn column(&self, number: usize) -> Column {
+        let cells = self.rows.iter().filter_map(|row| row.get(number));
+        let head = self.columns[number].chars().count();
+        let longest = cells.clone().map(|cell| cell.chars().count()).max();
+        Column {
+            width: longest.unwrap_or(0).max(head).max(3),
+            numbers: cells.clone().all(|cell| is_number(cell)) && cells.count() > 0,
         }
-        let path = dir.join(format!("{name}.svg"));
-        self.draw(&path)
-            .map_err(|error| anyhow!("{}: {error}", path.display()))
-    }
-
-    fn draw(&self, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-        let count = self.bars.len();
-        let area =
-            SVGBackend::new(path, (760, 90 + 34 * u32::try_from(count)?)).into_drawing_area();
-        area.fill(&WHITE)?;
-        let most = self
-            .bars
-            .iter()
-            .map(|(_, value)| *value)
-            .fold(0.0, f64::max);
-        let mut chart = ChartBuilder::on(&area)
-            .caption(
-                format!("{} ({})", self.title, self.unit),
-                ("sans-serif", 18),
-            )
-            .margin(10)
-            .x_label_area_size(30)
-            .y_label_area_size(230)
-            .build_cartesian_2d(0.0..most * 1.15, (0..count - 1).into_segmented())?;
-        let label = |at: &SegmentValue<usize>| match at {
-            SegmentValue::CenterOf(at) => self
-                .bars
-                .get(*at)
-                .map_or(String::new(), |bar| bar.0.clone()),
-            _ => String::new(),
-        };
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .y_label_formatter(&label)
-            .y_labels(count)
-            .draw()?;
-        chart.draw_series(self.bars.iter().enumerate().map(|(at, (_, value))| {
-            let corners = [
-                (0.0, SegmentValue::Exact(at)),
-                (*value, SegmentValue::Exact(at + 1)),
-            ];
-            let mut bar = Rectangle::new(corners, RGBColor(70, 110, 170).filled());
-            bar.set_margin(5, 5, 0, 0);
-            bar
-        }))?;
-        area.present()?;
-        Ok(())
     }
 }
 
-/// The values in the middle, of one in a hundred, and the most.
-pub fn percentiles(mut values: Vec<f64>) -> (f64, f64, f64) {
-    values.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let last = values.len().saturating_sub(1);
-        values
-            .get((last as f64 * share).round() as usize)
-            .copied()
-            .unwrap_or(0.0)
-    };
-    (at(0.5), at(0.99), at(1.0))
+struct Column {
+    width: usize,
+    numbers: bool,
+}
+
+impl Column {
+    fn padded(&self, cell: &str) -> String {
+        let width = self.width;
+        if self.numbers {
+            format!("{cell:>width$}")
+        } else {
+            format!("{cell:<width$}")
+        }
+    }
+
+    fn rule(&self) -> String {
+        let end = if self.numbers { ":" } else { "-" };
+        "-".repeat(self.width - 1) + end
+    }
+}
+
+fn is_number(cell: &str) -> bool {
+    cell == "–" || cell.parse::<f64>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn section() -> Section {
+        let mut section = Section::new("some", "Some", "ms", &["what", "ms"]);
+        section.row(&[&"a file", &"1.25"]);
+        section.row(&[&"no file", &"–"]);
+        section
+    }
+
+    #[test]
+    fn a_table_is_markdown_with_its_numbers_at_the_right() {
+        let expected =
+            "| what    |   ms |\n| ------- | ---: |\n| a file  | 1.25 |\n| no file |    – |\n";
+        assert_eq!(section().table(), expected);
+    }
+
+    #[test]
+    fn notes_stand_below_the_table_as_paragraphs() {
+        let mut section = section();
+        section.note("One run.");
+        assert!(section.table().ends_with("|    – |\n\nOne run.\n"));
+    }
+
+    #[test]
+    fn a_table_without_rows_has_its_heads() {
+        let empty = Section::new("some", "Some", "ms", &["what"]);
+        assert_eq!(empty.table(), "| what |\n| ---- |\n");
+    }
 }

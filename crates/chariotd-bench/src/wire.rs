@@ -21,7 +21,8 @@ pub struct Wire;
 
 impl Wire {
     /// Publishes so many payloads from memory, so many at a time, and waits for all acknowledgements.
-    pub fn drain(broker: &Broker, count: usize, window: usize) -> Result<Duration> {
+    pub fn drain(broker: &Broker, topic: &str, count: usize, window: usize) -> Result<Duration> {
+        let topic = topic.to_owned();
         run(broker, async move |mqtt| {
             let start = Instant::now();
             let mut flying = JoinSet::new();
@@ -29,8 +30,8 @@ impl Wire {
                 if flying.len() >= window {
                     flying.join_next().await.context("one of them")???;
                 }
-                let mqtt = mqtt.clone();
-                flying.spawn(async move { publish(&mqtt).await });
+                let (mqtt, topic) = (mqtt.clone(), topic.clone());
+                flying.spawn(async move { publish(&mqtt, topic).await });
             }
             while let Some(ended) = flying.join_next().await {
                 ended??;
@@ -39,23 +40,32 @@ impl Wire {
         })
     }
 
-    /// The time of each of so many publishes, one at a time, in milliseconds.
-    pub fn latency(broker: &Broker, count: usize) -> Result<Vec<f64>> {
+    /// Milliseconds from each of so many publishes, one at a time, to its acknowledgement, and to the moment that
+    /// `seen` tells.
+    pub fn latency(
+        broker: &Broker,
+        topic: &str,
+        count: usize,
+        seen: impl Fn() -> Result<Instant>,
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
         run(broker, async move |mqtt| {
-            let mut times = Vec::new();
+            let (mut acknowledged, mut arrived) = (Vec::new(), Vec::new());
             for _ in 0..count {
                 let start = Instant::now();
-                publish(&mqtt).await?;
-                times.push(start.elapsed().as_secs_f64() * 1000.0);
+                publish(&mqtt, topic.to_owned()).await?;
+                acknowledged.push(start.elapsed().as_secs_f64() * 1000.0);
+                // Nothing else is to be done on this thread until then.
+                let end = seen()?.saturating_duration_since(start);
+                arrived.push(end.as_secs_f64() * 1000.0);
             }
-            Ok(times)
+            Ok((acknowledged, arrived))
         })
     }
 }
 
-async fn publish(mqtt: &Mqtt) -> Result<()> {
+async fn publish(mqtt: &Mqtt, topic: String) -> Result<()> {
     let publish = Publish {
-        topic: "bench".into(),
+        topic,
         payload: Bytes::from(files::payload()),
         qos: QoS::AtLeastOnce,
         retain: false,
