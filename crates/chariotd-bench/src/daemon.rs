@@ -29,6 +29,8 @@ pub struct Device {
 /// A daemon at work. Is killed with the value.
 pub struct Running {
     child: Child,
+    /// The child is the wrapper, and its child the daemon.
+    wrapped: bool,
     lines: Receiver<(Instant, String)>,
 }
 
@@ -148,7 +150,11 @@ impl Device {
                 }
             }
         });
-        Ok(Running { child, lines })
+        Ok(Running {
+            child,
+            wrapped: !self.wrapper.is_empty(),
+            lines,
+        })
     }
 }
 
@@ -172,21 +178,34 @@ impl Running {
     /// Asks it to stop, and waits. How long that took.
     pub fn stop(mut self) -> Result<Duration> {
         let start = Instant::now();
-        self.terminate()?;
-        self.child.wait()?;
+        kill(self.daemon()?, Signal::SIGTERM)?;
+        while self.child.try_wait()?.is_none() {
+            if start.elapsed() > LONG {
+                bail!("it does not obey SIGTERM");
+            }
+            thread::sleep(Duration::from_micros(200));
+        }
         Ok(start.elapsed())
     }
 
-    /// The process itself, or whatever its wrapper has started.
-    fn terminate(&self) -> Result<()> {
+    fn daemon(&self) -> Result<Pid> {
         let id = i32::try_from(self.child.id())?;
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
-        let child = children
-            .ok()
-            .and_then(|text| text.split_whitespace().next()?.parse().ok());
-        kill(Pid::from_raw(child.unwrap_or(id)), Signal::SIGTERM)?;
-        Ok(())
+        if !self.wrapped {
+            return Ok(Pid::from_raw(id));
+        }
+        let daemon = fs::read_dir("/proc")?
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .find(|other| parent(*other) == Some(id));
+        Ok(Pid::from_raw(daemon.context("the daemon is gone")?))
     }
+}
+
+/// The second word behind the name, which may have anything in it.
+fn parent(id: i32) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let (_, behind) = text.rsplit_once(')')?;
+    behind.split_whitespace().nth(1)?.parse().ok()
 }
 
 impl Drop for Running {

@@ -26,12 +26,6 @@ pub struct Backlog {
 }
 
 impl Setup {
-    /// The sizes, or none of them above a thousand.
-    pub fn sizes(&self, full: &[usize]) -> Vec<usize> {
-        let sizes = full.iter().copied();
-        sizes.filter(|size| !self.quick || *size <= 1_000).collect()
-    }
-
     /// The size, or the small one.
     pub fn size(&self, full: usize, quick: usize) -> usize {
         if self.quick { quick } else { full }

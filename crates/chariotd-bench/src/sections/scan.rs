@@ -45,7 +45,11 @@ pub fn run(setup: &Setup, broker: &Broker) -> Result<Section> {
     let many = setup.size(1_000_000, 1_000);
     for (count, order) in [(1, "lexical"), (many, "newest-first"), (many, "lexical")] {
         let beside = beside(setup, broker, count, order)?;
-        let first = format!("{:.0}", beside.first);
+        let first = if beside.during.is_empty() {
+            "–".to_owned()
+        } else {
+            format!("{:.0}", beside.first)
+        };
         let stopped = format!("{:.0}", beside.stopped.as_secs_f64() * 1000.0);
         for (when, times) in [
             ("before its first message", beside.before),

@@ -178,6 +178,8 @@ fn burst(setup: &Setup, cloud: &Sandbox) -> Result<String> {
         bail!("the last of {count} changes is not reported");
     }
     let reported = start.elapsed().as_secs_f64();
+    // The last command may come after the last report.
+    thread::sleep(Duration::from_millis(500));
     running.stop()?;
     let runs = fs::read_to_string(&runs)?.lines().count();
     Ok(format!(
