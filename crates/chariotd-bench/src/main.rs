@@ -63,6 +63,9 @@ struct Cli {
     /// A Markdown file to write all tables to; of one that exists, the measured parts are replaced
     #[arg(long)]
     report: Option<PathBuf>,
+    /// The share of each crate in the binary, which takes cargo-bloat and a build of some minutes
+    #[arg(long)]
+    crates: bool,
     /// Small sizes, to see that everything works
     #[arg(long)]
     quick: bool,
@@ -148,6 +151,7 @@ fn setup(cli: &Cli) -> Result<Setup> {
             .place
             .canonicalize()
             .with_context(|| cli.place.display().to_string())?,
+        crates: cli.crates,
         quick: cli.quick,
         backlog: RefCell::default(),
     })

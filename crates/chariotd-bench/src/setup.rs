@@ -14,6 +14,8 @@ pub struct Setup {
     pub smaller: PathBuf,
     /// On the disk that is measured.
     pub place: PathBuf,
+    /// Whether the share of each crate is asked for.
+    pub crates: bool,
     pub quick: bool,
     /// Shared by what needs many files, because a million of them take a minute to be made.
     pub backlog: RefCell<Option<Backlog>>,

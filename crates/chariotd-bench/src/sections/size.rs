@@ -29,7 +29,7 @@ pub fn run(setup: &Setup, _broker: &Broker) -> Result<Section> {
     if let Some(bytes) = smaller {
         line("without JavaScript and RSA".into(), Of::Daemon, bytes);
     }
-    let crates = if setup.quick { None } else { crates() };
+    let crates = if setup.crates { crates() } else { None };
     for (name, bytes) in crates.iter().flatten().take(CRATES) {
         line(format!("code of {name}"), Of::Other, *bytes);
     }
@@ -41,7 +41,7 @@ pub fn run(setup: &Setup, _broker: &Broker) -> Result<Section> {
     }
     section.note(match crates {
         Some(_) => "Code of each crate by cargo-bloat, which counts generic code for the crate that uses it.",
-        None => "The share of each crate was left out: it takes cargo-bloat, and some minutes.",
+        None => "The share of each crate was left out: it takes `--crates`, cargo-bloat and some minutes.",
     });
     section.count = Some(Count::Bytes(all));
     Ok(section)
