@@ -51,7 +51,7 @@ fn heads(area: &Area, section: &Section) -> Drawn<()> {
     area.draw(&Text::new(
         title,
         (12, 12),
-        ("sans-serif", 18).into_font().color(&BLACK),
+        ("sans-serif", 22).into_font().color(&BLACK),
     ))?;
     for (left, colour, text) in [
         (12, DAEMON, "chariotd"),
@@ -61,7 +61,7 @@ fn heads(area: &Area, section: &Section) -> Drawn<()> {
             [(left, 40), (left + 12, 52)],
             colour.filled(),
         ))?;
-        area.draw(&Text::new(text, (left + 18, 40), ("sans-serif", 13)))?;
+        area.draw(&Text::new(text, (left + 18, 40), ("sans-serif", 16)))?;
     }
     Ok(())
 }
@@ -69,7 +69,7 @@ fn heads(area: &Area, section: &Section) -> Drawn<()> {
 fn line(area: &Area, bar: &Bar, top: i32, most: f64) -> Drawn<()> {
     let right = Pos::new(HPos::Right, VPos::Center);
     let left = Pos::new(HPos::Left, VPos::Center);
-    let font = ("sans-serif", 13).into_font();
+    let font = ("sans-serif", 16).into_font();
     let middle = top + 11;
     let room = f64::from(i32::try_from(WIDTH)? - LABELS - VALUES);
     let end = LABELS + (room * bar.value / most) as i32;
