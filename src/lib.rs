@@ -37,6 +37,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod daemon;
+pub mod date;
 pub mod exit;
 pub mod file;
 pub mod format;

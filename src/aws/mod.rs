@@ -2,7 +2,6 @@
 //! its regions, and the parameters of a custom authoriser. All of it pure; `mqtt` sends it.
 
 mod authorizer;
-mod date;
 mod encode;
 mod keys;
 mod profile;
@@ -11,7 +10,6 @@ mod region;
 mod sigv4;
 
 pub use authorizer::{Authorizer, SignedToken};
-pub use date::{http_date, iso_8601};
 pub use keys::AccessKeys;
 pub use profile::keys as keys_of_profile;
 pub use provider::{credentials as provided_credentials, path as provider_path};

@@ -1,7 +1,7 @@
 //! Pure: access keys in a file of AWS's own format, as its tools write it.
 
-use super::date::iso_8601;
 use super::keys::AccessKeys;
+use crate::date::iso_8601;
 use crate::text::shortened;
 
 /// Names of profiles in an error.

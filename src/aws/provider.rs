@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::date::iso_8601;
 use super::keys::AccessKeys;
+use crate::date::iso_8601;
 
 /// What is asked for the credentials of a role alias.
 pub fn path(role_alias: &str) -> String {

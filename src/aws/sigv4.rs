@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use ring::{digest, hmac};
 
-use super::date::basic;
 use super::encode::{hex, percent};
 use super::keys::AccessKeys;
+use crate::date::basic;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// The service's name for devices that speak MQTT.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::problems::Problems;
 use crate::aws::{self, AccessKeys};
 use crate::cli::Cli;
+use crate::date;
 use crate::identity::Endpoint;
 use crate::mqtt::{AccessOptions, AuthorizerOptions, KeySource, ProviderOptions};
 use crate::mqtt::{SigningOptions, TokenOptions};
@@ -236,7 +237,7 @@ fn of_environment(id: &str, environment: Environment) -> Result<KeySource, Strin
     let secret = environment("AWS_SECRET_ACCESS_KEY").unwrap_or_default();
     let token = environment("AWS_SESSION_TOKEN");
     let expiration = environment("AWS_CREDENTIAL_EXPIRATION");
-    let expiration = expiration.as_deref().and_then(aws::iso_8601);
+    let expiration = expiration.as_deref().and_then(date::iso_8601);
     AccessKeys::new(id, &secret, token.as_deref(), expiration).map(KeySource::Environment)
 }
 

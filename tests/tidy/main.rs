@@ -33,6 +33,7 @@ const ROWS: [&[&str]; 7] = [
     &["net", "aws", "spool", "certstore", "process", "format"],
     &[
         "clock",
+        "date",
         "exit",
         "file",
         "identity",

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::options::AuthorizerOptions;
 use super::proof::Proof;
-use crate::aws;
+use crate::date;
 use crate::net::{Class, Ending, closed};
 use crate::text::shortened;
 
@@ -120,7 +120,7 @@ pub fn by_provider(status: u16, date: Option<&str>, body: &[u8], now: SystemTime
 
 /// By the date of an answer: signatures are refused while our clock is so far off.
 pub fn clock_is_wrong(date: Option<&str>, now: SystemTime) -> Option<Ending> {
-    let theirs = aws::http_date(date?)?;
+    let theirs = date::http_date(date?)?;
     let (off, way) = match theirs.duration_since(now) {
         Ok(behind) => (behind, "behind"),
         Err(ahead) => (ahead.duration(), "ahead of"),

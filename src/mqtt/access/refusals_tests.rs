@@ -2,7 +2,7 @@ use super::*;
 use crate::aws::AccessKeys;
 
 fn at(minutes: u64) -> SystemTime {
-    let noon = aws::http_date("Tue, 15 Nov 1994 12:00:00 GMT").unwrap();
+    let noon = date::http_date("Tue, 15 Nov 1994 12:00:00 GMT").unwrap();
     noon + Duration::from_secs(60 * minutes)
 }
 

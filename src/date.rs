@@ -1,4 +1,4 @@
-//! Pure: times in UTC as AWS and HTTP write them, to and from the system's time.
+//! Pure: times in UTC as AWS, HTTP and certificates write them, to and from the system's time.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
