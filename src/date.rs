@@ -9,12 +9,23 @@ const MONTHS: [&str; 12] = [
 
 /// Such as `20260102T030405Z`. A time before 1970 is taken as its beginning.
 pub fn basic(time: SystemTime) -> String {
+    let [year, month, day, hour, minute, second] = fields(time);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+/// For the log, such as `2049-12-31T23:59:59Z`. A time before 1970 is taken as its beginning.
+pub fn extended(time: SystemTime) -> String {
+    let [year, month, day, hour, minute, second] = fields(time);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+fn fields(time: SystemTime) -> [u64; 6] {
     let seconds = time
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     let (year, month, day) = civil(seconds / DAY);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+    [year, month, day, hour, minute, second]
 }
 
 /// Reads `2026-09-22T10:00:00Z`, with or without a fraction, and with `+00:00` for the `Z`.
@@ -43,9 +54,23 @@ pub fn http_date(text: &str) -> Option<SystemTime> {
     instant((year, month, day), words.next()?)
 }
 
-fn instant((year, month, day): (u64, u64, u64), time: &str) -> Option<SystemTime> {
+/// Reads the time in a certificate, `20491231235959Z`.
+pub fn compact(text: &str) -> Option<SystemTime> {
+    let text = text.strip_suffix('Z').filter(|text| text.len() == 14)?;
+    let part = |from, to| text.get(from..to).and_then(digits);
+    let date = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
+    clock_time(date, (part(8, 10)?, part(10, 12)?, part(12, 14)?))
+}
+
+fn instant(date: (u64, u64, u64), time: &str) -> Option<SystemTime> {
     let mut time = time.split(':').map(digits);
-    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+    clock_time(date, (time.next()??, time.next()??, time.next()??))
+}
+
+fn clock_time(
+    (year, month, day): (u64, u64, u64),
+    (hour, minute, second): (u64, u64, u64),
+) -> Option<SystemTime> {
     let possible = (1970..=9999).contains(&year)
         && (1..=12).contains(&month)
         && (1..=31).contains(&day)
@@ -143,6 +168,27 @@ mod tests {
             "1969-09-22T10:00:00Z",
         ] {
             assert_eq!(iso_8601(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_time_in_a_certificate_is_read() {
+        let expect = "2049-12-31T23:59:59Z";
+        assert_eq!(
+            compact("20491231235959Z").map(extended).as_deref(),
+            Some(expect)
+        );
+        for text in [
+            "",
+            "Z",
+            "20491231235959",
+            "2049123123595Z",
+            "20491331235959Z",
+            "2049123123:959Z",
+            "204912312359\u{e4}Z",
+            "19691231235959Z",
+        ] {
+            assert_eq!(compact(text), None, "{text:?}");
         }
     }
 

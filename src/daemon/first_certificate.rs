@@ -83,8 +83,8 @@ pub fn clock_floor(config: &Config) -> SystemTime {
     if clock::wall() < floor {
         warn!(
             "the clock is not set: it says {}, and it is {} at least",
-            crate::x509::date(clock::wall()),
-            crate::x509::date(floor)
+            crate::date::extended(clock::wall()),
+            crate::date::extended(floor)
         );
     }
     floor

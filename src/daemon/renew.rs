@@ -15,9 +15,10 @@ use crate::certstore::{Certstore, Staged};
 use crate::clock::{self, now, reached};
 use crate::command::PendingCommand;
 use crate::config::Config;
+use crate::date::extended;
 use crate::mqtt::{Link, Mqtt};
 use crate::provision::{self, Provisioning, ProvisioningError};
-use crate::x509::{Age, Validity, date};
+use crate::x509::{Age, Validity};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// Until there is a connection, or a clock that is set, we look again after this.
@@ -144,7 +145,7 @@ impl Renewer {
         } else if due && self.start() {
             info!(
                 "the certificate is renewed, it expires on {}",
-                date(validity.not_after)
+                extended(validity.not_after)
             );
         }
     }
@@ -158,16 +159,16 @@ impl Renewer {
         match (verdict, validity.age(wall)) {
             (RemainingDays::Warn { .. }, Age::Valid { days }) => warn!(
                 "the certificate expires in {days} days, on {}",
-                date(validity.not_after)
+                extended(validity.not_after)
             ),
             (_, Age::Expired) => error!(
                 "the certificate has expired on {}, get a new one",
-                date(validity.not_after)
+                extended(validity.not_after)
             ),
             (_, Age::NotYetValid) => error!(
                 "the certificate is not valid before {}, and our clock says {}",
-                date(validity.not_before),
-                date(wall)
+                extended(validity.not_before),
+                extended(wall)
             ),
             (RemainingDays::Fine | RemainingDays::Useless, Age::Valid { .. }) => {}
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use chariotd_pkcs11::{KeyError, KeyUri, Keys, Problem};
+use chariotd_pkcs11::{KeyError, KeyUri, Keys, Problem, der};
 use rustls::client::WantsClientCert;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
@@ -168,7 +168,7 @@ fn shown(credentials: &Credentials, private_key: &[u8]) -> Result<CertifiedKey> 
     let key = signing_key(credentials, private_key)?;
     let ours = key
         .public_key()
-        .and_then(|info| x509::key_bits(info.as_ref()));
+        .and_then(|info| der::key_bits(info.as_ref()).map(<[u8]>::to_vec));
     let is_ours = |one: &CertificateDer<'_>| x509::public_key(one).map(|bits| Some(bits) == ours);
     let first = chain.first().map(is_ours);
     let elsewhere = chain.iter().position(|one| is_ours(one) == Ok(true));

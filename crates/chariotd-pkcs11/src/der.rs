@@ -1,7 +1,7 @@
 //! Pure: as much of DER as a public key and an ECDSA signature need.
 
-const SEQUENCE: u8 = 0x30;
-const INTEGER: u8 = 0x02;
+pub const SEQUENCE: u8 = 0x30;
+pub const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
 const OCTET_STRING: u8 = 0x04;
 
@@ -108,8 +108,8 @@ fn tagged(tag: u8, contents: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Tag, contents, and what follows.
-fn read(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+/// The first element: its tag, its contents, and what follows. `None`: it is cut off, or longer than 4 GiB.
+pub fn read(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let [tag, length, rest @ ..] = bytes else {
         return None;
     };

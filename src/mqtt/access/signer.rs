@@ -11,8 +11,8 @@ use super::options::{KeySource, ProviderOptions, SigningOptions};
 use super::{provider, secrets};
 use crate::aws::{self, AccessKeys};
 use crate::clock::{now, wall};
+use crate::date::extended;
 use crate::net::{Class, Dialer, Ending, Tls};
-use crate::x509::date;
 
 /// Where the keys are, and what they sign for. Clones share what the credential provider has lent.
 #[derive(Clone)]
@@ -103,8 +103,8 @@ fn in_force(keys: AccessKeys, place: &str) -> Result<AccessKeys, Ending> {
             Class::Credentials,
             format!(
                 "the access keys {place} expired on {}, and our clock says {}; write new ones there",
-                date(end),
-                date(wall())
+                extended(end),
+                extended(wall())
             ),
         )),
     }
