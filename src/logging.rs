@@ -92,7 +92,7 @@ fn wanted() -> Result<String, String> {
     match env_filter::Builder::new().try_parse(&wanted) {
         Ok(_) => Ok(wanted.into_owned()),
         Err(_) => Err(format!(
-            "RUST_LOG='{wanted}' is ignored: use error, warn, info, debug or trace, or MODULE=LEVEL with commas between"
+            "RUST_LOG='{wanted}' is ignored: use error, warn, info, debug or off, or MODULE=LEVEL with commas between"
         )),
     }
 }
