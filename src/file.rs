@@ -127,6 +127,32 @@ pub fn without_byte_order_mark(text: &[u8]) -> &[u8] {
 /// # Errors
 /// The old file is untouched, and no other is left behind.
 pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+    stage(path, contents, mode)?.put()
+}
+
+/// What is to take the place of a file: durable, as the hidden file `.NAME.new` beside it, which goes
+/// when this is dropped.
+#[derive(Debug)]
+pub struct Staged<'a> {
+    file: NamedTempFile<File>,
+    path: &'a Path,
+}
+
+impl Staged<'_> {
+    /// The second half of [`replace`].
+    ///
+    /// # Errors
+    /// As [`replace`].
+    pub fn put(self) -> io::Result<()> {
+        renamed(self.file, self.path)
+    }
+}
+
+/// The first half of [`replace`]: what takes the longest, and changes nothing yet.
+///
+/// # Errors
+/// As [`replace`].
+pub fn stage<'a>(path: &'a Path, contents: &[u8], mode: u32) -> io::Result<Staged<'a>> {
     let old = match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_file() => Some(meta),
         Ok(meta) if meta.is_symlink() => None,
@@ -149,7 +175,7 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
             .open(staged)
     })?;
     write(file.as_file_mut(), contents, old.as_ref(), mode)?;
-    renamed(file, path)
+    Ok(Staged { file, path })
 }
 
 /// Makes a symbolic link, or lets it point elsewhere, just as [`replace`] replaces a file.

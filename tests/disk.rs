@@ -242,7 +242,7 @@ fn a_disk_that_hangs_under_an_outfile_or_a_definition_holds_up_no_message_and_no
         ("net.conf", "open,openat", "{}"),
         (".net.conf.new", rename, "{}"),
         ("..net.conf.bad.new", rename, "malformed"),
-        ("..net.conf.notify.new", rename, "{}"),
+        (".net.conf.notify", "fsync", "{}"),
         (".net.conf.notify", "unlink,unlinkat", "{}"),
     ];
     // Side by side, for each lasts as long as its disk hangs.

@@ -1,9 +1,10 @@
 //! The file `.NAME.notify` beside an outfile: a notification is owed. It is durable before the
 //! outfile changes and goes when the command has ended, so that a kill in between is caught up with
-//! at the next start.
+//! at the next start. An empty one counts the start that follows the change at once.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::file::{beside, read_own, replace, sync_directory};
@@ -17,7 +18,21 @@ fn path(outfile: &Path) -> io::Result<PathBuf> {
     beside(outfile, "notify")
 }
 
-/// A notification is owed from now on.
+/// A notification is owed from now on, and its command is started when that is durable: the start is
+/// counted already. To be made durable by the caller, with its directory, before anything changes.
+/// `None`: there is a marker; see [`set`].
+pub fn begin(outfile: &Path) -> io::Result<Option<File>> {
+    // Fails where anything is, a link too.
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(MODE);
+    match options.open(path(outfile)?) {
+        Ok(marker) => Ok(Some(marker)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A notification is owed from now on, and its command has not been started yet.
 pub fn set(outfile: &Path) -> io::Result<()> {
     // As a whole: a link that somebody has put there is not followed.
     replace(&path(outfile)?, b"0\n", MODE)
@@ -26,9 +41,11 @@ pub fn set(outfile: &Path) -> io::Result<()> {
 /// How often the command was started for the notification that is owed; `None` if none is.
 pub fn starts(outfile: &Path) -> Option<u32> {
     let contents = read_own(&path(outfile).ok()?, 64).ok()?;
-    let text = String::from_utf8_lossy(&contents);
-    // Written by hand, or lost in a power cut: it is owed all the same.
-    Some(text.trim().parse().unwrap_or(0))
+    match String::from_utf8_lossy(&contents).trim() {
+        "" => Some(1),
+        // Written by hand: it is owed all the same.
+        text => Some(text.parse().unwrap_or(0)),
+    }
 }
 
 /// The command is started once more. By another name first: a change of the outfile may set the marker
@@ -92,7 +109,25 @@ mod tests {
     fn a_marker_with_any_contents_is_a_marker() {
         let dir = tempfile::tempdir().unwrap();
         let outfile = dir.path().join("net.conf");
-        fs::write(dir.path().join(".net.conf.notify"), "").unwrap();
-        assert_eq!(starts(&outfile), Some(0));
+        for (contents, expect) in [("", 1), ("0", 0), ("2\n", 2), ("please", 0), ("-1", 0)] {
+            fs::write(dir.path().join(".net.conf.notify"), contents).unwrap();
+            assert_eq!(starts(&outfile), Some(expect), "'{contents}'");
+        }
+    }
+
+    #[test]
+    fn a_marker_that_is_begun_counts_its_first_start_and_no_link_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let outfile = dir.path().join("net.conf");
+        assert!(begin(&outfile).unwrap().is_some());
+        assert_eq!(starts(&outfile), Some(1));
+        assert!(begin(&outfile).unwrap().is_none(), "there is one");
+        count(&outfile).unwrap();
+        assert_eq!(starts(&outfile), Some(2));
+        clear(&outfile).unwrap();
+        let victim = dir.path().join("victim");
+        std::os::unix::fs::symlink(&victim, path(&outfile).unwrap()).unwrap();
+        assert!(begin(&outfile).unwrap().is_none());
+        assert!(!victim.exists());
     }
 }

@@ -46,6 +46,8 @@ pub struct NotifyRun {
     file: Option<FileId>,
     /// Counts for that file what the marker counts for an outfile.
     starts: Option<Starts>,
+    /// The marker counts this start already.
+    counted: bool,
 }
 
 impl NotifyRun {
@@ -56,7 +58,20 @@ impl NotifyRun {
             stdin,
             file: None,
             starts: None,
+            counted: false,
         }
+    }
+
+    /// The marker counts this start already.
+    pub fn counted(self) -> NotifyRun {
+        NotifyRun {
+            counted: true,
+            ..self
+        }
+    }
+
+    fn is_to_be_counted(&self) -> bool {
+        self.starts.is_some() || (self.outfile.is_some() && !self.counted)
     }
 
     /// For this file, which stays until the command has ended.
@@ -135,9 +150,16 @@ impl NotifyRunner {
         }
         self.busy.insert(key.clone(), (run, due));
         self.running.spawn(async move {
-            sleep(pause).await;
+            // A pause of nothing would last until the next tick of the timer.
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
             // On the disk before the command can take the machine down.
-            let outcome = match offload::run(move || count(&counting)).await {
+            let counted = match counting.is_to_be_counted() {
+                true => offload::run(move || count(&counting)).await,
+                false => Ok(true),
+            };
+            let outcome = match counted {
                 Ok(true) => Some(task.run().await),
                 Ok(false) => None,
                 Err(lost) => Some(Err(lost.into())),
@@ -166,8 +188,9 @@ impl NotifyRunner {
             Some(Ok(status)) => warn!("{key}: the notify command failed: {status}"),
             Some(Err(error)) if transient::chain_is_transient(&error) => {
                 warn!("{key}: the notify command is started again: {error:#}");
-                if let Some((run, due)) = self.busy.remove(&key) {
+                if let Some((mut run, due)) = self.busy.remove(&key) {
                     beside(&run, uncount).await;
+                    run.counted = false;
                     self.start(key, run, due, REST);
                 }
                 return Finished::default();
@@ -219,7 +242,7 @@ fn count(run: &NotifyRun) -> bool {
         }
         told("count the starts of", starts.begin(), run);
     }
-    if let Some(outfile) = &run.outfile {
+    if let (Some(outfile), false) = (&run.outfile, run.counted) {
         told("count in the marker of", marker::count(outfile), run);
     }
     true

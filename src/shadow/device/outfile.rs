@@ -1,6 +1,6 @@
 //! One service at work: reads its outfile, asks validation, replaces the outfile.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -31,9 +31,19 @@ pub struct Applied {
     /// In force now.
     pub config: Value,
     /// The outfile has changed in a way that the service is notified of.
-    pub notify: bool,
+    pub notify: Notify,
     /// The patches that were rejected, with the reason.
     pub rejected: Vec<(usize, String)>,
+}
+
+/// Whether the service is to be notified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notify {
+    No,
+    /// Its command is to be run, and each start to be counted.
+    Owed,
+    /// Its command is to be run, and the marker counts the first start already.
+    Begun,
 }
 
 /// Owns the outfile of one service.
@@ -129,7 +139,7 @@ impl Outfile {
         }
         let rendered =
             outfile_plan::rendered(&self.service, &config).map_err(anyhow::Error::msg)?;
-        let mut notify = false;
+        let mut notify = Notify::No;
         if let Some(rendered) = rendered {
             config = outfile_plan::as_rendered(&self.service, config, &rendered);
             notify = self.write(&present, &config, rendered).await?;
@@ -226,25 +236,26 @@ impl Outfile {
         }
     }
 
-    /// Replaces the outfile if need be, and returns whether to notify.
+    /// Replaces the outfile if need be.
     async fn write(
         &mut self,
         present: &Present,
         config: &Value,
         rendered: Rendered,
-    ) -> Result<bool> {
+    ) -> Result<Notify> {
         let write = outfile_plan::compare(&self.service, present, config, rendered.bytes);
         let (bytes, notify) = match write {
-            Write::Nothing => return Ok(false),
+            Write::Nothing => return Ok(Notify::No),
             Write::Meaning(bytes) => {
                 self.remember(config, &bytes).await?;
-                return Ok(false);
+                return Ok(Notify::No);
             }
             Write::These { bytes, notify } => (bytes, notify),
         };
         for warning in rendered.warnings {
             warn!("{}: {warning}", self.service.key);
         }
+        let mut notify = if notify { Notify::Owed } else { Notify::No };
         if let Some(path) = self.outfile.clone() {
             let (old, new) = (&present.value, outfile_plan::written(&self.service, config));
             if self.known.is_some() || outfile_plan::worth_knowing(&self.service, &bytes, &new) {
@@ -254,7 +265,7 @@ impl Outfile {
                     .await?;
             }
             let contents = bytes.clone();
-            offload::run(move || replace(&path, &contents, notify)).await??;
+            notify = offload::run(move || replace(&path, &contents, notify)).await??;
         }
         self.remember(config, &bytes).await?;
         Ok(notify)
@@ -315,17 +326,34 @@ fn keep_aside(path: &Path, bytes: &[u8]) {
     }
 }
 
-fn replace(path: &Path, bytes: &[u8], notify: bool) -> Result<()> {
+fn replace(path: &Path, bytes: &[u8], notify: Notify) -> Result<Notify> {
     let owed = marker::starts(path).is_some();
-    let marked = if notify { marker::set(path) } else { Ok(()) };
-    let replaced = marked.and_then(|()| file::replace(path, bytes, MODE));
+    let replaced = match notify {
+        Notify::No => file::replace(path, bytes, MODE).map(|()| Notify::No),
+        Notify::Owed | Notify::Begun => marked_and_replaced(path, bytes),
+    };
     match &replaced {
         Err(error) if file::read_own(path, LARGEST).is_ok_and(|there| there == bytes) => {
             warn!("{} may not survive a power cut: {error}", path.display());
-            return Ok(());
+            return Ok(notify);
         }
         Err(_) if !owed => drop(marker::clear(path)),
-        Ok(()) | Err(_) => {}
+        Ok(_) | Err(_) => {}
     }
     replaced.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The marker is durable before the outfile changes.
+fn marked_and_replaced(path: &Path, bytes: &[u8]) -> io::Result<Notify> {
+    let Some(marker) = marker::begin(path)? else {
+        marker::set(path)?;
+        file::replace(path, bytes, MODE)?;
+        return Ok(Notify::Owed);
+    };
+    // The marker afterwards: what makes the larger one durable often does it for both.
+    let staged = file::stage(path, bytes, MODE)?;
+    marker.sync_all()?;
+    file::sync_directory(path)?;
+    staged.put()?;
+    Ok(Notify::Begun)
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::effects::{Effects, FileEnd, ReadUpdate};
 use super::notify::{NotifyRun, NotifyRunner};
-use super::outfile::{Applied, Outfile};
+use super::outfile::{Applied, Notify, Outfile};
 use super::outfile_plan;
 use crate::log_throttle::LogThrottle;
 use crate::shadow::document::Rules;
@@ -122,14 +122,19 @@ impl ServiceState {
             config: applied.config,
             scope: self.outfile.scope(),
         };
-        if applied.notify {
+        let notify = applied.notify != Notify::No;
+        if notify {
             info!(
                 "{}: the configuration has changed",
                 self.outfile.service.key
             );
             // A change that comes before the first document has been notified already.
             self.initially_notified = true;
-            runner.notify(self.run(None));
+            let run = self.run(None);
+            runner.notify(match applied.notify {
+                Notify::Begun => run.counted(),
+                Notify::Owed | Notify::No => run,
+            });
         }
         // Without an outfile only the cloud remembers the change: it must not see it before the
         // command has ended, or a crash in between would lose the notification.
@@ -137,7 +142,7 @@ impl ServiceState {
         if let Some(held) = &mut self.held {
             held.report = report;
             held.files.extend(files);
-        } else if applied.notify && !remembered {
+        } else if notify && !remembered {
             self.held = Some(HeldReport { report, files });
         } else {
             return (DesiredAnswer::InForce, self.effects(report, files));

@@ -3,6 +3,7 @@ use crate::format::Format;
 use crate::shadow::cloud::answer::{Accepted, Sections};
 use crate::shadow::cloud::outbox::Outbox;
 use crate::shadow::cloud::view::View;
+use crate::shadow::device::outfile::Notify;
 use crate::shadow::device::service::{Output, Validation};
 use crate::shadow::device::validate::Validator;
 use crate::shadow::effect::FileId;
@@ -468,7 +469,7 @@ async fn big_numbers_that_differ_are_a_change() {
         format: Format::Json,
         keys: None,
     }));
-    outfile
+    let first = outfile
         .apply(
             &[serde_json::from_str(r#"{"id":18446744073709551614}"#).unwrap()],
             &Value::Null,
@@ -482,7 +483,8 @@ async fn big_numbers_that_differ_are_a_change() {
         )
         .await
         .unwrap();
-    assert!(next.notify);
+    assert_eq!(first.notify, Notify::Begun);
+    assert_eq!(next.notify, Notify::Owed, "the marker is still there");
 }
 
 #[tokio::test]
