@@ -118,7 +118,7 @@ impl ShadowAgent {
         let missed = *subscription.missed.borrow();
         if missed != self.missed {
             self.missed = missed;
-            self.conversation.start_afresh();
+            self.conversation.missed(now());
         }
         let channel = Channel::ALL
             .into_iter()

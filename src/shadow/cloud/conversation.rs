@@ -20,6 +20,8 @@ use crate::waits::earliest;
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// After so many conflicts an update that clears no desired value goes without a version.
 const MOST_CONFLICTS: u32 = 3;
+/// An answer that was not dropped has come until then, also on a slow link.
+const MISSED: Duration = Duration::from_secs(2);
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +98,8 @@ pub struct Conversation {
     view: Option<View>,
     outbox: Outbox,
     in_flight: Option<PendingRequest<InFlightRequest>>,
+    /// Its answer may have been dropped: it is not waited for longer than this.
+    hurry: Option<Instant>,
     /// No request before this.
     pause: Option<Instant>,
     /// A fetch that can wait.
@@ -124,6 +128,7 @@ impl Conversation {
             view: updates_only.then(View::default),
             outbox: Outbox::default(),
             in_flight: None,
+            hurry: None,
             pause: None,
             fetch_at: None,
             held: None,
@@ -209,6 +214,12 @@ impl Conversation {
     pub fn start_afresh(&mut self) {
         self.outbox.forget_refusals();
         self.refetch(Fetch::Soon);
+    }
+
+    /// Messages were dropped, and the answer to the request in flight may be one of them.
+    pub fn missed(&mut self, now: Instant) {
+        self.hurry.get_or_insert(now + MISSED);
+        self.start_afresh();
     }
 
     /// Looks at the whole document again.
@@ -309,13 +320,19 @@ impl Conversation {
             hint: None,
         };
         self.in_flight = Some(PendingRequest::new(token.clone(), request, now));
+        self.hurry = None;
         token
     }
 
     /// When to call [`Conversation::overdue`] and [`Conversation::next`] again, if nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
-        let patience = self.in_flight.as_ref().map(PendingRequest::deadline);
-        earliest([patience, self.pause, self.fetch_at, self.held]).filter(|_| self.connected)
+        earliest([self.patience(), self.pause, self.fetch_at, self.held]).filter(|_| self.connected)
+    }
+
+    /// From then on the answer is overdue.
+    fn patience(&self) -> Option<Instant> {
+        let pending = self.in_flight.as_ref()?;
+        earliest([Some(pending.deadline()), self.hurry])
     }
 
     /// Time has passed. `jitter` is between 0 and 1.
@@ -323,10 +340,7 @@ impl Conversation {
         if self.pause.is_some_and(|until| until <= now) {
             self.pause = None;
         }
-        let late = self
-            .in_flight
-            .as_ref()
-            .is_some_and(|it| it.deadline() <= now);
+        let late = self.patience().is_some_and(|until| until <= now);
         late.then(|| self.again("no answer".to_owned(), now, jitter))
     }
 

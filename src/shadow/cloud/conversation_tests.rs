@@ -1205,3 +1205,20 @@ fn a_clear_that_conflicts_for_ever_does_not_hold_up_update_files() {
     }
     panic!("20 conflicts, and the file still waits for the clearing of a desired value");
 }
+
+#[test]
+fn an_answer_that_may_have_been_dropped_is_not_waited_for_as_long_as_others() {
+    let mut talk = Talk::new();
+    talk.get();
+    talk.thing.missed(talk.now);
+    talk.thing.missed(talk.now + Duration::from_millis(900));
+    let until = talk.now + Duration::from_secs(2);
+    assert_eq!(talk.thing.deadline(), Some(until));
+    assert!(talk.pass(1).is_none(), "it may still come");
+    assert!(talk.pass(1).is_some(), "no answer");
+    talk.now += Duration::from_secs(10);
+    talk.thing.overdue(talk.now, 1.0);
+    talk.get();
+    let patience = talk.now + Duration::from_secs(10);
+    assert_eq!(talk.thing.deadline(), Some(patience), "the next one is");
+}
