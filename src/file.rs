@@ -133,12 +133,12 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
 /// What is to take the place of a file: durable, as the hidden file `.NAME.new` beside it, which goes
 /// when this is dropped.
 #[derive(Debug)]
-pub struct Staged<'a> {
+pub struct StagedFile<'a> {
     file: NamedTempFile<File>,
     path: &'a Path,
 }
 
-impl Staged<'_> {
+impl StagedFile<'_> {
     /// The second half of [`replace`].
     ///
     /// # Errors
@@ -152,7 +152,7 @@ impl Staged<'_> {
 ///
 /// # Errors
 /// As [`replace`].
-pub fn stage<'a>(path: &'a Path, contents: &[u8], mode: u32) -> io::Result<Staged<'a>> {
+pub fn stage<'a>(path: &'a Path, contents: &[u8], mode: u32) -> io::Result<StagedFile<'a>> {
     let old = match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_file() => Some(meta),
         Ok(meta) if meta.is_symlink() => None,
@@ -175,7 +175,7 @@ pub fn stage<'a>(path: &'a Path, contents: &[u8], mode: u32) -> io::Result<Stage
             .open(staged)
     })?;
     write(file.as_file_mut(), contents, old.as_ref(), mode)?;
-    Ok(Staged { file, path })
+    Ok(StagedFile { file, path })
 }
 
 /// Makes a symbolic link, or lets it point elsewhere, just as [`replace`] replaces a file.

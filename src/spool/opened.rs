@@ -1,14 +1,14 @@
 //! A request that is open for reading, and how its file is distinguished from another one of the
 //! same name.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use nix::fcntl::OFlag;
+use rustix::fs::{Mode, OFlags};
 
 use super::Identity;
 use crate::clock::wall;
@@ -81,12 +81,10 @@ pub enum OpenError {
 impl Opened {
     /// Opens a request. Never follows a link, never waits for a FIFO's writer.
     pub fn new(path: &Path) -> Result<Opened, OpenError> {
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits())
-            .open(path)
-            .map_err(|error| unopened(path, error))?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|error| unopened(path, error.into()))?;
+        let file = File::from(file);
         let meta = file.metadata().map_err(|error| trouble(error, None))?;
         fit(&meta)?;
         Ok(Opened {

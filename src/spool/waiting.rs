@@ -156,20 +156,21 @@ impl WaitingNames {
         Some(last.name)
     }
 
-    /// The first that was not looked at for its priority, if it is among the first `most`. It counts as
-    /// looked at from now on.
-    pub fn next_unseen(&mut self, most: usize) -> Option<Name> {
-        if !self.has_unseen(most) {
-            return None;
-        }
+    /// The first that was not looked at for its priority. It counts as looked at from now on.
+    pub fn next_unseen(&mut self) -> Option<Name> {
         let next = self.names.get(self.looked_at)?.name.clone();
         self.looked_at += 1;
         Some(next)
     }
 
+    /// How many of the first were looked at.
+    pub fn count_seen(&self) -> usize {
+        self.looked_at
+    }
+
     /// Whether [`WaitingNames::next_unseen`] has another one.
-    pub fn has_unseen(&self, most: usize) -> bool {
-        self.looked_at < most.min(self.names.len())
+    pub fn has_unseen(&self) -> bool {
+        self.looked_at < self.names.len()
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::opened::{HeldFile, OpenError, Opened};
 use super::super::order::Facts;
 use super::super::prefetch::Prefetched;
 use super::super::queue::MOST_NAMES;
-use super::super::waiting::{MOST_HELD, Pending, nanoseconds};
+use super::super::waiting::{Pending, nanoseconds};
 use super::messages::{Sighting, WorkerEvent};
 use super::state::{AT_A_TIME, Worker};
 
@@ -127,38 +127,23 @@ impl Worker {
 
     /// Whether some of those that wait are to be looked at for their priority.
     pub(super) fn has_to_look(&self) -> bool {
-        let most = if self.priorities {
-            MOST_HELD
-        } else {
-            self.first_looks()
-        };
-        self.looks_for_priorities() && self.names.has_unseen(most)
+        let wanted = self.reporting.priority.is_some() && (self.priorities || self.looks_first());
+        wanted && self.scanning.is_over() && self.has_room() && self.names.has_unseen()
     }
 
-    /// The same before the first is taken.
-    fn has_to_look_first(&self) -> bool {
-        self.looks_for_priorities() && self.names.has_unseen(self.first_looks())
-    }
-
-    fn looks_for_priorities(&self) -> bool {
-        self.reporting.priority.is_some() && self.scanning.is_over() && self.has_room()
-    }
-
-    fn first_looks(&self) -> usize {
-        if self.reporting.look_at_all {
-            MOST_HELD
-        } else {
-            FIRST_LOOKS
-        }
+    /// Whether so few were looked at since the last scan that it goes on before the first is taken.
+    fn looks_first(&self) -> bool {
+        self.reporting.look_at_all || self.scanning.looks < FIRST_LOOKS
     }
 
     /// Reports those that have a priority, wherever they wait.
     pub(super) fn look_for_priorities(&mut self, news: &mut Vec<WorkerEvent>) {
         let mut found = Vec::new();
         for _ in 0..AT_A_TIME {
-            let Some(name) = self.names.next_unseen(MOST_HELD) else {
+            let Some(name) = self.names.next_unseen() else {
                 break;
             };
+            self.scanning.looks += 1;
             if self.arrivals.has_told(name.as_os_str()) {
                 continue;
             }
@@ -283,6 +268,6 @@ impl Worker {
             && self.scanning.is_over()
             && self.arrivals.found.is_empty()
             && !self.can_feed()
-            && !self.has_to_look_first()
+            && !(self.looks_first() && self.has_to_look())
     }
 }

@@ -52,6 +52,7 @@ impl Worker {
         if let Some(scan) = self.scanning.scan.take() {
             let found = self.arrivals.intake.scanned(scan.end(), took);
             self.names.replace(found);
+            self.scanning.looks = self.names.count_seen();
         }
         for arrival in std::mem::take(&mut self.scanning.arrivals) {
             if !self.arrivals.has_told(arrival.name.as_os_str()) {

@@ -75,6 +75,8 @@ pub struct Scanning {
     pub scan: Option<Scan>,
     /// One has come to its end, or has failed.
     pub ended: bool,
+    /// So many of those that it has found were looked at for their priority.
+    pub looks: usize,
     /// The time that its pieces took.
     pub took: Duration,
     /// What has arrived meanwhile and has to wait: it may have been missed.
