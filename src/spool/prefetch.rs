@@ -108,6 +108,12 @@ impl PrefetchedFiles {
         self.0.remove(name);
     }
 
+    /// Whether its file is kept, fresh or not.
+    #[cfg(test)]
+    pub fn holds(&self, name: &Name) -> bool {
+        self.0.contains_key(name)
+    }
+
     pub fn clear(&mut self) {
         self.0.clear();
     }

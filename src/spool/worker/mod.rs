@@ -5,6 +5,7 @@ mod feed;
 mod leave;
 mod messages;
 mod scanning;
+mod sight;
 mod state;
 
 use std::future::ready;
