@@ -2,7 +2,7 @@
 //! broker when that file would outlive a power cut. While the inbox is full, or its disk fails, messages
 //! wait in the broker.
 
-mod header;
+pub mod header;
 mod inbox_dir;
 mod quota;
 

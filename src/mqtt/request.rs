@@ -60,8 +60,11 @@ impl ClientTokens {
         let number = token
             .strip_prefix(&self.prefix)
             .and_then(|rest| rest.strip_prefix('-'));
-        let number = number.and_then(|number| number.parse::<u64>().ok());
-        number.is_some_and(|number| (1..=self.count).contains(&number))
+        number.is_some_and(|text| {
+            let number = text.parse().unwrap_or(0);
+            // Written as we write it, without a sign and zeros before it.
+            (1..=self.count).contains(&number) && text == number.to_string()
+        })
     }
 
     /// Another one.
@@ -176,6 +179,16 @@ mod tests {
             read(json!({"code": [], "message": 7})),
             Rejection::default()
         );
+    }
+
+    #[test]
+    fn a_token_is_known_only_as_it_was_made() {
+        let mut tokens = ClientTokens::new("x");
+        assert_eq!(tokens.make(), "x-1");
+        assert!(tokens.made("x-1"));
+        for other in ["x-+1", "x-01", "x-0", "x-2", "x-", "x1", "y-1"] {
+            assert!(!tokens.made(other), "{other}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod handshake;
 mod http;
 mod keys;
 mod names;
-mod proxy;
+pub mod proxy;
 mod race;
 mod route;
 mod stream;

@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::answer::{self, Created};
 use super::failed::ProvisioningError;
 use crate::certstore::Registered;
-use crate::mqtt::request::{Rejection, ReplyTopics};
+use crate::mqtt::request::ReplyTopics;
 use crate::mqtt::{
     Link, Mqtt, PublishError, QoS, SessionEnd, Subscription, SubscriptionState, Version,
 };
@@ -22,15 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PING_PATIENCE: Duration = Duration::from_secs(50);
 const CREATE: &str = "$aws/certificates/create/json";
 const CREATE_FROM_CSR: &str = "$aws/certificates/create-from-csr/json";
-
-/// A certificate as the service describes it.
-pub struct Created {
-    pub id: String,
-    pub certificate: String,
-    /// `None` when the key was made on the device.
-    pub private_key: Option<String>,
-    pub token: String,
-}
 
 /// A connection to the service.
 pub struct Exchange {
@@ -69,7 +61,7 @@ impl Exchange {
 
     /// A certificate and a key, both made by the cloud.
     pub async fn create(&self) -> Result<Created, ProvisioningError> {
-        read_created(&self.ask(CREATE, json!({})).await?, true)
+        answer::created(&self.ask(CREATE, json!({})).await?, true)
     }
 
     /// A certificate for the key of this request.
@@ -81,7 +73,7 @@ impl Exchange {
             )),
             failed => failed,
         })?;
-        read_created(&answer, false)
+        answer::created(&answer, false)
     }
 
     /// Activates the certificate that the token belongs to.
@@ -94,18 +86,7 @@ impl Exchange {
         let topic = format!("$aws/provisioning-templates/{template}/provision/json");
         let body = json!({ "certificateOwnershipToken": token, "parameters": parameters });
         let answer = self.ask(&topic, body).await?;
-        let thing = answer.get("thingName").and_then(Value::as_str);
-        let configuration = match answer.get("deviceConfiguration") {
-            None | Some(Value::Null) => Map::new(),
-            Some(Value::Object(configuration)) => configuration.clone(),
-            Some(_) => return Err(malformed("its 'deviceConfiguration' is not an object")),
-        };
-        Ok(Registered {
-            thing: thing
-                .ok_or_else(|| malformed("it has no 'thingName'"))?
-                .to_owned(),
-            configuration,
-        })
+        answer::registered(&answer)
     }
 
     async fn ask(&self, topic: &str, body: Value) -> Result<Map<String, Value>, ProvisioningError> {
@@ -119,7 +100,7 @@ impl Exchange {
         tokio::select! {
             answer = self.exchanged(topic, body, &mut answers) => {
                 let (on, payload) = answer?;
-                if on == replies.rejected { Err(refused(&payload)) } else { object(&payload) }
+                if on == replies.rejected { Err(answer::refused(&payload)) } else { answer::object(&payload) }
             }
             Ok(_) = link.wait_for(|link| *link == Link::Down) => Err(match self.version {
                 Version::V5 => ProvisioningError::Silent(format!("{topic}: the connection was lost")),
@@ -222,42 +203,5 @@ impl Exchange {
     pub async fn leave(self) {
         self.mqtt.disconnect().await;
         self.session.abort();
-    }
-}
-
-fn malformed(why: &str) -> ProvisioningError {
-    ProvisioningError::Malformed(why.to_owned())
-}
-
-fn object(payload: &[u8]) -> Result<Map<String, Value>, ProvisioningError> {
-    match serde_json::from_slice(payload) {
-        Ok(Value::Object(members)) => Ok(members),
-        _ => Err(malformed("it is not a JSON object")),
-    }
-}
-
-fn read_created(answer: &Map<String, Value>, with_key: bool) -> Result<Created, ProvisioningError> {
-    let text = |name: &str| match answer.get(name).and_then(Value::as_str) {
-        Some(text) if !text.is_empty() => Ok(text.to_owned()),
-        _ => Err(malformed(&format!("it has no '{name}'"))),
-    };
-    Ok(Created {
-        id: text("certificateId")?,
-        certificate: text("certificatePem")?,
-        private_key: with_key.then(|| text("privateKey")).transpose()?,
-        token: text("certificateOwnershipToken")?,
-    })
-}
-
-fn refused(payload: &[u8]) -> ProvisioningError {
-    let rejection = Rejection::read(&object(payload).unwrap_or_default());
-    let known = |text: Option<String>| text.unwrap_or_else(|| "nothing".to_owned());
-    let status = rejection
-        .status
-        .and_then(|status| u64::try_from(status).ok());
-    ProvisioningError::Rejected {
-        status: status.unwrap_or_default(),
-        code: known(rejection.code),
-        message: known(rejection.message),
     }
 }

@@ -2,6 +2,7 @@
 //! (manual, FLEET PROVISIONING). One linear function, [`provision`]; what it has reached is on disk at
 //! every step (`certstore::staged`).
 
+pub mod answer;
 mod claims;
 mod complete;
 mod connect;

@@ -3,7 +3,7 @@
 mod attempt;
 pub mod glimpse;
 mod letterhead;
-mod message;
+pub mod message;
 mod properties;
 mod publisher;
 pub mod topic;

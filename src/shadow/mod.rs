@@ -10,10 +10,10 @@
 //! | `document` | settings compared and merged (pure) |
 
 mod agent;
-mod cloud;
-mod device;
+pub mod cloud;
+pub mod device;
 pub mod document;
-mod effect;
+pub mod effect;
 
 use std::path::PathBuf;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-mod answer;
+pub mod answer;
 mod authorities;
 mod connect;
 mod environment;

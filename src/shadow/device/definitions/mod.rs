@@ -1,7 +1,7 @@
 //! The service definitions of a directory: `*.js` and `*.json` files become services. What is wrong
 //! with one of them never stops the others.
 
-mod check;
+pub mod check;
 mod files;
 mod object;
 
