@@ -111,9 +111,13 @@ impl Endpoint {
     }
 }
 
+/// So that it is read as the same.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
     }
 }
 
@@ -177,6 +181,14 @@ mod tests {
             }
             (Err(error), Err(part)) => assert!(error.contains(part), "{text:?}: {error}"),
             (got, _) => panic!("{text:?}: {got:?}"),
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_shown_as_it_is_read() {
+        for text in ["[::1]:8883", "broker.example:443"] {
+            let endpoint = Endpoint::read(text, 1);
+            assert_eq!(endpoint.map(|it| it.to_string()), Ok(text.to_owned()));
         }
     }
 

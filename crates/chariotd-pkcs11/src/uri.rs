@@ -116,6 +116,10 @@ impl KeyUri {
         if self.module_path.is_some() && self.module_name.is_some() {
             return Err("has both module-path and module-name, use one".to_owned());
         }
+        // It goes to the helper as it is written here, with more of it percent-encoded.
+        if self.to_string().len() > LONGEST {
+            return Err(format!("is longer than {LONGEST} bytes when it is encoded"));
+        }
         Ok(self)
     }
 

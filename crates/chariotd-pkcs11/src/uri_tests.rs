@@ -119,3 +119,12 @@ fn no_text_makes_reading_panic_and_what_is_read_stays_the_same() {
         }
     }
 }
+
+#[test]
+fn what_is_read_is_not_too_long_to_be_read_again() {
+    let label = |length| format!("pkcs11:object={}?module-path=/m", "\u{fc}".repeat(length));
+    let uri: KeyUri = label(600).parse().unwrap();
+    assert_eq!(uri.to_string().parse(), Ok(uri));
+    let why = label(700).parse::<KeyUri>().unwrap_err();
+    assert_eq!(why, "is longer than 4096 bytes when it is encoded");
+}
