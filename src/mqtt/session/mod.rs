@@ -4,6 +4,7 @@
 
 mod ending;
 mod packets;
+mod violations;
 
 use std::pin::pin;
 use std::time::Duration;
@@ -29,6 +30,7 @@ use crate::mqtt::subscribe::durable::Durable;
 use crate::mqtt::subscribe::subscriptions::{Subscriptions, durable_pair};
 use crate::mqtt::wire::{self, Acknowledging, Events, Fault, Seen};
 use crate::net::{Class, Ending};
+use violations::violation;
 
 /// For CONNACK. Above the client's own timeout: only for the case that the client does not keep it.
 const CONNACK: Duration = Duration::from_secs(45);
@@ -286,6 +288,9 @@ impl Session {
             };
             match seen {
                 Ok(seen) => {
+                    if let Some(ending) = violation(&seen, open.connection.is_up()) {
+                        return Err(ending);
+                    }
                     let received = matches!(seen, Seen::Received(..));
                     self.seen(open, seen);
                     if received {

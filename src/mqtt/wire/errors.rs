@@ -35,6 +35,7 @@ pub fn v4(error: &rumqttc::ConnectionError) -> Fault {
         ConnectionError::MqttState(StateError::AwaitPingResp) => no_ping_response(),
         ConnectionError::NetworkTimeout => no_connack(),
         ConnectionError::FlushTimeout => stalled(),
+        ConnectionError::NotConnAck(_) => no_connack_but_another(),
         ConnectionError::Io(error) => no_relay(error),
         error => Ending::new(Class::Protocol, error.to_string()),
     })
@@ -70,6 +71,7 @@ pub fn v5(error: &rumqttc::v5::ConnectionError) -> Fault {
         }) => disconnected(*reason_code, reason_string.as_deref()),
         ConnectionError::MqttState(StateError::AwaitPingResp) => no_ping_response(),
         ConnectionError::Timeout(_) => no_connack(),
+        ConnectionError::NotConnAck(_) => no_connack_but_another(),
         ConnectionError::Io(error) => no_relay(error),
         error => Ending::new(Class::Protocol, error.to_string()),
     })
@@ -90,6 +92,11 @@ fn no_connack() -> Ending {
         certificate: true,
         ..Ending::new(Class::Timeout, "no CONNACK within 30 s")
     }
+}
+
+/// The client's own words for it hold the whole packet, payload and all.
+fn no_connack_but_another() -> Ending {
+    Ending::new(Class::Protocol, "the broker's first packet is no CONNACK")
 }
 
 fn no_ping_response() -> Ending {
