@@ -1,9 +1,9 @@
-//! What a broker may say in CONNACK, and should not; what it says instead of it; and what it says of
-//! subscriptions.
+//! What a broker may say in CONNACK, and should not; what it says instead of it; and its DISCONNECT.
 
 use std::sync::atomic::Ordering;
 
-use super::broker::{Act, At, Broker};
+use super::act::{Act, At};
+use super::broker::Broker;
 use super::common::{LONG, sandbox, wait_for};
 use super::packets::{connack, packet, publish, suback, text, with_properties};
 use super::trial::{Trial, device, endings, in_groups, leaves_well, nothing_happens, run};
@@ -155,75 +155,6 @@ fn a_broker_for_which_everything_is_too_large_costs_no_message() {
     assert_eq!(endings(&device), [""; 0]);
 }
 
-fn of_subscriptions(version: u8) -> Vec<(Act, usize)> {
-    let answer = |name: &str, bytes: fn(u8, u16) -> Vec<u8>| {
-        Act::new(name, At::Subscribe, move |id| bytes(version, id))
-    };
-    vec![
-        (
-            answer("SUBACK with one code for two filters", |version, id| {
-                suback(version, id, 1)
-            }),
-            1,
-        ),
-        (
-            answer("SUBACK with 1,000 codes for two filters", |version, id| {
-                suback(version, id, 1_000)
-            }),
-            2,
-        ),
-        (
-            answer(
-                "SUBACK with a wrong packet id before the right one",
-                |version, id| [suback(version, id + 7, 2), suback(version, id, 2)].concat(),
-            ),
-            2,
-        ),
-        (
-            answer("SUBACK twice", |version, id| {
-                suback(version, id, 2).repeat(2)
-            }),
-            2,
-        ),
-        (
-            answer("SUBACK that refuses everything", |version, id| {
-                packet(
-                    0x90,
-                    &with_properties(version, id.to_be_bytes().to_vec(), &[], &[0x80, 0x80]),
-                )
-            }),
-            0,
-        ),
-    ]
-}
-
-#[test]
-fn a_suback_that_does_not_fit_costs_no_connection() {
-    let sandbox = sandbox();
-    for version in [4, 5] {
-        for (act, subscribed) in of_subscriptions(version) {
-            let name = act.name.clone();
-            let broker = Broker::start(sandbox.pki(), vec![act]);
-            let mut device = device(sandbox.pki(), &broker, version);
-            for topic in ["a", "b"] {
-                let file = device.path(topic);
-                device.option("--subscribe-write", format!("{topic}:{}", file.display()));
-            }
-            device.start();
-            wait_for("both filters are answered", LONG, || {
-                device.logged("subscribed to '") + device.logged("subscription to '") == 2
-            });
-            assert_eq!(device.logged("subscribed to '"), subscribed, "{name}");
-            leaves_well(&mut device, &broker);
-            assert_eq!(broker.connections(), 1, "{name}");
-            println!(
-                "| {name} | {} | {subscribed} of 2 subscribed |",
-                super::trial::label(version)
-            );
-        }
-    }
-}
-
 #[test]
 fn a_disconnect_says_why_in_a_hundred_characters() {
     let long = [&[31][..], &text(&"r".repeat(1_024))].concat();
@@ -234,6 +165,21 @@ fn a_disconnect_says_why_in_a_hundred_characters() {
     });
     let end = "server: DISCONNECT ServerShuttingDown (\"rrrr";
     run(in_groups(5, vec![(act, end)]));
+}
+
+/// Good MQTT 5, and what some brokers send.
+#[test]
+fn a_disconnect_that_leaves_out_its_properties_says_why() {
+    let act = |name: &str, bytes: &'static [u8]| {
+        Act::new(name, At::Publish, move |_| bytes.to_vec()).and_closes()
+    };
+    let alone = act("DISCONNECT with a reason alone", &[0xe0, 1, 0x8b]);
+    let nothing = act("DISCONNECT with nothing", &[0xe0, 0]);
+    let acts = vec![
+        (alone, "server: DISCONNECT ServerShuttingDown"),
+        (nothing, "server: DISCONNECT NormalDisconnection"),
+    ];
+    run(in_groups(5, acts));
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::atomic::Ordering;
 
-use super::broker::{Act, At, Broker};
+use super::act::{Act, At};
+use super::broker::Broker;
 use super::common::inbox::{messages, payload};
 use super::common::{LONG, sandbox, wait_for};
 use super::packets::{publish, suback};
@@ -36,7 +37,7 @@ fn a_flood_for_a_slow_command_is_dropped_with_a_warning() {
         let mut device = device(sandbox.pki(), &broker, version);
         device.option("--subscribe-exec", "flood:sleep 1");
         device.start();
-        device.wait_for_log("dropped a message on 'flood'");
+        device.wait_for_log("the message on 'flood' is lost");
         if acknowledged {
             let count = || broker.seen.acknowledged.lock().unwrap().len();
             wait_for("the client has taken them", LONG, || {

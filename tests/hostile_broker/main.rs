@@ -4,10 +4,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod act;
 mod bounds;
 mod broker;
 mod flood;
 mod malformed;
 mod packets;
+mod subscriptions;
 mod trial;
 mod waits;

@@ -1,6 +1,6 @@
 //! Packets that are wrong in themselves, in the place of a PUBACK.
 
-use super::broker::{Act, At};
+use super::act::{Act, At};
 use super::packets::{packet, puback, publish, text, with_properties};
 use super::trial::{Trial, in_groups, nothing_happens, run};
 

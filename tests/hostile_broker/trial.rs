@@ -6,13 +6,14 @@ use std::thread;
 
 use iotcore_sandbox::{Pki, Sandbox};
 
-use super::broker::{Act, Broker};
+use super::act::Act;
+use super::broker::Broker;
 use super::common::{Device, LONG, sandbox, wait_for};
 
 /// What the daemon may take in a debug build, in kB; without a hostile broker it takes about 20,000.
 pub const MEMORY: u64 = 48_000;
-const DEVICES_AT_A_TIME: usize = 12;
-const ACTS_OF_A_DEVICE: usize = 8;
+const DEVICES_AT_A_TIME: usize = 24;
+const ACTS_OF_A_DEVICE: usize = 4;
 const MESSAGES: usize = 3;
 
 /// One script, and how the reason begins with which each of its acts ends a connection.

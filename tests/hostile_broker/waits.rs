@@ -1,6 +1,6 @@
 //! Peers that take their time, or say nothing: each has a deadline of the daemon's.
 
-use super::broker::{Act, At};
+use super::act::{Act, At};
 use super::packets::packet;
 use super::trial::{Trial, run};
 

@@ -1,6 +1,7 @@
 //! Carries bytes between the MQTT client and the stream to the broker. The client takes no stream of
 //! ours, so it connects to a socket of this process, and one task copies.
 
+mod disconnects;
 mod listener;
 
 use std::io;
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::net::Stream;
+use disconnects::Disconnects;
 use listener::RelayListener;
 
 /// Bytes that are read, written and flushed together: half of the largest TLS record.
@@ -205,13 +207,17 @@ async fn write(broker: &mut WriteHalf<Box<dyn Stream>>, chunk: &[u8]) -> io::Res
 /// From the broker to the client, until one of them fails.
 async fn down(broker: &mut ReadHalf<Box<dyn Stream>>, client: &mut OwnedWriteHalf) -> RelayEnd {
     let mut chunk = vec![0; CHUNK];
+    let mut disconnects = Disconnects::default();
+    let mut whole = Vec::new();
     loop {
         let length = match broker.read(&mut chunk).await {
             Ok(0) => return RelayEnd::ByBroker,
             Ok(length) => length,
             Err(error) => return RelayEnd::Failed(error),
         };
-        if client.write_all(&chunk[..length]).await.is_err() {
+        whole.clear();
+        disconnects.complete(&chunk[..length], &mut whole);
+        if client.write_all(&whole).await.is_err() {
             return RelayEnd::ByClient;
         }
     }
