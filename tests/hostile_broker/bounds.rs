@@ -167,15 +167,17 @@ fn a_disconnect_says_why_in_a_hundred_characters() {
     run(in_groups(5, vec![(act, end)]));
 }
 
-/// Good MQTT 5, and what some brokers send.
+/// A DISCONNECT without properties is good MQTT 5, and what some brokers send.
 #[test]
-fn a_disconnect_that_leaves_out_its_properties_says_why() {
+fn an_end_says_why_as_far_as_the_broker_does() {
     let act = |name: &str, bytes: &'static [u8]| {
         Act::new(name, At::Publish, move |_| bytes.to_vec()).and_closes()
     };
     let alone = act("DISCONNECT with a reason alone", &[0xe0, 1, 0x8b]);
     let nothing = act("DISCONNECT with nothing", &[0xe0, 0]);
+    let half = act("half a PUBLISH and the end", &[0x30, 9, 0]);
     let acts = vec![
+        (half, "server: closed by the broker"),
         (alone, "server: DISCONNECT ServerShuttingDown"),
         (nothing, "server: DISCONNECT NormalDisconnection"),
     ];

@@ -161,7 +161,8 @@ impl Stage {
     /// The next act, if its time has come.
     fn next(&self, at: At) -> Option<Act> {
         let mut script = self.script.lock().expect("the script");
-        script.pop_front_if(|act| act.at == at)
+        let due = script.front().is_some_and(|act| act.at == at);
+        due.then(|| script.pop_front()).flatten()
     }
 
     /// What a good broker says.
