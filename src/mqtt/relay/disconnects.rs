@@ -36,7 +36,7 @@ impl Disconnects {
             let whole = match self.place {
                 Place::Body(left) => left.min(bytes.len()),
                 Place::Lost => bytes.len(),
-                _ => 0,
+                Place::Start | Place::Disconnect | Place::Reason | Place::Length { .. } => 0,
             };
             if whole == 0 {
                 self.place = self.next(*byte, out);

@@ -16,7 +16,18 @@ pub fn violation(seen: &Seen, is_up: bool) -> Option<Ending> {
         }
         // We allow no alias, so there is no way to know what it would be about.
         Seen::Received(message, _) if message.topic.is_empty() => "a message without a topic came",
-        _ => return None,
+        Seen::Connected(_)
+        | Seen::Sent(_)
+        | Seen::Written
+        | Seen::Acknowledged(..)
+        | Seen::SubscribeSent(_)
+        | Seen::Subscribed(..)
+        | Seen::Received(..)
+        | Seen::AcknowledgementSent
+        | Seen::PingSent
+        | Seen::PingAnswered
+        | Seen::DisconnectSent
+        | Seen::Nothing => return None,
     };
     Some(Ending::new(Class::Protocol, reason))
 }
