@@ -6,6 +6,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod model;
 mod parts;
 mod points;
 mod story;
@@ -21,7 +22,7 @@ use points::{Point, can_trace};
 use story::Outcome;
 
 /// As many as take about a minute with two processors.
-const SAMPLE: usize = 96;
+const SAMPLE: usize = 144;
 const AT_ONCE: usize = 4;
 
 #[test]
@@ -41,6 +42,7 @@ fn a_kill_or_a_failure_at_any_system_call_loses_nothing() {
         all.len(),
         start.elapsed().as_secs()
     );
+    table::last_words(&outcomes);
     let wrong: Vec<String> = outcomes.iter().filter_map(Outcome::problem).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let reached = outcomes.iter().filter(|one| one.reached).count();

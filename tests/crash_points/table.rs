@@ -6,8 +6,8 @@ use crate::parts::Part;
 use crate::story::{Ending, Outcome};
 
 const HEAD: &str = "\
-| system call | fault | points | reached | killed | ended itself | done without a restart | lost | repeated | verdict |
-|---|---|---|---|---|---|---|---|---|---|
+| system call | fault | points | reached | killed | ended itself | done without a restart | lost | repeated | in failed/ | verdict |
+|---|---|---|---|---|---|---|---|---|---|---|
 ";
 
 #[derive(Default)]
@@ -19,6 +19,7 @@ struct Row {
     went_on: usize,
     lost: usize,
     repeated: usize,
+    given_up: usize,
     wrong: usize,
 }
 
@@ -27,10 +28,11 @@ impl Row {
         self.points += 1;
         self.reached += usize::from(outcome.reached);
         self.killed += usize::from(outcome.ending == Ending::Killed);
-        self.ended += usize::from(outcome.ending == Ending::Ended);
+        self.ended += usize::from(matches!(outcome.ending, Ending::Ended(_)));
         self.went_on += usize::from(outcome.ending == Ending::WentOn);
         self.lost += outcome.lost;
         self.repeated += outcome.repeated;
+        self.given_up += outcome.given_up;
         self.wrong += usize::from(!outcome.problems.is_empty());
     }
 
@@ -47,6 +49,7 @@ impl Row {
             self.went_on,
             self.lost,
             self.repeated,
+            self.given_up,
         ];
         let numbers = numbers.map(|number| number.to_string()).join(" | ");
         format!("| {call} | {fault} | {numbers} | {verdict} |\n")
@@ -75,4 +78,19 @@ fn by_part(outcomes: &[Outcome]) -> String {
     }
     let line = |(part, row): (&Part, &Row)| row.line(&format!("{part:?}"), "all");
     HEAD.replace("system call", "part") + &parts.iter().map(line).collect::<String>()
+}
+
+/// Why the daemon ended by itself, each reason once.
+pub fn last_words(outcomes: &[Outcome]) {
+    let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for outcome in outcomes {
+        if let Ending::Ended(code) = outcome.ending {
+            let reason = format!("{code}: {}", outcome.last_words);
+            let points = reasons.entry(reason).or_default();
+            points.push(outcome.point.to_string());
+        }
+    }
+    for (reason, points) in reasons {
+        println!("ended with {reason} ({} x, {})", points.len(), points[0]);
+    }
 }
