@@ -186,7 +186,7 @@ impl NotifyRunner {
         match outcome {
             Some(Ok(status)) if status.success() => info!("{key}: notified"),
             Some(Ok(status)) => warn!("{key}: the notify command failed: {status}"),
-            Some(Err(error)) if transient::chain_is_transient(&error) => {
+            Some(Err(error)) if not_for_good(&error) => {
                 warn!("{key}: the notify command is started again: {error:#}");
                 if let Some((mut run, due)) = self.busy.remove(&key) {
                     beside(&run, uncount).await;
@@ -232,6 +232,11 @@ async fn beside(run: &NotifyRun, work: fn(&NotifyRun)) {
     if let Err(Lost::NoThread(_)) = offload::run(move || work(&own)).await {
         work(run);
     }
+}
+
+/// Whether the command could not be started for something that may pass: then it is still owed.
+fn not_for_good(error: &anyhow::Error) -> bool {
+    transient::chain_is_transient(error) || transient::chain_is_disk_error(error)
 }
 
 /// One more start, unless there were too many. Where it cannot be counted it is made all the same.
@@ -325,8 +330,12 @@ mod tests {
         }
     }
 
+    fn cannot_start(why: Errno) -> anyhow::Error {
+        anyhow::Error::new(std::io::Error::from(why)).context("cannot start it")
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn what_the_machine_was_too_short_of_to_start_is_started_again() {
+    async fn what_a_shortage_or_the_disk_kept_from_starting_is_started_again() {
         let dir = tempfile::tempdir().unwrap();
         let outfile = dir.path().join("net.conf");
         marker::set(&outfile).unwrap();
@@ -334,15 +343,20 @@ mod tests {
         let mut runner = NotifyRunner::default();
         runner.notify(NotifyRun::new(&service, Some(&outfile), None));
         runner.ended().await;
-        let shortage = std::io::Error::from(Errno::EAGAIN);
+        for why in [Errno::EAGAIN, Errno::EIO, Errno::ENOSPC, Errno::EROFS] {
+            let ended = NotifyExit {
+                key: "net".into(),
+                outcome: Some(Err(cannot_start(why))),
+            };
+            assert_eq!(runner.finished(ended).await, Finished::default(), "{why}");
+            assert!(runner.is_busy("net"), "{why}");
+            assert_eq!(marker::starts(&outfile), Some(0), "it was never started");
+            runner.ended().await;
+        }
         let ended = NotifyExit {
             key: "net".into(),
-            outcome: Some(Err(anyhow::Error::new(shortage).context("cannot start it"))),
+            outcome: Some(Err(cannot_start(Errno::ENOENT))),
         };
-        assert_eq!(runner.finished(ended).await, Finished::default());
-        assert!(runner.is_busy("net"));
-        assert_eq!(marker::starts(&outfile), Some(0), "it was never started");
-        let ended = runner.ended().await;
         assert!(runner.finished(ended).await.quiet);
         assert_eq!(marker::starts(&outfile), None);
     }
