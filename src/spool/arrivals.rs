@@ -6,6 +6,9 @@ use std::collections::{HashMap, VecDeque};
 use super::Name;
 use super::intake::{Intake, Ready};
 
+/// Names that are to be looked at. For more the directory is read.
+const MOST_FOUND: usize = 16 * 1024;
+
 /// A name that is complete, as far as is known.
 pub struct Arrival {
     pub name: Name,
@@ -41,6 +44,9 @@ impl Arrivals {
             }
             self.look_at(name, true);
         }
+        for name in ready.settled {
+            self.look_at(name, true);
+        }
         for name in ready.others {
             self.look_at(name, false);
         }
@@ -59,8 +65,14 @@ impl Arrivals {
         left.filter(|name| told.contains_key(name)).collect()
     }
 
+    /// It is to be looked at. Where there is no room, a scan finds it; one that was reported is read at its
+    /// turn, or stays when it is to leave, because it was closed once more.
     pub fn look_at(&mut self, name: Name, certain: bool) {
-        self.found.push_back(Arrival { name, certain });
+        if self.found.len() < MOST_FOUND {
+            self.found.push_back(Arrival { name, certain });
+        } else {
+            self.intake.scan_soon();
+        }
     }
 
     /// Takes note of what has happened until now.
@@ -74,6 +86,7 @@ impl Arrivals {
     pub fn put_back(&mut self, names: &[Name]) {
         let mut ready = self.intake.pending();
         ready.closed.retain(|name| !names.contains(name));
+        ready.settled.retain(|name| !names.contains(name));
         ready.others.retain(|name| !names.contains(name));
         self.ready(ready);
         for name in names {
@@ -106,5 +119,27 @@ impl Arrivals {
 
     pub fn gone(&mut self, name: &Name) {
         self.told.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::maildir::Maildir;
+    use super::*;
+
+    #[tokio::test]
+    async fn names_that_are_to_be_looked_at_have_a_bound_and_no_close_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let maildir = Maildir::open(dir.path(), 10).unwrap();
+        let mut arrivals = Arrivals::new(Intake::new(&maildir));
+        let name = |n: usize| Name::new(n.to_string().as_ref());
+        arrivals.tells(&name(0));
+        let closed: Vec<Name> = (1..=MOST_FOUND).chain([0]).map(name).collect();
+        arrivals.ready(Ready {
+            closed,
+            ..Ready::default()
+        });
+        assert_eq!(arrivals.found.len(), MOST_FOUND);
+        assert_eq!(arrivals.closes(&name(0)), 1);
     }
 }

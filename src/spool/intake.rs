@@ -42,6 +42,9 @@ pub enum IntakeNotice {
 pub struct Ready {
     /// Renamed into the directory, or closed by a writer, just now.
     pub closed: Vec<Name>,
+    /// Need no closing, and are no news of any.
+    pub settled: Vec<Name>,
+    /// Nobody whom we can see is writing them.
     pub others: Vec<Name>,
     /// Not these: they have left, perhaps by our own hand.
     pub gone: Vec<Name>,
@@ -127,7 +130,7 @@ impl Intake {
                     }
                     ready.closed.push(name);
                 }
-                DirEvent::Created(name) if self.is_settled(&name) => ready.others.push(name),
+                DirEvent::Created(name) if self.is_settled(&name) => ready.settled.push(name),
                 DirEvent::Created(name) => self.doubt(name),
                 DirEvent::Gone(name) => ready.gone.push(name),
                 DirEvent::Lost => self.scan_soon(),
@@ -171,12 +174,13 @@ impl Intake {
         let before = young.remove(name).or_else(|| old.remove(name));
         let same = before.filter(|(last, _)| *last == look);
         let since = same.map_or_else(now, |(_, since)| since);
-        if now().duration_since(since) >= REST {
-            return false;
-        }
+        // Kept also when it has rested: it is asked about again before it is reported.
         young.insert(name.clone(), (look, since));
-        self.scan_due = self.scan_due.min(now() + REST);
-        true
+        let rested = now().duration_since(since) >= REST;
+        if !rested {
+            self.scan_due = self.scan_due.min(now() + REST);
+        }
+        !rested
     }
 
     /// Begins a look at all files in `new/`. Arms the watch first, and repairs the directory where it is
@@ -219,5 +223,43 @@ impl Intake {
         }
         self.watched.arm();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new_dir() -> (tempfile::TempDir, Maildir, Intake) {
+        let dir = tempfile::tempdir().unwrap();
+        let maildir = Maildir::open(dir.path(), 10).unwrap();
+        let intake = Intake::new(&maildir);
+        (dir, maildir, intake)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_has_rested_stays_known_as_such_however_often_it_is_asked_about() {
+        let (dir, maildir, mut intake) = new_dir();
+        let name = Name::new("a".as_ref());
+        fs::write(dir.path().join("new/a"), "x").unwrap();
+        let mut opened = maildir.request(&name).unwrap();
+        assert!(!intake.is_unsure(&name, &opened), "it is our own");
+        opened.owner = opened.owner.wrapping_add(1);
+        assert!(intake.is_unsure(&name, &opened));
+        tokio::time::advance(REST).await;
+        assert!(!intake.is_unsure(&name, &opened));
+        assert!(!intake.is_unsure(&name, &opened), "asked once more");
+        opened.changed.0 += 1;
+        assert!(intake.is_unsure(&name, &opened), "it is written again");
+    }
+
+    #[tokio::test]
+    async fn a_second_link_needs_no_rest() {
+        let (dir, _maildir, mut intake) = new_dir();
+        fs::write(dir.path().join("tmp/a"), "x").unwrap();
+        fs::hard_link(dir.path().join("tmp/a"), dir.path().join("new/a")).unwrap();
+        let name = Name::new("a".as_ref());
+        let ready = intake.told(vec![DirEvent::Created(name.clone())]);
+        assert_eq!((ready.settled, ready.others), (vec![name], Vec::new()));
     }
 }

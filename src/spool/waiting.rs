@@ -140,6 +140,13 @@ impl WaitingNames {
         self.names.binary_search_by(compare)
     }
 
+    /// Holds nothing any more: those that wait are found by another look at the directory.
+    pub fn leave_to_a_scan(&mut self) {
+        self.names.clear();
+        self.looked_at = 0;
+        self.more = true;
+    }
+
     /// The name that is to be taken first.
     pub fn first(&mut self) -> Option<Name> {
         let first = self.names.pop_front()?;

@@ -239,9 +239,12 @@ impl ActionDir {
         if !self.others_wait || self.feeding || known >= FEW {
             return;
         }
-        self.feeding = true;
         let last = if self.probing { LAST_ONES } else { 0 };
-        let first = KNOWN - known - last;
+        self.ask(KNOWN - known - last, last);
+    }
+
+    fn ask(&mut self, first: usize, last: usize) {
+        self.feeding = true;
         self.order(WorkerRequest::Feed { first, last });
     }
 
@@ -302,8 +305,12 @@ impl ActionDir {
 
     /// Whether one request at a time is to be tried, because nothing is accepted at present.
     pub fn probing(&mut self, probing: bool) {
-        self.probing = probing;
+        let begins = probing && !std::mem::replace(&mut self.probing, probing);
         self.queue.probing(probing);
+        if begins && self.others_wait && !self.feeding {
+            // Both ends are to be known, and not only when few are.
+            self.ask(0, LAST_ONES);
+        }
     }
 
     /// Requests are accepted again: those that were refused need not wait for the end of their pause.

@@ -197,3 +197,37 @@ async fn what_is_taken_away_before_its_turn_is_not_carried_out() {
     until_read(&mut action_dir, "00001").await;
     assert_eq!(carried_out(&mut action_dir, 1).await, [1]);
 }
+
+#[tokio::test]
+async fn while_one_at_a_time_is_tried_the_last_of_all_that_wait_has_its_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), 0..1000);
+    let mut action_dir = opened(dir.path(), ByWhat::Lexical, Looks::default()).await;
+    while action_dir.readiness() == Readiness::Nothing || action_dir.feeding {
+        let notice = action_dir.notice().await;
+        action_dir.noticed(notice);
+    }
+    action_dir.probing(true);
+    while action_dir.feeding {
+        let notice = action_dir.notice().await;
+        action_dir.noticed(notice);
+    }
+    assert_eq!(carried_out(&mut action_dir, 2).await, [0, 999]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_behind_files_that_somebody_takes_away_does_not_wait_for_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let count = MOST_HELD + 10;
+    fill(dir.path(), 0..count);
+    let mut action_dir = opened(dir.path(), ByWhat::Lexical, Looks::default()).await;
+    while action_dir.readiness() == Readiness::Nothing {
+        let notice = action_dir.notice().await;
+        action_dir.noticed(notice);
+    }
+    for n in 0..MOST_HELD {
+        fs::remove_file(dir.path().join(format!("new/{n:05}"))).unwrap();
+    }
+    let taken = carried_out(&mut action_dir, 10).await;
+    assert_eq!(taken, (MOST_HELD..count).collect::<Vec<_>>());
+}

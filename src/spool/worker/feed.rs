@@ -108,6 +108,11 @@ impl Worker {
             wanted.last -= from_end;
             wanted.first = wanted.first.saturating_sub(found.len() - from_end);
         }
+        if !self.names.holds_any() && !self.names.is_empty() {
+            // Nothing may have left, so that no other look is due, for instance because somebody has taken
+            // them all away.
+            self.arrivals.intake.scan_again();
+        }
         self.report(found, news);
     }
 

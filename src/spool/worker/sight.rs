@@ -25,6 +25,8 @@ impl Worker {
             Ok(_) | Err(OpenError::Vanished | OpenError::Directory) => {}
             Err(OpenError::Postponed(error)) => {
                 warn!("cannot open '{name}' for now: {error}");
+                // It is the same with the others that wait, of which it need not be said.
+                self.names.leave_to_a_scan();
                 self.arrivals.intake.scan_again();
             }
             Err(OpenError::Refused { reason, identity }) => {
