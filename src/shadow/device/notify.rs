@@ -25,6 +25,8 @@ use crate::transient;
 const MOST_DUE: usize = 64;
 /// Before a command is started again for which the machine was short of something.
 const REST: Duration = Duration::from_secs(2);
+/// The same where the disk does not give the command: somebody has to repair it.
+const LONG_REST: Duration = Duration::from_secs(30);
 
 /// A command that has ended.
 #[derive(Debug)]
@@ -179,6 +181,15 @@ impl NotifyRunner {
         }
     }
 
+    /// Starts it once more, after a pause: it was not started.
+    async fn again(&mut self, key: String, rest: Duration) {
+        if let Some((mut run, due)) = self.busy.remove(&key) {
+            beside(&run, uncount).await;
+            run.counted = false;
+            self.start(key, run, due, rest);
+        }
+    }
+
     /// A command has ended.
     pub async fn finished(&mut self, ended: NotifyExit) -> Finished {
         let NotifyExit { key, outcome } = ended;
@@ -186,16 +197,14 @@ impl NotifyRunner {
         match outcome {
             Some(Ok(status)) if status.success() => info!("{key}: notified"),
             Some(Ok(status)) => warn!("{key}: the notify command failed: {status}"),
-            Some(Err(error)) if not_for_good(&error) => {
-                warn!("{key}: the notify command is started again: {error:#}");
-                if let Some((mut run, due)) = self.busy.remove(&key) {
-                    beside(&run, uncount).await;
-                    run.counted = false;
-                    self.start(key, run, due, REST);
+            Some(Err(error)) => match pause_after(&error) {
+                Some(rest) => {
+                    warn!("{key}: the notify command is started again: {error:#}");
+                    self.again(key, rest).await;
+                    return Finished::default();
                 }
-                return Finished::default();
-            }
-            Some(Err(error)) => error!("{key}: {error:#}"),
+                None => error!("{key}: {error:#}"),
+            },
             None => {
                 end = Err(format!(
                     "its command was started {MOST_STARTS} times and never seen to end, it is not started again"
@@ -234,9 +243,13 @@ async fn beside(run: &NotifyRun, work: fn(&NotifyRun)) {
     }
 }
 
-/// Whether the command could not be started for something that may pass: then it is still owed.
-fn not_for_good(error: &anyhow::Error) -> bool {
-    transient::chain_is_transient(error) || transient::chain_is_disk_error(error)
+/// After what pause a command is started again that could not be started for something that may pass: it
+/// is still owed.
+fn pause_after(error: &anyhow::Error) -> Option<Duration> {
+    if transient::chain_is_transient(error) {
+        return Some(REST);
+    }
+    transient::chain_is_disk_error(error).then_some(LONG_REST)
 }
 
 /// One more start, unless there were too many. Where it cannot be counted it is made all the same.
