@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use common::inbox::wait_for_subscription;
 use common::services::THING;
+use common::strace::can_trace;
 use common::{Device, LONG, drop_file, names, sandbox, wait_for};
 use iotcore_sandbox::{Event, Sandbox};
 use nix::sys::signal::Signal;
@@ -19,18 +20,6 @@ use serde_json::json;
 
 /// Less than a disk that hangs here takes for one call.
 const SOON: Duration = Duration::from_secs(10);
-
-/// Whether strace can be used; a line about it where it cannot.
-fn can_trace() -> bool {
-    let works = Command::new("strace")
-        .args(["-o", "/dev/null", "true"])
-        .output();
-    let works = works.is_ok_and(|output| output.status.success());
-    if !works {
-        eprintln!("skipped: strace is not installed, or may not be used (apt install strace)");
-    }
-    works
-}
 
 /// The daemon, with a disk on which these calls take 20 s for this file of this directory.
 fn hanging(device: &Device, dir: &Path, file: &str, calls: &str) -> Command {

@@ -104,3 +104,13 @@ fn each_is_looked_at_once_also_when_the_directory_is_read_again() {
     assert_eq!(waiting.last().unwrap().to_string(), "h");
     assert!(!waiting.has_unseen());
 }
+
+#[test]
+fn what_is_left_to_a_scan_is_not_forgotten() {
+    let mut waiting = lexical(&["a", "b"], false);
+    waiting.next_unseen();
+    waiting.leave_to_a_scan();
+    assert_eq!(waiting.first(), None);
+    assert!(!waiting.is_empty() && waiting.is_short() && !waiting.has_unseen());
+    assert!(waiting.precedes(&pending("c", 0)), "it waits behind them");
+}

@@ -9,6 +9,7 @@ pub mod mosquitto;
 pub mod names;
 pub mod proxies;
 pub mod services;
+pub mod strace;
 pub mod strange_proxy;
 pub mod tmpfs;
 pub mod tokens;

@@ -17,8 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::strace::can_trace;
 use parts::{PARTS, Part};
-use points::{Point, can_trace};
+use points::Point;
 use story::Outcome;
 
 /// As many as take about a minute with two processors.

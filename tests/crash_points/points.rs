@@ -98,18 +98,6 @@ pub fn counted(trace: &str) -> Counts {
     CALLS.iter().map(|(call, _)| (*call, of(call))).collect()
 }
 
-/// Whether strace can be used; a line about it where it cannot.
-pub fn can_trace() -> bool {
-    let works = Command::new("strace")
-        .args(["-o", "/dev/null", "true"])
-        .output();
-    let works = works.is_ok_and(|output| output.status.success());
-    if !works {
-        eprintln!("skipped: strace is not installed, or may not be used (apt install strace)");
-    }
-    works
-}
-
 /// The daemon beside strace, which writes these calls into a file. Commands that the daemon runs are
 /// let go.
 fn traced(calls: &str, trace: &Path) -> Command {
